@@ -1,0 +1,5 @@
+//! The map.
+pub mod error;
+pub mod id;
+pub mod secret;
+pub mod time;

@@ -1,0 +1,155 @@
+//! Secrets: values that are never printed, random ones, and comparing them without a clue.
+
+use std::fmt;
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop};
+
+use crate::error::{Error, Result};
+
+/// Digits and letters in the order that gives them their value: base62.
+pub const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+/// A value that must not be seen: `Debug` hides it, nothing serialises it, dropping wipes it.
+#[derive(Clone, ZeroizeOnDrop)]
+pub struct Secret<T: Zeroize>(T);
+
+impl<T: Zeroize> Secret<T> {
+    /// Hides `value`.
+    pub fn new(value: T) -> Self {
+        Self(value)
+    }
+
+    /// The value itself. Each call is a place to look at in a review.
+    pub fn expose(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Zeroize> fmt::Debug for Secret<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Fills an array with bytes from the operating system's generator.
+///
+/// # Errors
+/// [`Error::Internal`] if it gives none; the request must fail then (security.md, rule 11).
+pub fn random_bytes<const N: usize>() -> Result<[u8; N]> {
+    let mut bytes = [0_u8; N];
+    getrandom::fill(&mut bytes).map_err(Error::internal)?;
+    Ok(bytes)
+}
+
+/// `N` random base62 characters, each equally likely: 5.95 bits a character.
+///
+/// # Errors
+/// [`Error::Internal`] if the operating system gives no random bytes.
+pub fn random_base62<const N: usize>() -> Result<Secret<String>> {
+    // 248 is the largest multiple of 62 in a byte: bytes above it would favour the first letters.
+    const FAIR: u8 = 248;
+    let mut text = String::with_capacity(N);
+    while text.len() < N {
+        let mut bytes = [0_u8; 48];
+        getrandom::fill(&mut bytes).map_err(Error::internal)?;
+        let fair = bytes.iter().filter(|byte| **byte < FAIR);
+        let letters = fair.filter_map(|byte| BASE62.get(usize::from(byte % 62)));
+        text.extend(
+            letters
+                .take(N - text.len())
+                .map(|letter| char::from(*letter)),
+        );
+        bytes.zeroize();
+    }
+    Ok(Secret::new(text))
+}
+
+/// A key for HMAC-SHA-256 (RFC 2104), set up once and used often.
+#[derive(Clone)]
+pub struct MacKey(Hmac<Sha256>);
+
+impl MacKey {
+    /// A key from 32 bytes.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        // A 32-byte key always fits: it is shorter than SHA-256's block.
+        let mut block = [0_u8; 64];
+        for (place, byte) in block.iter_mut().zip(key) {
+            *place = *byte;
+        }
+        let mac = Self(Hmac::new(&block.into()));
+        block.zeroize();
+        mac
+    }
+
+    /// HMAC-SHA-256 over the concatenation of `parts`.
+    #[must_use]
+    pub fn sign(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut mac = self.0.clone();
+        for part in parts {
+            mac.update(part);
+        }
+        mac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for MacKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// SHA-256 of `bytes` as 64 hexadecimal digits.
+#[must_use]
+pub fn sha256_hex(bytes: &[u8]) -> String {
+    use fmt::Write as _;
+    Sha256::digest(bytes)
+        .iter()
+        .fold(String::with_capacity(64), |mut hex, byte| {
+            let _infallible = write!(hex, "{byte:02x}");
+            hex
+        })
+}
+
+/// Whether two byte strings are equal, in a time that does not tell where they differ.
+#[must_use]
+pub fn same(left: &[u8], right: &[u8]) -> bool {
+    left.ct_eq(right).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_does_not_show_itself() {
+        assert_eq!(
+            format!("{:?}", Secret::new("hunter2".to_owned())),
+            "[redacted]"
+        );
+    }
+
+    #[test]
+    fn random_text_has_the_asked_length_and_only_base62() {
+        let text = random_base62::<30>().unwrap();
+        assert_eq!(text.expose().len(), 30);
+        assert!(text.expose().bytes().all(|b| BASE62.contains(&b)));
+        assert_ne!(text.expose(), random_base62::<30>().unwrap().expose());
+    }
+
+    #[test]
+    fn hmac_sha_256_agrees_with_rfc_4231_test_case_3() {
+        // RFC 4231 §4.4 has a 20-byte key; zero-padding it to 32 changes nothing (RFC 2104 §2).
+        let mut key = [0_u8; 32];
+        key[..20].fill(0xaa);
+        let digest = MacKey::new(&key).sign(&[&[0xdd; 20], &[0xdd; 30]]);
+        let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        assert_eq!(
+            hex,
+            "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"
+        );
+    }
+}

@@ -1,0 +1,336 @@
+//! Instants and lengths of time. The only reader of the wall clock.
+//!
+//! An instant is a [`Timestamp`]: milliseconds since the Unix epoch, UTC, as stored. It is written
+//! and read as RFC 3339. Rules never ask what time it is; they are handed `cx.now`.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// An instant: milliseconds since 1970-01-01T00:00:00Z.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The instant `period` later, or the last one that can be stored.
+    #[must_use]
+    pub fn plus(self, period: Duration) -> Self {
+        Self(self.0.saturating_add(millis(period)))
+    }
+
+    /// The instant `period` earlier, or the first one that can be stored.
+    #[must_use]
+    pub fn minus(self, period: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(period)))
+    }
+
+    /// How long ago `earlier` was; zero if it has not happened yet.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+fn millis(period: Duration) -> i64 {
+    i64::try_from(period.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl fmt::Display for Timestamp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
+            jiff::Timestamp::MIN
+        } else {
+            jiff::Timestamp::MAX
+        });
+        write!(f, "{at:.3}")
+    }
+}
+
+impl FromStr for Timestamp {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let at: jiff::Timestamp = text
+            .parse()
+            .map_err(|_| Error::invalid("time", "must be RFC 3339, like 2026-11-20T08:34:00Z"))?;
+        Ok(Self(at.as_millisecond()))
+    }
+}
+
+impl Serialize for Timestamp {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Timestamp {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// A length of time as people write it: `90s`, `15m`, `12h`, `7d`, `4w`, `1h30m`. Never negative;
+/// a day has 24 hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Period(pub Duration);
+
+impl FromStr for Period {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let refuse = || Error::invalid("duration", "must be like 90s, 15m, 12h, 7d or 4w");
+        let span: jiff::Span = text.trim().parse().map_err(|_| refuse())?;
+        let length = span
+            .to_duration(jiff::SpanRelativeTo::days_are_24_hours())
+            .map_err(|_| refuse())?;
+        Duration::try_from(length).map(Self).map_err(|_| refuse())
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut rest = self.0.as_millis();
+        if rest == 0 {
+            return f.write_str("0s");
+        }
+        let units = [
+            (604_800_000, "w"),
+            (86_400_000, "d"),
+            (3_600_000, "h"),
+            (60_000, "m"),
+            (1000, "s"),
+            (1, "ms"),
+        ];
+        for (length, unit) in units {
+            let count = rest / length;
+            // Weeks only when they come out even: "10d" reads better than "1w3d".
+            if count > 0 && (unit != "w" || rest % length == 0) {
+                write!(f, "{count}{unit}")?;
+                rest -= count * length;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// How long something may live: a [`Period`], or `never` for no end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lifetime {
+    /// It ends so long after it begins.
+    For(Period),
+    /// It never ends by itself.
+    Never,
+}
+
+impl FromStr for Lifetime {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "never" {
+            Ok(Self::Never)
+        } else {
+            text.parse().map(Self::For)
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Lifetime {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// An instant as people write it at a prompt: RFC 3339, `now`, `-2d` (ago) or `+2d` (from now).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// A fixed instant.
+    At(Timestamp),
+    /// So long before now.
+    Ago(Period),
+    /// So long after now.
+    In(Period),
+}
+
+impl When {
+    /// The instant that is meant, seen from `now`.
+    #[must_use]
+    pub fn from(self, now: Timestamp) -> Timestamp {
+        match self {
+            Self::At(at) => at,
+            Self::Ago(period) => now.minus(period.0),
+            Self::In(period) => now.plus(period.0),
+        }
+    }
+}
+
+impl FromStr for When {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        if text == "now" {
+            return Ok(Self::In(Period(Duration::ZERO)));
+        }
+        if let Some(ago) = text.strip_prefix('-') {
+            return ago.parse().map(Self::Ago);
+        }
+        if let Some(ahead) = text.strip_prefix('+') {
+            return ahead.parse().map(Self::In);
+        }
+        text.parse().map(Self::At)
+    }
+}
+
+/// `3m ago`, `in 6d`: the distance from `now` in its largest unit.
+#[must_use]
+pub fn relative(at: Timestamp, now: Timestamp) -> String {
+    let (distance, ahead) = if at > now {
+        (at.since(now), true)
+    } else {
+        (now.since(at), false)
+    };
+    let seconds = distance.as_secs();
+    let text = match seconds {
+        0..=59 => format!("{seconds}s"),
+        60..=3599 => format!("{}m", seconds / 60),
+        3600..=86_399 => format!("{}h", seconds / 3600),
+        _ => format!("{}d", seconds / 86_400),
+    };
+    if ahead {
+        format!("in {text}")
+    } else {
+        format!("{text} ago")
+    }
+}
+
+/// The wall clock, held from going back: what was once expired stays expired.
+///
+/// `mark` is the latest instant that a daemon wrote into the database (security.md, rule 65).
+#[derive(Debug, Default)]
+pub struct Clock {
+    mark: AtomicI64,
+}
+
+impl Clock {
+    /// A clock that never shows less than `mark`.
+    #[must_use]
+    pub fn starting_at(mark: Timestamp) -> Self {
+        Self {
+            mark: AtomicI64::new(mark.0),
+        }
+    }
+
+    /// Now: the wall clock, or the mark while the wall clock is behind it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        Timestamp(wall().0.max(self.mark.load(Ordering::Relaxed)))
+    }
+
+    /// Moves the mark up to `at`; it never moves down.
+    pub fn raise(&self, at: Timestamp) {
+        self.mark.fetch_max(at.0, Ordering::Relaxed);
+    }
+}
+
+/// What the machine's clock says, unguarded. A clock before 1970 reads as 1970.
+#[must_use]
+pub fn wall() -> Timestamp {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the one place that reads the wall clock"
+    )]
+    let now = std::time::SystemTime::now();
+    Timestamp(now.duration_since(std::time::UNIX_EPOCH).map_or(0, millis))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_written_as_rfc_3339_with_milliseconds() {
+        assert_eq!(
+            Timestamp(1_795_163_640_123).to_string(),
+            "2026-11-20T08:34:00.123Z"
+        );
+        assert_eq!(
+            "2026-11-20T08:34:00.123Z".parse::<Timestamp>().unwrap().0,
+            1_795_163_640_123
+        );
+        assert_eq!(
+            "2026-11-20T10:34:00+02:00".parse::<Timestamp>().unwrap().0,
+            1_795_163_640_000
+        );
+    }
+
+    #[test]
+    fn periods_read_back_as_they_are_written() {
+        for text in [
+            "0s", "90s", "15m", "12h", "7d", "4w", "1h30m", "10d", "250ms",
+        ] {
+            let period: Period = text.parse().unwrap();
+            assert_eq!(
+                period.to_string().parse::<Period>().unwrap(),
+                period,
+                "{text}"
+            );
+        }
+        assert_eq!(
+            "4w".parse::<Period>().unwrap().0,
+            Duration::from_secs(28 * 86_400)
+        );
+    }
+
+    #[test]
+    fn refuses_a_bare_number_a_negative_period_and_calendar_units() {
+        for text in ["60", "", "-5m", "5m ago", "1mo", "1y", "never", "5 parsecs"] {
+            assert!(text.parse::<Period>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_instant_may_be_given_relative_to_now() {
+        let now = Timestamp(1_000_000);
+        assert_eq!("now".parse::<When>().unwrap().from(now), now);
+        assert_eq!(
+            "-10s".parse::<When>().unwrap().from(now),
+            Timestamp(990_000)
+        );
+        assert_eq!(
+            "+10s".parse::<When>().unwrap().from(now),
+            Timestamp(1_010_000)
+        );
+        assert_eq!(
+            "1970-01-01T00:00:01Z".parse::<When>().unwrap().from(now),
+            Timestamp(1000)
+        );
+    }
+
+    #[test]
+    fn the_clock_never_shows_less_than_its_mark() {
+        let ahead = wall().plus(Duration::from_secs(3600));
+        let clock = Clock::starting_at(ahead);
+        assert_eq!(clock.now(), ahead);
+        clock.raise(Timestamp(0));
+        assert_eq!(clock.now(), ahead);
+    }
+}

@@ -1,4 +1,5 @@
 //! The map.
+pub mod config;
 pub mod error;
 pub mod id;
 pub mod secret;

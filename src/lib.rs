@@ -1,5 +1,6 @@
 //! The map.
 pub mod db;
+pub mod config;
 pub mod error;
 pub mod id;
 pub mod keys;

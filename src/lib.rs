@@ -1,5 +1,9 @@
 //! The map.
+pub mod cli;
 pub mod error;
+pub mod escape;
 pub mod id;
+pub mod page;
+pub mod problem;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,8 @@
+//! The shell edge.
+
+pub mod flags;
+mod json;
+pub mod output;
+pub mod prompt;
+pub mod report;
+mod table;

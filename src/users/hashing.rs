@@ -409,10 +409,31 @@ mod tests {
     }
 
     #[test]
-    fn one_hash_needs_one_thread() {
+    fn one_hash_after_the_other_needs_one_thread() {
         let hasher = Hasher::new(limits(8, 64));
-        hasher.hash(&password()).unwrap();
-        assert_eq!(hasher.0.0.lock().threads, 1);
+        for _ in 0..3 {
+            hasher.hash(&password()).unwrap();
+            assert_eq!(hasher.0.0.lock().threads, 1);
+            // The answer is out a moment before its thread is free again.
+            while hasher.0.0.lock().idle == 0 {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn hashing_threads_run_at_the_lowest_priority() {
+        let hasher = Hasher::new(limits(1, 64));
+        let (answer, answered) = mpsc::channel();
+        hasher.submit(Box::new(move |_| {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            answer.send(stat).unwrap();
+        }));
+        let stat = answered.recv().unwrap();
+        // proc_pid_stat(5): "nice" is field 19; the name in parentheses is field 2.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        assert_eq!(fields.split(' ').nth(16).unwrap(), "19");
     }
 
     #[test]

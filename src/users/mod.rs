@@ -8,3 +8,4 @@ pub mod hashes;
 pub mod hashing;
 pub mod names;
 pub mod password;
+pub mod roles;

@@ -42,7 +42,7 @@ impl Verdict {
 /// How much hashing may go on, and how much may wait.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Hashes at the same time.
+    /// Hashes at the same time; at least one.
     pub slots: usize,
     /// Requests waiting for a slot.
     pub queue: usize,
@@ -58,6 +58,16 @@ impl Default for Limits {
             queue: 64,
             wait: Duration::from_secs(2),
         }
+    }
+}
+
+impl Limits {
+    /// So many slots, as the configuration says it: 0 means one for each core.
+    #[must_use]
+    pub fn with_slots(slots: usize) -> Self {
+        let default = Self::default();
+        let slots = if slots == 0 { default.slots } else { slots };
+        Self { slots, ..default }
     }
 }
 
@@ -95,10 +105,7 @@ impl Hasher {
     #[must_use]
     pub fn new(limits: Limits) -> Self {
         Self(Arc::new(Handle(Arc::new(Pool {
-            limits: Limits {
-                slots: limits.slots.max(1),
-                ..limits
-            },
+            limits,
             state: Mutex::default(),
             changed: Condvar::new(),
         }))))
@@ -226,7 +233,7 @@ impl Pool {
         });
         if state.idle >= state.queue.len() {
             pool.changed.notify_one();
-        } else if state.threads < pool.limits.slots {
+        } else if state.threads < pool.limits.slots.max(1) {
             let own = Arc::clone(pool);
             let name = format!("hash-{}", state.threads);
             match thread::Builder::new().name(name).spawn(move || own.run()) {
@@ -409,8 +416,18 @@ mod tests {
     }
 
     #[test]
+    fn no_number_of_slots_means_one_for_each_core() {
+        assert_eq!(Limits::with_slots(0).slots, Limits::default().slots);
+        assert!(Limits::default().slots > 0);
+        assert_eq!(Limits::with_slots(3).slots, 3);
+    }
+
+    #[test]
     fn one_hash_after_the_other_needs_one_thread() {
-        let hasher = Hasher::new(limits(8, 64));
+        let hasher = Hasher::new(Limits {
+            wait: Duration::MAX,
+            ..Limits::with_slots(8)
+        });
         for _ in 0..3 {
             hasher.hash(&password()).unwrap();
             assert_eq!(hasher.0.0.lock().threads, 1);

@@ -12,3 +12,4 @@ pub mod page;
 pub mod problem;
 pub mod secret;
 pub mod time;
+pub mod users;

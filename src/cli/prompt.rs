@@ -20,10 +20,6 @@ const LONGEST_SECRET: u64 = 4096;
 pub struct Confirm {
     /// Do it without asking; with =N only if exactly N objects would be hit
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
-    #[expect(
-        clippy::option_option,
-        reason = "absent, given, and given with a number are three things to clap"
-    )]
     pub yes: Option<Option<u64>>,
 }
 

@@ -131,11 +131,11 @@ pub(super) fn choose<T: Record>(
                 .map(|known| (strsim::jaro_winkler(known, name), known))
                 .filter(|(likeness, _)| *likeness > 0.7)
                 .max_by(|(a, _), (b, _)| a.total_cmp(b))
-                .map(|(_, known)| format!(", perhaps {known}?"))
+                .map(|(_, known)| format!(" (perhaps {known})"))
                 .unwrap_or_default();
             let valid = valid.join(", ");
             return Err(Error::Usage(format!(
-                "--fields: no field {name:?}{nearest} The fields are {valid}"
+                "--fields: no field {name:?}{nearest}; the fields are {valid}"
             )));
         }
     }

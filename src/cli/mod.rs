@@ -2,6 +2,7 @@
 
 pub mod flags;
 mod json;
+mod list;
 pub mod output;
 pub mod prompt;
 pub mod report;

@@ -13,15 +13,14 @@ use std::path::Path;
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use zeroize::Zeroize;
 
-use super::flags::{Format, ListArgs, choose};
+use super::flags::Format;
 use super::json;
-use super::table::{Grid, Look, cell};
+use super::table::cell;
 use crate::error::{Error, Result};
 use crate::escape;
-use crate::page::Page;
 use crate::secret::Secret;
 use crate::time::Timestamp;
 
@@ -29,8 +28,6 @@ use crate::time::Timestamp;
 const WRITING: &str = "write to standard output";
 /// Bytes gathered before they are written.
 const BUFFER: usize = 64 * 1024;
-/// Objects fetched at once under `--all`.
-const BATCH: u32 = 1000;
 
 /// An object that commands print.
 pub trait Record: Serialize {
@@ -77,10 +74,12 @@ impl Terminal {
 pub struct Output {
     data: Box<dyn Write>,
     talk: Box<dyn Write>,
-    buffer: Vec<u8>,
-    format: Format,
-    terminal: Terminal,
-    now: Timestamp,
+    pub(super) buffer: Vec<u8>,
+    /// The buffer holds a secret, and must be wiped rather than emptied.
+    secret: bool,
+    pub(super) format: Format,
+    pub(super) terminal: Terminal,
+    pub(super) now: Timestamp,
 }
 
 impl fmt::Debug for Output {
@@ -91,14 +90,6 @@ impl fmt::Debug for Output {
             .field("terminal", &self.terminal)
             .finish_non_exhaustive()
     }
-}
-
-/// How the objects of a list are written.
-enum Form {
-    Json { any: bool },
-    Lines,
-    Ids,
-    Table(Grid),
 }
 
 impl Output {
@@ -123,6 +114,7 @@ impl Output {
             data,
             talk,
             buffer,
+            secret: false,
             format,
             terminal,
             now,
@@ -166,154 +158,6 @@ impl Output {
         }
         let lines = self.name_value_lines(document)?;
         self.put(lines.as_bytes())
-    }
-
-    /// Prints a list that is complete and short by nature (jobs, migrations), as [`Output::list`].
-    ///
-    /// # Errors
-    /// If standard output cannot be written to.
-    pub fn table<T: Record>(&mut self, items: Vec<T>) -> Result<()> {
-        let mut items = Some(items);
-        self.list(&ListArgs::default(), |_, _| {
-            let items = items.take().unwrap_or_default();
-            Ok(Page { items, next: None })
-        })
-    }
-
-    /// Prints a list page by page. `page` gets a cursor and how many objects to fetch.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] for flags that exclude each other or a field that does not exist, whatever
-    /// `page` refuses, or if standard output cannot be written to.
-    pub fn list<T: Record>(
-        &mut self,
-        args: &ListArgs,
-        mut page: impl FnMut(Option<&str>, u32) -> Result<Page<T>>,
-    ) -> Result<()> {
-        args.check(self.format)?;
-        let limit = if args.all { BATCH } else { args.limit };
-        // The first page comes before the first byte: an early error must leave stdout empty.
-        let mut got = page(args.cursor.as_deref(), limit)?;
-        let fields = choose::<T>(&args.fields, got.items.first())?;
-        let mut form = self.begin::<T>(args, fields.as_deref());
-        let mut shown = 0_usize;
-        loop {
-            self.items(&mut form, fields.as_deref(), &got.items)?;
-            shown = shown.saturating_add(got.items.len());
-            match got.next {
-                Some(cursor) if args.all => got = page(Some(&cursor), limit)?,
-                next => return self.end(form, shown, next),
-            }
-        }
-    }
-
-    fn begin<T: Record>(&mut self, args: &ListArgs, fields: Option<&[String]>) -> Form {
-        if args.jsonl {
-            Form::Lines
-        } else if self.format.json {
-            self.buffer.extend_from_slice(b"{\"items\":[");
-            Form::Json { any: false }
-        } else if self.format.quiet {
-            Form::Ids
-        } else {
-            let columns = fields.map_or_else(
-                || T::COLUMNS.iter().map(|name| (*name).to_owned()).collect(),
-                <[String]>::to_vec,
-            );
-            let look = Look {
-                framed: self.terminal.stdout,
-                width: self.terminal.width,
-                colour: self.format.color.on_stdout(self.terminal),
-            };
-            Form::Table(Grid::new(columns, look))
-        }
-    }
-
-    fn items<T: Record>(
-        &mut self,
-        form: &mut Form,
-        fields: Option<&[String]>,
-        items: &[T],
-    ) -> Result<()> {
-        match form {
-            Form::Ids => {
-                for item in items {
-                    self.line(item.id())?;
-                }
-            }
-            Form::Lines => {
-                for item in items {
-                    self.object(fields, item)?;
-                    self.end_line()?;
-                }
-            }
-            Form::Json { any } => {
-                for item in items {
-                    let before: &[u8] = if *any { b",\n" } else { b"\n" };
-                    self.put(before)?;
-                    self.object(fields, item)?;
-                    *any = true;
-                }
-            }
-            Form::Table(grid) => {
-                let rows: Result<Vec<_>> = items
-                    .iter()
-                    .map(|item| self.row(grid.columns(), item))
-                    .collect();
-                let text = grid.page(rows?);
-                self.put(text.as_bytes())?;
-            }
-        }
-        if self.terminal.stdout {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn end(&mut self, form: Form, shown: usize, next: Option<String>) -> Result<()> {
-        match form {
-            Form::Json { any } => {
-                self.put(if any {
-                    b"\n],\"next\":"
-                } else {
-                    b"],\"next\":"
-                })?;
-                json::append(&mut self.buffer, &next)?;
-                self.put(b"}\n")?;
-                // The document says itself that there is more.
-                return Ok(());
-            }
-            Form::Table(grid) => self.put(grid.end().as_bytes())?,
-            Form::Lines | Form::Ids => {}
-        }
-        if let Some(cursor) = next {
-            // Even under --quiet: a list that is cut short must not look complete.
-            self.say(
-                None,
-                format_args!("{shown} shown; more: --all, or --cursor {cursor}"),
-            )?;
-        }
-        Ok(())
-    }
-
-    fn object<T: Serialize>(&mut self, fields: Option<&[String]>, item: &T) -> Result<()> {
-        let Some(fields) = fields else {
-            return json::append(&mut self.buffer, item);
-        };
-        let mut members = members(item)?;
-        let chosen: Map<String, Value> = fields
-            .iter()
-            .map(|name| (name.clone(), members.remove(name).unwrap_or(Value::Null)))
-            .collect();
-        json::append(&mut self.buffer, &chosen)
-    }
-
-    fn row<T: Serialize>(&self, columns: &[String], item: &T) -> Result<Vec<String>> {
-        let members = members(item)?;
-        let cells = columns.iter();
-        Ok(cells
-            .map(|name| cell(name, members.get(name), self.now, false))
-            .collect())
     }
 
     fn name_value_lines<T: Serialize>(&self, document: &T) -> Result<String> {
@@ -365,6 +209,7 @@ impl Output {
         }
         json::append(&mut self.buffer, label)?;
         self.buffer.push(b':');
+        self.secret = true;
         json::append(&mut self.buffer, secret.expose())?;
         self.buffer.push(b'}');
         self.end_line()?;
@@ -387,6 +232,7 @@ impl Output {
             let path = path.display().to_string();
             return self.message(format_args!("{label} written to {path}"));
         }
+        self.secret = true;
         if self.format.json {
             self.buffer.push(b'{');
             json::append(&mut self.buffer, label)?;
@@ -444,7 +290,11 @@ impl Output {
         self.say(Some(("warning", AnsiColor::Yellow)), text)
     }
 
-    fn say(&mut self, mark: Option<(&str, AnsiColor)>, text: impl Display) -> Result<()> {
+    pub(super) fn say(
+        &mut self,
+        mark: Option<(&str, AnsiColor)>,
+        text: impl Display,
+    ) -> Result<()> {
         // On a terminal both streams meet: keep them in the order in which they were written.
         self.flush()?;
         let text = text.to_string();
@@ -469,8 +319,7 @@ impl Output {
     /// If standard output cannot be written to.
     pub fn flush(&mut self) -> Result<()> {
         let done = self.data.write_all(&self.buffer);
-        // Wipes as well as empties: the buffer may have held a secret.
-        self.buffer.zeroize();
+        self.forget();
         done.and_then(|()| self.data.flush())
             .map_err(Error::io(WRITING))
     }
@@ -481,18 +330,28 @@ impl Output {
     /// The command's own, or if standard output cannot be written to.
     pub fn close<T>(&mut self, result: Result<T>) -> Result<T> {
         if result.is_err() && self.format.json {
-            self.buffer.zeroize();
+            self.forget();
             return result;
         }
         let flushed = self.flush();
         result.and_then(|value| flushed.map(|()| value))
     }
 
-    fn end_line(&mut self) -> Result<()> {
+    /// Empties the buffer.
+    fn forget(&mut self) {
+        // Wiping goes byte by byte: too slow for a list of a million rows.
+        if std::mem::take(&mut self.secret) {
+            self.buffer.zeroize();
+        } else {
+            self.buffer.clear();
+        }
+    }
+
+    pub(super) fn end_line(&mut self) -> Result<()> {
         self.put(b"\n")
     }
 
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+    pub(super) fn put(&mut self, bytes: &[u8]) -> Result<()> {
         self.buffer.extend_from_slice(bytes);
         if self.buffer.len() >= BUFFER {
             self.flush()?;
@@ -506,13 +365,6 @@ impl Output {
 pub fn is_closed_pipe(error: &Error) -> bool {
     matches!(error, Error::Io { doing, source }
         if doing == WRITING && source.kind() == io::ErrorKind::BrokenPipe)
-}
-
-fn members<T: Serialize>(item: &T) -> Result<Map<String, Value>> {
-    match serde_json::to_value(item).map_err(Error::internal)? {
-        Value::Object(members) => Ok(members),
-        _ => Err(Error::internal("a record must be a JSON object")),
-    }
 }
 
 fn write_secret(path: &Path, secret: &Secret<String>) -> Result<()> {

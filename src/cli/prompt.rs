@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use inquire::InquireError;
+use inquire::{InquireError, PasswordDisplayMode};
 use zeroize::Zeroizing;
 
 use super::output::Output;
@@ -20,10 +20,6 @@ const LONGEST_SECRET: u64 = 4096;
 pub struct Confirm {
     /// Do it without asking; with =N only if exactly N objects would be hit
     #[arg(long, value_name = "N", num_args = 0..=1, require_equals = true)]
-    #[expect(
-        clippy::option_option,
-        reason = "absent, given, and given with a number are three things to clap"
-    )]
     pub yes: Option<Option<u64>>,
 }
 
@@ -66,19 +62,10 @@ impl Confirm {
 
 fn ask(what: &str) -> Result<bool> {
     let question = format!("{}?", capitalised(&crate::escape::line(what)));
-    match inquire::Confirm::new(&question)
+    inquire::Confirm::new(&question)
         .with_default(false)
         .prompt()
-    {
-        Ok(answer) => Ok(answer),
-        Err(InquireError::OperationCanceled | InquireError::OperationInterrupted) => Ok(false),
-        Err(InquireError::IO(source)) => Err(Error::io("ask at the terminal")(source)),
-        Err(
-            other @ (InquireError::NotTTY
-            | InquireError::InvalidConfiguration(_)
-            | InquireError::Custom(_)),
-        ) => Err(Error::internal(other)),
-    }
+        .map_err(unanswered)
 }
 
 fn capitalised(text: &str) -> String {
@@ -118,18 +105,23 @@ pub fn password(out: &mut Output, label: &str, flags: &str) -> Result<Secret<Str
 }
 
 fn hidden(label: &str) -> Result<Secret<String>> {
-    match rpassword::prompt_password(format!("{label}: ")) {
-        Ok(text) => Ok(Secret::new(text)),
-        // ^C, and ^D on an empty line.
-        Err(error)
-            if matches!(
-                error.kind(),
-                io::ErrorKind::Interrupted | io::ErrorKind::UnexpectedEof
-            ) =>
-        {
-            Err(Error::Cancelled)
+    // Not rpassword: at ^C it kills the process, and leaves a terminal that does not echo.
+    inquire::Password::new(&format!("{label}:"))
+        .with_display_mode(PasswordDisplayMode::Hidden)
+        .without_confirmation()
+        .prompt()
+        .map(Secret::new)
+        .map_err(unanswered)
+}
+
+/// Why a question at the terminal has no answer. Esc and ^C are the same: no.
+fn unanswered(error: InquireError) -> Error {
+    match error {
+        InquireError::OperationCanceled | InquireError::OperationInterrupted => Error::Cancelled,
+        InquireError::IO(source) => Error::io("ask at the terminal")(source),
+        InquireError::NotTTY | InquireError::InvalidConfiguration(_) | InquireError::Custom(_) => {
+            Error::internal(error)
         }
-        Err(error) => Err(Error::io("ask at the terminal")(error)),
     }
 }
 
@@ -259,6 +251,17 @@ mod tests {
         let no = confirm.decide("x", 3, true, |_| Ok(false));
         assert!(matches!(no, Err(Error::Cancelled)));
         assert!(confirm.decide("x", 0, false, never).is_ok());
+    }
+
+    #[test]
+    fn interrupting_a_question_cancels_the_command() {
+        for error in [
+            InquireError::OperationInterrupted,
+            InquireError::OperationCanceled,
+        ] {
+            assert_eq!(unanswered(error).spec().exit, 4);
+        }
+        assert_eq!(unanswered(InquireError::NotTTY).spec().exit, 1);
     }
 
     fn read(bytes: &[u8]) -> Result<String> {

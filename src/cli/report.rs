@@ -16,6 +16,7 @@ use crate::escape;
 use crate::problem::Problem;
 
 /// Tells `error` on standard error and gives the exit status of cli.md.
+#[must_use]
 pub fn report(error: &Error, format: Format) -> ExitCode {
     let colour = format.color.on_stderr(Terminal::detect());
     tell(error, format.json, colour, &mut io::stderr().lock()).into()
@@ -23,6 +24,7 @@ pub fn report(error: &Error, format: Format) -> ExitCode {
 
 /// Tells what clap made of the command line: help and version on standard output with success,
 /// a mistake on standard error with exit status 2 (under `--json`, as a problem object).
+#[must_use]
 pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();

@@ -201,8 +201,8 @@ mod tests {
 
     const NOW: Timestamp = Timestamp(1_795_163_640_000);
 
-    fn text(name: &str, value: Value) -> String {
-        cell(name, Some(&value), NOW, false)
+    fn text(name: &str, value: impl Into<Value>) -> String {
+        cell(name, Some(&value.into()), NOW, false)
     }
 
     fn rows(rows: &[&[&str]]) -> Vec<Vec<String>> {

@@ -4,8 +4,9 @@ use std::cell::RefCell;
 use std::os::unix::fs::PermissionsExt;
 use std::rc::Rc;
 
-use super::super::flags::Color;
+use super::super::flags::{Color, ListArgs};
 use super::*;
+use crate::page::Page;
 
 const NOW: Timestamp = Timestamp(1_795_163_640_000);
 
@@ -26,7 +27,7 @@ impl Record for Token {
 }
 
 fn token(id: u32) -> Token {
-    let created_at = NOW.minus(std::time::Duration::from_secs(180));
+    let created_at = NOW.minus(std::time::Duration::from_mins(3));
     Token {
         id,
         label: "deploy",
@@ -92,7 +93,11 @@ fn printed(format: Format, print: impl FnOnce(&mut Output) -> Result<()>) -> (St
     (data.text(), talk.text())
 }
 
-/// Five tokens, two or three a page.
+/// Five tokens, at most two a page.
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "stands for a service function, which can fail"
+)]
 fn pages(cursor: Option<&str>, limit: u32) -> Result<Page<Token>> {
     let from: u32 = cursor.map_or(0, |c| c.parse().unwrap());
     let items = (from + 1..=5).take(usize::try_from(limit.min(2) + 1).unwrap());
@@ -215,7 +220,7 @@ fn an_unknown_field_is_refused_with_the_nearest_name_before_anything_is_printed(
         let error = out.list(&args, pages).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "--fields: no field \"lable\", perhaps label? The fields are id, label, created_at, owner"
+            "--fields: no field \"lable\" (perhaps label); the fields are id, label, created_at, owner"
         );
         Ok(())
     });
@@ -313,25 +318,26 @@ fn a_long_list_is_written_while_it_is_read() {
         Terminal::default(),
         NOW,
     );
-    let mut most_held = 0;
     let args = ListArgs {
         jsonl: true,
         ..all()
     };
-    let mut page = 0_u32;
-    out.list(&args, |_, limit| {
-        let made = page * limit;
-        page += 1;
-        let written = seen.0.borrow().len();
-        most_held = most_held.max(
-            usize::try_from(made).unwrap() * 70 - written.min(usize::try_from(made).unwrap() * 70),
-        );
-        let items = (0..limit).map(token).collect();
-        Ok(Page {
-            items,
-            next: (page < 20).then(|| "more".to_owned()),
-        })
+    let a_line = printed(PLAIN, |out| out.list(&args, |_, _| Ok(only(token(100))))).0;
+    let (mut made, mut most_held) = (0, 0);
+    out.list(&args, |_, _| {
+        most_held = most_held.max(made * a_line.len() - seen.0.borrow().len());
+        made += 1000;
+        let items = (0..1000).map(|_| token(100)).collect();
+        let next = (made < 20_000).then(|| "more".to_owned());
+        Ok(Page { items, next })
     })
     .unwrap();
     assert!(most_held <= BUFFER, "{most_held} bytes were held back");
+}
+
+fn only(token: Token) -> Page<Token> {
+    Page {
+        items: vec![token],
+        next: None,
+    }
 }

@@ -330,6 +330,7 @@ fn a_file_that_others_may_change_is_not_believed() {
 fn bones(mut config: Config) -> String {
     config.rows.clear();
     config.config_file = None;
+    config.warnings.clear();
     format!("{config:?}")
 }
 

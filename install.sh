@@ -285,7 +285,7 @@ next_commands() {
         else
             say "  su -s /bin/sh provost -c '$bare_prefix/bin/provost --config /etc/provost/provost.toml serve --migrate'"
         fi
-        say "  $source_dir/deploy/README.md    the proxy in front, backups, upgrades"
+        say "  $source_dir/deploy/README.md    the proxy in front, operating, upgrades"
         return 0
     fi
     case ":${PATH:-}:" in

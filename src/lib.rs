@@ -1,5 +1,6 @@
 //! The map.
 pub mod error;
+pub mod http;
 pub mod id;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,8 @@
+//! The network edge.
+pub mod body;
+mod connection;
+mod framing;
+pub mod listener;
+mod refusal;
+pub mod server;
+mod wire;

@@ -2,6 +2,7 @@
 pub mod body;
 mod connection;
 mod framing;
+mod gate;
 pub mod listener;
 mod refusal;
 pub mod server;

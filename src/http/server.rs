@@ -4,11 +4,10 @@
 //! [`Limits::connections_per_ip`]; every connection is always either being served or under a
 //! deadline; a failing `accept` slows the loop down and never ends it.
 
-use std::collections::HashMap;
 use std::convert::Infallible;
 use std::io;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -24,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use super::connection::{Halt, drive};
 use super::framing::{Fault, HEADERS, REQUEST_LINE};
+use super::gate::Gate;
 use super::listener::{Listener, Stream};
 use super::refusal;
 use crate::error::{Error, Result};
@@ -99,7 +99,7 @@ pub fn check_head(extensions: &Extensions) -> Result<()> {
 struct Server {
     limits: Limits,
     http: http1::Builder,
-    gate: Gate,
+    gate: Arc<Gate>,
     halt: Halt,
     connections: TaskTracker,
     busy_answer: Vec<u8>,
@@ -124,7 +124,7 @@ where
 {
     limits.connections = room_for(limits.connections);
     let server = Arc::new(Server {
-        gate: Gate::new(&limits),
+        gate: Arc::new(Gate::new(&limits)),
         http: http(),
         halt: Halt::default(),
         connections: TaskTracker::new(),
@@ -161,7 +161,11 @@ fn http() -> http1::Builder {
     // Twice what is documented, so that requests over the limit still reach the middleware that
     // answers them well. The count of headers stays at hyper's 100: setting it makes hyper
     // allocate for each request.
+    //
+    // A client may end its own side after the request (`printf … | nc`). Otherwise hyper drops an
+    // answer when the end comes in time, and pays a read for each request to see whether it did.
     http.header_read_timeout(None)
+        .half_close(true)
         .max_header_size(2 * (REQUEST_LINE + HEADERS))
         .max_buf_size(64 * 1024);
     http
@@ -232,13 +236,15 @@ where
         + 'static,
     S::Future: Send,
 {
-    let Some(ticket) = Ticket::take(server, ip) else {
+    let Some(ticket) = server.gate.enter(ip) else {
         stream.hang_up(&server.busy_answer);
         return;
     };
-    server.connections.spawn(async move {
-        // The ticket lives as long as the connection, also when that panics.
-        let server = &ticket.server;
+    let tracker = &server.connections;
+    let server = Arc::clone(server);
+    tracker.spawn(async move {
+        // It lives as long as the connection, also when that panics.
+        let _ticket = ticket;
         let peer = Peer { ip };
         drive(
             stream,
@@ -278,91 +284,5 @@ impl Trouble {
         }
         self.pause = (self.pause * 2).clamp(FIRST_PAUSE, LONGEST_PAUSE);
         self.pause
-    }
-}
-
-/// Counts connections; asked only when one begins or ends.
-struct Gate {
-    most: usize,
-    most_per_ip: usize,
-    trusted: Vec<IpNet>,
-    counts: Mutex<Counts>,
-}
-
-#[derive(Default)]
-struct Counts {
-    all: usize,
-    /// Bounded by `all`: an address without a connection has no entry.
-    by_ip: HashMap<IpAddr, usize>,
-}
-
-impl Gate {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            most: limits.connections,
-            most_per_ip: limits.connections_per_ip,
-            trusted: limits.trusted.clone(),
-            counts: Mutex::default(),
-        }
-    }
-
-    /// What connections of this address are counted under.
-    fn key(&self, ip: Option<IpAddr>) -> Option<IpAddr> {
-        let ip = ip.filter(|ip| !self.trusted.iter().any(|net| net.contains(ip)))?;
-        Some(match ip {
-            IpAddr::V4(_) => ip,
-            // A /64 is what one customer gets.
-            IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & (u128::MAX << 64)).into(),
-        })
-    }
-
-    fn enter(&self, key: Option<IpAddr>) -> bool {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if counts.all >= self.most {
-            return false;
-        }
-        if let Some(key) = key {
-            let count = counts.by_ip.entry(key).or_default();
-            if *count >= self.most_per_ip {
-                return false;
-            }
-            *count = count.saturating_add(1);
-        }
-        counts.all = counts.all.saturating_add(1);
-        true
-    }
-
-    fn leave(&self, key: Option<IpAddr>) {
-        let mut counts = self.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.all = counts.all.saturating_sub(1);
-        let Some(key) = key else { return };
-        if let Some(count) = counts.by_ip.get_mut(&key) {
-            *count = count.saturating_sub(1);
-            if *count == 0 {
-                counts.by_ip.remove(&key);
-            }
-        }
-    }
-}
-
-/// The right to one connection.
-struct Ticket {
-    server: Arc<Server>,
-    key: Option<IpAddr>,
-}
-
-impl Ticket {
-    fn take(server: &Arc<Server>, ip: Option<IpAddr>) -> Option<Self> {
-        let key = server.gate.key(ip);
-        server.gate.enter(key).then(|| Self {
-            server: Arc::clone(server),
-            key,
-        })
-    }
-}
-
-impl Drop for Ticket {
-    fn drop(&mut self) {
-        self.server.gate.leave(self.key);
     }
 }

@@ -1,0 +1,652 @@
+//! The accept loop against clients that are slow, greedy, ambiguous or many. All of them speak
+//! through raw sockets, and every wait is a wait for the socket or for the service.
+
+use std::convert::Infallible;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::IntoResponse;
+use axum::routing::{any, get};
+use axum::{Extension, Router};
+use bytes::Bytes;
+use http::StatusCode;
+use http_body::Frame;
+use provost::error::{Error, Result};
+use provost::http::body;
+use provost::http::listener::Listener;
+use provost::http::server::{Limits, Peer, check_head, serve};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+/// Short enough not to be waited for, long enough for a loaded machine not to meet it by chance.
+const SHORT: Duration = Duration::from_millis(100);
+const OK: &str = "HTTP/1.1 200 OK";
+
+#[derive(Clone)]
+struct Inside {
+    calls: Arc<AtomicUsize>,
+    entered: Sender<()>,
+    gone: Sender<()>,
+    release: Arc<Semaphore>,
+}
+
+/// An answer without end that tells when it is given up.
+struct Endless(Sender<()>);
+
+impl http_body::Body for Endless {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(Some(Ok(Frame::data(Bytes::from_static(&[b'x'; 65536])))))
+    }
+}
+
+impl Drop for Endless {
+    fn drop(&mut self) {
+        let _ = self.0.send(());
+    }
+}
+
+fn router(inside: Inside) -> Router {
+    Router::new()
+        .route("/", any(|| async { "ok" }))
+        .route(
+            "/peer",
+            get(|Extension(peer): Extension<Peer>| async move { format!("{:?}", peer.ip) }),
+        )
+        .route(
+            "/hold",
+            get(|State(inside): State<Inside>| async move {
+                inside.entered.send(()).unwrap();
+                inside.release.acquire().await.unwrap().forget();
+                "held"
+            }),
+        )
+        .route(
+            "/endless",
+            get(|State(inside): State<Inside>| async move { Body::new(Endless(inside.gone)) }),
+        )
+        .route("/echo", any(echo))
+        .route("/panic", any(|| async { panic!("as asked") as &str }))
+        .layer(axum::middleware::from_fn_with_state(
+            inside.clone(),
+            |State(inside): State<Inside>, request: Request, next: axum::middleware::Next| async move {
+                inside.calls.fetch_add(1, Ordering::SeqCst);
+                match check_head(request.extensions()) {
+                    Ok(()) => next.run(request).await,
+                    Err(error) => told(&error),
+                }
+            },
+        ))
+        .with_state(inside)
+}
+
+fn told(error: &Error) -> axum::response::Response {
+    let spec = error.spec();
+    (StatusCode::from_u16(spec.status).unwrap(), spec.code).into_response()
+}
+
+async fn echo(request: Request) -> axum::response::Response {
+    let length = request.headers().get("content-length");
+    let length = length.map(|length| length.to_str().unwrap().parse().unwrap());
+    match body::read(request.into_body(), length, 1024).await {
+        Ok(bytes) => bytes.into_response(),
+        Err(error) => told(&error),
+    }
+}
+
+struct Site {
+    tcp: Option<SocketAddr>,
+    calls: Arc<AtomicUsize>,
+    entered: Receiver<()>,
+    gone: Receiver<()>,
+    release: Arc<Semaphore>,
+    stop: CancellationToken,
+    ended: Receiver<Result<()>>,
+}
+
+impl Site {
+    fn start(limits: Limits) -> Self {
+        Self::on(limits, || vec![tcp()])
+    }
+
+    fn on(limits: Limits, bind: impl FnOnce() -> Vec<Listener>) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let guard = runtime.enter();
+        let listeners = bind();
+        drop(guard);
+        let (entered_in, entered) = channel();
+        let (gone_in, gone) = channel();
+        let (ended_in, ended) = channel();
+        let inside = Inside {
+            calls: Arc::default(),
+            entered: entered_in,
+            gone: gone_in,
+            release: Arc::new(Semaphore::new(0)),
+        };
+        let stop = CancellationToken::new();
+        let site = Self {
+            tcp: listeners.iter().find_map(Listener::local_addr),
+            calls: Arc::clone(&inside.calls),
+            entered,
+            gone,
+            release: Arc::clone(&inside.release),
+            stop: stop.clone(),
+            ended,
+        };
+        std::thread::spawn(move || {
+            let end = runtime.block_on(serve(listeners, router(inside), limits, stop));
+            let _ = ended_in.send(end);
+        });
+        site
+    }
+
+    fn connect(&self) -> Client<TcpStream> {
+        let stream = TcpStream::connect(self.tcp.unwrap()).unwrap();
+        stream
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .unwrap();
+        Client(stream)
+    }
+
+    fn entered(&self) {
+        self.entered.recv_timeout(Duration::from_secs(10)).unwrap();
+    }
+
+    fn end(&self) {
+        self.stop.cancel();
+        self.ended
+            .recv_timeout(Duration::from_secs(10))
+            .unwrap()
+            .unwrap();
+    }
+}
+
+impl Drop for Site {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}
+
+fn tcp() -> Listener {
+    Listener::tcp(([127, 0, 0, 1], 0).into()).unwrap()
+}
+
+struct Client<S>(S);
+
+impl<S: Read + Write> Client<S> {
+    fn send(&mut self, text: &str) {
+        self.0.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// One answer with a `Content-Length`, head and body.
+    fn answer(&mut self) -> String {
+        let mut text = Vec::new();
+        let head = loop {
+            if let Some(end) = text.windows(4).position(|four| four == b"\r\n\r\n") {
+                break end + 4;
+            }
+            let mut byte = [0];
+            assert_eq!(
+                self.0.read(&mut byte).unwrap(),
+                1,
+                "{}",
+                text.escape_ascii()
+            );
+            text.push(byte[0]);
+        };
+        let head = String::from_utf8(text[..head].to_vec()).unwrap();
+        let length = head.split("content-length: ").nth(1).unwrap();
+        let length = length.split("\r\n").next().unwrap().parse().unwrap();
+        let mut body = vec![0; length];
+        self.0.read_exact(&mut body).unwrap();
+        head + std::str::from_utf8(&body).unwrap()
+    }
+
+    fn ask(&mut self, path: &str) -> String {
+        self.send(&format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n"));
+        self.answer()
+    }
+
+    /// What comes until the server hangs up, which it must.
+    fn rest(&mut self) -> String {
+        let mut rest = Vec::new();
+        match self.0.read_to_end(&mut rest) {
+            Ok(_) => {}
+            Err(error) if error.kind() == ErrorKind::ConnectionReset => {}
+            Err(error) => panic!("not closed: {error}"),
+        }
+        String::from_utf8(rest).unwrap()
+    }
+
+    fn is_closed(&mut self) {
+        assert_eq!(self.rest(), "");
+    }
+
+    /// One answer, and then the end.
+    fn last_answer(&mut self) -> String {
+        let answer = self.answer();
+        self.is_closed();
+        answer
+    }
+}
+
+fn is_problem(answer: &str, status: &str, code: &str) {
+    assert!(
+        answer.starts_with(&format!("HTTP/1.1 {status} ")),
+        "{answer}"
+    );
+    assert!(
+        answer.contains("content-type: application/problem+json\r\n"),
+        "{answer}"
+    );
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+    let problem = answer.split("\r\n\r\n").nth(1).unwrap();
+    let problem: serde_json::Value = serde_json::from_str(problem).unwrap();
+    assert_eq!(problem["status"].to_string(), status);
+    assert_eq!(problem["code"], code);
+    assert_eq!(problem["type"], format!("urn:provost:error:{code}"));
+}
+
+fn short_heads() -> Limits {
+    Limits {
+        header_deadline: SHORT,
+        ..Limits::default()
+    }
+}
+
+#[test]
+fn a_client_that_sends_nothing_is_closed() {
+    let site = Site::start(short_heads());
+    site.connect().is_closed();
+}
+
+#[test]
+fn a_head_that_comes_a_byte_at_a_time_is_closed_at_its_deadline() {
+    let site = Site::start(short_heads());
+    let mut client = site.connect();
+    client
+        .0
+        .set_read_timeout(Some(Duration::from_millis(5)))
+        .unwrap();
+    let mut sent = 0;
+    for byte in "GET / HTTP/1.1\r\nHost: a\r\nX-Slow: "
+        .bytes()
+        .chain(std::iter::repeat(b'x'))
+    {
+        // The read waits for the end as well as for the time of the next byte.
+        match client
+            .0
+            .write_all(&[byte])
+            .and_then(|()| client.0.read(&mut [0]))
+        {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => sent += 1,
+            Ok(0) => break,
+            Err(error) if error.kind() != ErrorKind::TimedOut => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!((2..10_000).contains(&sent), "{sent}");
+    assert_eq!(site.calls.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_later_head_has_the_same_deadline_from_its_first_byte_on() {
+    let site = Site::start(short_heads());
+    let mut client = site.connect();
+    assert!(client.ask("/").starts_with(OK));
+    client.send("GET / HTTP/1.1\r\n");
+    client.is_closed();
+}
+
+#[test]
+fn an_idle_connection_is_closed_and_a_busy_one_is_not() {
+    let site = Site::start(Limits {
+        idle: SHORT,
+        ..Limits::default()
+    });
+    let mut busy = site.connect();
+    busy.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    site.entered();
+    let mut idle = site.connect();
+    assert!(idle.ask("/").starts_with(OK));
+    idle.is_closed();
+    site.release.add_permits(1);
+    assert!(busy.last_answer().ends_with("held"));
+}
+
+#[test]
+fn one_address_has_only_so_many_connections() {
+    let limits = Limits {
+        connections_per_ip: 2,
+        ..Limits::default()
+    };
+    let site = Site::start(limits.clone());
+    let mut clients = [site.connect(), site.connect()];
+    for client in &mut clients {
+        assert!(client.ask("/").starts_with(OK));
+    }
+    let refused = site.connect().last_answer();
+    is_problem(&refused, "503", "unavailable");
+    assert!(refused.contains("\r\nretry-after: 2\r\n"));
+    // Once the server has seen one of them go, there is room again.
+    drop(clients);
+    while !site.connect().ask_if_open() {}
+
+    let trusting = Site::start(Limits {
+        trusted: vec!["127.0.0.0/8".parse().unwrap()],
+        ..limits
+    });
+    let mut clients = [trusting.connect(), trusting.connect(), trusting.connect()];
+    for client in &mut clients {
+        assert!(client.ask("/").starts_with(OK));
+    }
+}
+
+impl Client<TcpStream> {
+    fn ask_if_open(&mut self) -> bool {
+        let _ = self.0.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        self.answer().starts_with(OK)
+    }
+}
+
+#[test]
+fn all_addresses_together_have_only_so_many_connections() {
+    let site = Site::start(Limits {
+        connections: 1,
+        ..Limits::default()
+    });
+    let mut first = site.connect();
+    assert!(first.ask("/").starts_with(OK));
+    is_problem(&site.connect().last_answer(), "503", "unavailable");
+    assert!(first.ask("/").starts_with(OK));
+}
+
+#[test]
+fn a_client_that_does_not_read_its_answer_is_closed() {
+    let site = Site::start(Limits {
+        write_stall: SHORT,
+        ..Limits::default()
+    });
+    let mut client = site.connect();
+    client.send("GET /endless HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.0.read_exact(&mut [0; 100]).unwrap();
+    site.gone.recv_timeout(Duration::from_secs(10)).unwrap();
+}
+
+#[test]
+fn a_connection_ends_after_its_share_of_requests() {
+    let site = Site::start(Limits {
+        requests_per_connection: 2,
+        ..Limits::default()
+    });
+    let mut client = site.connect();
+    assert!(!client.ask("/").contains("connection: close"));
+    assert!(client.ask("/").contains("connection: close"));
+    client.is_closed();
+}
+
+#[test]
+fn requests_whose_end_is_uncertain_are_refused_and_never_served() {
+    let site = Site::start(Limits::default());
+    for headers in [
+        "Host: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n",
+        "Host: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n",
+        "Host: a\r\nContent-Length: 5\r\nContent-Length: 5\r\n",
+        "Host: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n",
+        "Host: a\r\nContent-Length: 5, 5\r\n",
+        "Host: a\r\nContent-Length: +5\r\n",
+        "Host: a\r\nTransfer-Encoding: gzip, chunked\r\n",
+        "Host: a\r\nTransfer-Encoding: chunked, identity\r\n",
+        "Host: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        "Host: a\r\nTransfer-Encoding : chunked\r\n",
+        "Host: a\r\nX: y\r\n Transfer-Encoding: chunked\r\n",
+        "Host: a\r\nHost: b\r\n",
+        "X: y\r\n",
+    ] {
+        let mut client = site.connect();
+        client.send(&format!(
+            "POST /echo HTTP/1.1\r\n{headers}\r\n0\r\n\r\nGET / HTTP/1.1\r\n"
+        ));
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        is_problem(&client.last_answer(), "400", "malformed");
+    }
+    assert_eq!(site.calls.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn an_uncertain_request_is_found_behind_good_ones_in_the_same_packet() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nfirst\
+         GET / HTTP/1.1\r\nHost: a\r\n\r\n\
+         POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+    );
+    assert!(client.answer().ends_with("first"));
+    assert!(client.answer().ends_with("ok"));
+    is_problem(&client.last_answer(), "400", "malformed");
+    assert_eq!(site.calls.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn nothing_is_read_behind_a_chunked_request() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    client.send(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n4\r\ngood\r\n0\r\n\r\n\
+         GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    );
+    let answer = client.last_answer();
+    assert!(
+        answer.contains("connection: close\r\n") && answer.ends_with("good"),
+        "{answer}"
+    );
+}
+
+#[test]
+fn a_head_that_is_no_http_gets_a_problem_object() {
+    let site = Site::start(Limits::default());
+    for nonsense in [
+        "nonsense\r\n\r\n",
+        "GET / HTTP/3.0\r\n\r\n",
+        "GET /\0 HTTP/1.1\r\n\r\n",
+    ] {
+        let mut client = site.connect();
+        client.send(nonsense);
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = client.last_answer();
+        is_problem(&answer, "400", "malformed");
+        assert!(answer.contains("\r\ndate: "), "{answer}");
+    }
+    // HTTP/2 without TLS: no answer that this client could read.
+    let mut client = site.connect();
+    client.send("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    client.is_closed();
+}
+
+#[test]
+fn a_head_over_its_limits_gets_the_right_status_however_far_over() {
+    let site = Site::start(Limits::default());
+    let line = |length| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "a".repeat(length));
+    let value = |length| {
+        format!(
+            "GET / HTTP/1.1\r\nHost: a\r\nX: {}\r\n\r\n",
+            "a".repeat(length)
+        )
+    };
+    let count = |n| format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "X: a\r\n".repeat(n));
+    for (request, by_us, start) in [
+        (line(5_000), true, "HTTP/1.1 414 URI Too Long\r\n"),
+        (line(100_000), false, "HTTP/1.1 414 URI Too Long\r\n"),
+        (
+            value(8_193),
+            true,
+            "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        ),
+        (
+            value(100_000),
+            false,
+            "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        ),
+        (
+            count(70),
+            true,
+            "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        ),
+        (
+            count(200),
+            false,
+            "HTTP/1.1 431 Request Header Fields Too Large\r\n",
+        ),
+    ] {
+        let before = site.calls.load(Ordering::SeqCst);
+        let mut client = site.connect();
+        client.send(&request);
+        client.0.shutdown(std::net::Shutdown::Write).unwrap();
+        let answer = client.last_answer();
+        assert!(answer.starts_with(start), "{answer}");
+        let called = site.calls.load(Ordering::SeqCst) > before;
+        assert_eq!(called, by_us, "{answer}");
+    }
+}
+
+#[test]
+fn a_client_still_sending_a_refused_body_can_read_why() {
+    let site = Site::start(Limits::default());
+    let mut client = site.connect();
+    let size = 4 * 1024 * 1024;
+    client.send(&format!(
+        "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: {size}\r\n\r\n"
+    ));
+    client.0.write_all(&vec![b'x'; size]).unwrap();
+    client.0.shutdown(std::net::Shutdown::Write).unwrap();
+    let answer = client.last_answer();
+    assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+}
+
+#[test]
+fn a_client_that_never_stops_sending_a_refused_body_is_closed() {
+    let site = Site::start(Limits {
+        linger: SHORT,
+        ..Limits::default()
+    });
+    let mut client = site.connect();
+    client.send("POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 999999999999\r\n\r\n");
+    assert!(client.answer().starts_with("HTTP/1.1 413 "));
+    while client.0.write_all(&[b'x'; 4096]).is_ok() {}
+}
+
+#[test]
+fn a_panic_ends_one_connection_and_no_other() {
+    let site = Site::start(Limits {
+        connections: 1,
+        ..Limits::default()
+    });
+    let mut client = site.connect();
+    client.send("GET /panic HTTP/1.1\r\nHost: a\r\n\r\n");
+    client.is_closed();
+    // Its place is free again, too.
+    while !site.connect().ask_if_open() {}
+}
+
+#[test]
+fn a_stop_closes_what_is_idle_finishes_what_runs_and_takes_nothing_new() {
+    let site = Site::start(Limits::default());
+    let mut running = site.connect();
+    running.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    site.entered();
+    let mut idle = site.connect();
+    assert!(idle.ask("/").starts_with(OK));
+    let mut silent = site.connect();
+    site.stop.cancel();
+    idle.is_closed();
+    silent.is_closed();
+    let late = TcpStream::connect(site.tcp.unwrap());
+    if let Ok(late) = late {
+        // It came between the last accept and the end of the listener.
+        let mut late = Client(late);
+        let _ = late.0.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        late.is_closed();
+    }
+    site.release.add_permits(1);
+    let answer = running.last_answer();
+    assert!(
+        answer.contains("connection: close\r\n") && answer.ends_with("held"),
+        "{answer}"
+    );
+    site.end();
+}
+
+#[test]
+fn a_stop_does_not_wait_longer_than_it_may() {
+    let site = Site::start(Limits {
+        stop: SHORT,
+        ..Limits::default()
+    });
+    let mut running = site.connect();
+    running.send("GET /hold HTTP/1.1\r\nHost: a\r\n\r\n");
+    site.entered();
+    site.end();
+    running.is_closed();
+}
+
+#[test]
+fn tcp_and_a_unix_socket_are_served_side_by_side() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("provost.sock");
+    // What a killed process leaves behind.
+    drop(UnixListener::bind(&path).unwrap());
+    let limits = Limits {
+        connections_per_ip: 0,
+        trusted: vec!["127.0.0.1/32".parse().unwrap()],
+        ..Limits::default()
+    };
+    let site = Site::on(limits, || vec![tcp(), Listener::unix(&path).unwrap()]);
+    assert!(site.connect().ask("/peer").ends_with("Some(127.0.0.1)"));
+    assert!(ask_unix(&path).ends_with("None"));
+    let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o660);
+    site.end();
+    assert!(!path.exists());
+}
+
+fn ask_unix(path: &Path) -> String {
+    Client(UnixStream::connect(path).unwrap()).ask("/peer")
+}
+
+#[test]
+fn a_unix_socket_that_somebody_serves_is_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("provost.sock");
+    let site = Site::on(Limits::default(), || {
+        let listener = Listener::unix(&path).unwrap();
+        assert_eq!(listener.to_string(), format!("unix:{}", path.display()));
+        assert!(matches!(Listener::unix(&path), Err(Error::Io { .. })));
+        vec![listener]
+    });
+    assert!(ask_unix(&path).ends_with("None"));
+    site.end();
+    std::fs::write(&path, "precious").unwrap();
+    assert!(matches!(Listener::unix(&path), Err(Error::Io { .. })));
+    assert_eq!(std::fs::read(&path).unwrap(), b"precious");
+}

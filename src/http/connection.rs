@@ -218,3 +218,30 @@ impl http_body::Body for Answer {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn each_kind_of_waiting_has_its_own_deadline() {
+        let limits = Limits::default();
+        let accepted = Instant::now();
+        let at = |seconds| accepted + Duration::from_secs(seconds);
+        let mut watch = Watch::new(accepted);
+        let mut due = |waiting, seconds| watch.deadline(waiting, &limits, at(seconds));
+        assert_eq!(due(Waiting::Idle(0), 1), Some(at(10)));
+        assert_eq!(due(Waiting::Head(0), 9), Some(at(10)));
+        assert_eq!(due(Waiting::Service, 9), None);
+        assert_eq!(due(Waiting::Idle(1), 20), Some(at(80)));
+        assert_eq!(due(Waiting::Idle(1), 30), Some(at(80)));
+        assert_eq!(due(Waiting::Head(1), 70), Some(at(80)));
+        assert_eq!(due(Waiting::Head(1), 79), Some(at(80)));
+        assert_eq!(due(Waiting::Write(5), 100), Some(at(130)));
+        assert_eq!(due(Waiting::Write(5), 120), Some(at(130)));
+        assert_eq!(due(Waiting::Write(6), 120), Some(at(150)));
+        assert_eq!(due(Waiting::Close, 200), Some(at(202)));
+        assert_eq!(due(Waiting::Idle(2), 300), Some(at(360)));
+    }
+}

@@ -51,11 +51,11 @@ impl Gate {
             return None;
         }
         if let Some(key) = key {
-            let count = counts.by_ip.entry(key).or_default();
-            if *count >= self.most_per_ip {
+            let count = counts.by_ip.get(&key).copied().unwrap_or_default();
+            if count >= self.most_per_ip {
                 return None;
             }
-            *count = count.saturating_add(1);
+            counts.by_ip.insert(key, count.saturating_add(1));
         }
         counts.all = counts.all.saturating_add(1);
         Some(Ticket {

@@ -160,13 +160,21 @@ impl Framing {
         }
         head.lines = head.lines.saturating_add(1);
         head.size = head.size.saturating_add(raw.len());
+        if head.lines > HEADER_COUNT || head.size > HEADERS {
+            return Err(Fault::HeadersTooLarge);
+        }
+        // Most lines can be none of the three, nor hold too long a value.
+        let first = line.first().map(u8::to_ascii_lowercase);
+        if !matches!(first, Some(b'c' | b'h' | b't')) && line.len() <= HEADER_VALUE {
+            return Ok(());
+        }
         // A line without a colon is for hyper to refuse.
         let (name, value) = match memchr(b':', line) {
             Some(colon) => line.split_at(colon),
             None => (line, &b""[..]),
         };
         let value = value.get(1..).unwrap_or_default().trim_ascii();
-        if head.lines > HEADER_COUNT || head.size > HEADERS || value.len() > HEADER_VALUE {
+        if value.len() > HEADER_VALUE {
             return Err(Fault::HeadersTooLarge);
         }
         match name.len() {

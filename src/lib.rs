@@ -6,6 +6,7 @@ pub mod config;
 pub mod db;
 pub mod error;
 pub mod escape;
+pub mod http;
 pub mod id;
 pub mod idempotency;
 pub mod keys;

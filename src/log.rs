@@ -23,7 +23,9 @@ pub struct Log {
 
 impl fmt::Debug for Log {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Log").field("sink", &self.sink).finish_non_exhaustive()
+        f.debug_struct("Log")
+            .field("sink", &self.sink)
+            .finish_non_exhaustive()
     }
 }
 
@@ -38,7 +40,9 @@ pub struct Sink {
 
 impl fmt::Debug for Sink {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Sink").field("format", &self.format).finish_non_exhaustive()
+        f.debug_struct("Sink")
+            .field("format", &self.format)
+            .finish_non_exhaustive()
     }
 }
 
@@ -85,13 +89,19 @@ pub fn start(settings: &Settings) -> Result<Log> {
         access: settings.access,
     };
     let level = LevelFilter::from_level(settings.level);
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_target(false).with_writer(writer);
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_target(false)
+        .with_writer(writer);
     let started = match settings.format {
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
         LogFormat::Text => lines.with_ansi(false).try_init(),
     };
     started.map_err(Error::internal)?;
-    Ok(Log { sink, _thread: thread })
+    Ok(Log {
+        sink,
+        _thread: thread,
+    })
 }
 
 impl Log {

@@ -10,6 +10,7 @@ use std::num::NonZeroU32;
 use std::time::Duration;
 
 use governor::clock::{Clock as _, DefaultClock};
+use governor::middleware::StateInformationMiddleware;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
@@ -18,15 +19,19 @@ use crate::error::{Error, Result};
 /// More keys than this are not told apart.
 const KEYS: usize = 100_000;
 
+type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
+
 /// One bucket for each key: `per_second` flow in, at most `burst` wait.
 pub struct Buckets<K: Hash + Eq + Clone> {
-    limiter: Option<RateLimiter<K, DashMapStateStore<K>, DefaultClock>>,
+    limiter: Option<Limiter<K>>,
     clock: DefaultClock,
 }
 
 impl<K: Hash + Eq + Clone> fmt::Debug for Buckets<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Buckets").field("limited", &self.limiter.is_some()).finish()
+        f.debug_struct("Buckets")
+            .field("limited", &self.limiter.is_some())
+            .finish()
     }
 }
 
@@ -37,23 +42,33 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
         let quota = NonZeroU32::new(per_second).map(|rate| {
             Quota::per_second(rate).allow_burst(NonZeroU32::new(burst).unwrap_or(NonZeroU32::MIN))
         });
-        Self { limiter: quota.map(RateLimiter::dashmap), clock: DefaultClock::default() }
+        Self {
+            limiter: quota.map(|quota| RateLimiter::dashmap(quota).with_middleware()),
+            clock: DefaultClock::default(),
+        }
     }
 
-    /// Takes one from the bucket of `key`.
+    /// Takes one from the bucket of `key`; how many are left, where there is a limit.
     ///
     /// # Errors
     /// [`Error::RateLimited`] with the time until there is one again.
-    pub fn take(&self, key: &K) -> Result<()> {
-        let Some(limiter) = &self.limiter else { return Ok(()) };
-        limiter.check_key(key).map_err(|refused| Error::RateLimited {
-            retry_after: refused.wait_time_from(self.clock.now()),
-        })
+    pub fn take(&self, key: &K) -> Result<Option<u32>> {
+        let Some(limiter) = &self.limiter else {
+            return Ok(None);
+        };
+        match limiter.check_key(key) {
+            Ok(state) => Ok(Some(state.remaining_burst_capacity())),
+            Err(refused) => Err(Error::RateLimited {
+                retry_after: refused.wait_time_from(self.clock.now()),
+            }),
+        }
     }
 
     /// Forgets the buckets that are full again. Returns how many are left.
     pub fn tidy(&self) -> usize {
-        let Some(limiter) = &self.limiter else { return 0 };
+        let Some(limiter) = &self.limiter else {
+            return 0;
+        };
         limiter.retain_recent();
         limiter.shrink_to_fit();
         limiter.len()
@@ -62,7 +77,9 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     /// Whether there are more keys than memory should hold.
     #[must_use]
     pub fn is_crowded(&self) -> bool {
-        self.limiter.as_ref().is_some_and(|limiter| limiter.len() > KEYS)
+        self.limiter
+            .as_ref()
+            .is_some_and(|limiter| limiter.len() > KEYS)
     }
 }
 
@@ -101,11 +118,14 @@ impl Rates {
     ///
     /// # Errors
     /// [`Error::RateLimited`].
-    pub fn take_issue(&self, ip: Option<IpAddr>) -> Result<()> {
+    pub fn take_issue(&self, ip: Option<IpAddr>) -> Result<Option<u32>> {
         if self.issue.is_crowded() && self.issue.tidy() > KEYS {
-            return Err(Error::RateLimited { retry_after: Duration::from_secs(1) });
+            return Err(Error::RateLimited {
+                retry_after: Duration::from_secs(1),
+            });
         }
-        self.issue.take(&ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), network))
+        self.issue
+            .take(&ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), network))
     }
 }
 
@@ -118,7 +138,9 @@ mod tests {
         let buckets = Buckets::new(1, 3);
         assert_eq!((0..3).filter(|_| buckets.take(&7).is_ok()).count(), 3);
         let refused = buckets.take(&7).unwrap_err();
-        assert!(matches!(refused, Error::RateLimited { retry_after } if retry_after <= Duration::from_secs(1)));
+        assert!(
+            matches!(refused, Error::RateLimited { retry_after } if retry_after <= Duration::from_secs(1))
+        );
         assert!(buckets.take(&8).is_ok());
     }
 

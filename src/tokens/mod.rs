@@ -37,7 +37,7 @@ const LABEL: usize = 200;
 const META: usize = 4096;
 
 /// Uses are noted at most once in this time for a token.
-const NOTED: Duration = Duration::from_secs(60);
+const NOTED: Duration = Duration::from_mins(1);
 
 /// A token as its owner and the operator may see it: everything but the secret.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -351,11 +351,7 @@ pub fn create_anonymous(
 
 fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secret<String>)> {
     let secret = random_base62::<SECRET>()?;
-    row.hint = secret
-        .expose()
-        .get(SECRET - 4..)
-        .unwrap_or_default()
-        .to_owned();
+    row.hint = secret.expose().chars().skip(SECRET - 4).collect();
     loop {
         row.id = TokenId(cx.kit.serials.next(cx.now)?);
         row.digest = digest(&cx.kit.keys, row.kind, row.id, secret.expose());

@@ -7,5 +7,6 @@
     reason = "a test that cannot go on should stop with a backtrace"
 )]
 
+mod architecture;
 mod install;
 mod server;

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::id::Serials;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::rate::Rates;
 use crate::scope::Scopes;
 use crate::time::{Clock, Timestamp};
 
@@ -114,6 +115,8 @@ pub struct Kit {
     pub metrics: Metrics,
     /// Uses of API tokens that are not written yet.
     pub uses: Uses,
+    /// Limits that hold in this process.
+    pub rates: Rates,
 }
 
 /// Everything that a service function may see: one transaction, one instant, one actor.
@@ -145,6 +148,7 @@ impl App {
     #[must_use]
     pub fn new(config: Config, keys: Keys, db: Db) -> Self {
         let kit = Kit {
+            rates: Rates::new(&config.throttle),
             config,
             keys,
             serials: Serials::default(),

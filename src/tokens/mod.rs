@@ -600,6 +600,23 @@ pub fn lookup(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
     Ok(Lookup { reason, token })
 }
 
+/// A good token and its owner's id, or nothing: what another service may learn (RFC 7662). Counts
+/// as a use for `last_used_at`.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `token:introspect`.
+pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<(Token, Option<String>)>> {
+    cx.actor.require(known::TOKEN_INTROSPECT)?;
+    let Ok(checked) = check(cx, text)? else {
+        return Ok(None);
+    };
+    if checked.kind == Kind::Api {
+        note_use(cx, checked.id);
+    }
+    let token = store::by_id(cx.tx, checked.id, cx.now)?;
+    Ok(token.map(|token| (token, checked.owner_id)))
+}
+
 /// Takes one use of a presented token, atomically: of many at once, `max_uses` succeed.
 ///
 /// # Errors
@@ -866,6 +883,24 @@ pub fn remove_expired(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<()> {
         audit::record(cx, Event::new("token.removed", object(id)))?;
     }
     Ok(())
+}
+
+/// Rows that [`clear_some`] deletes in one transaction.
+const CLEARED: u32 = 1000;
+
+/// Deletes some of the temporary tokens that have expired; whether there may be more.
+///
+/// # Errors
+/// Those of the database.
+pub fn clear_some(cx: &mut Cx<'_, '_>) -> Result<bool> {
+    let deleted = store::delete_expired(cx.tx, Kind::Temporary, cx.now, CLEARED)?;
+    if deleted > 0 {
+        audit::record(
+            cx,
+            Event::new("token.cleared", "token:*").with(json!({ "deleted": deleted })),
+        )?;
+    }
+    Ok(deleted == u64::from(CLEARED))
 }
 
 #[cfg(test)]

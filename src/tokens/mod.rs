@@ -6,6 +6,7 @@
 
 pub mod cli;
 pub mod http;
+mod leaks;
 mod purge;
 mod store;
 mod text;
@@ -23,6 +24,7 @@ pub use text::{
 
 use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
+use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::metrics::KindLabel;
@@ -734,6 +736,29 @@ pub fn count_matching(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
         owner.map(|owner| owner.id).as_deref(),
         cx.now,
     )
+}
+
+/// How many tokens [`revoke_some`] would end if it were called until none is left.
+///
+/// # Errors
+/// As [`list`].
+pub fn count_revocable(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
+    cx.actor.require(known::TOKEN_READ)?;
+    let owner = filter
+        .owner
+        .as_deref()
+        .map(|user| users::resolve(cx, user))
+        .transpose()?;
+    let owner = owner.map(|owner| owner.id);
+    store::count_live(cx.tx, filter, owner.as_deref(), cx.now)
+}
+
+/// Whether any token is stored: then the key file that keyed it must not be replaced.
+///
+/// # Errors
+/// Those of the database.
+pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
+    store::any(tx)
 }
 
 /// Gives a token that is still good more time: `ttl` from now.

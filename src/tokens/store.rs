@@ -250,6 +250,25 @@ pub(super) fn count(
     u64::try_from(row.int("n")?).map_err(Error::internal)
 }
 
+/// How many rows [`live_ids`] finds in all.
+pub(super) fn count_live(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Result<u64> {
+    let (wanted, values) = wanted(filter, owner, now);
+    let sql = format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted} AND t.revoked_at IS NULL");
+    let row = tx.first(&sql, &values)?;
+    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
+    u64::try_from(row.int("n")?).map_err(Error::internal)
+}
+
+/// Whether there is a row at all.
+pub(super) fn any(tx: &mut Tx<'_>) -> Result<bool> {
+    Ok(tx.first("SELECT id FROM tokens LIMIT 1", &[])?.is_some())
+}
+
 /// Ids of at most `most` of those that are not revoked yet.
 pub(super) fn live_ids(
     tx: &mut Tx<'_>,

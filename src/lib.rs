@@ -68,3 +68,6 @@ pub mod secret;
 pub mod time;
 pub mod tokens;
 pub mod users;
+
+#[cfg(test)]
+mod testing;

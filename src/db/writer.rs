@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::Tx;
-use super::sqlite::{Session, connect, is_fault};
+use super::session::{Session, is_fault};
+use super::sqlite::connect;
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.

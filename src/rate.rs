@@ -31,7 +31,7 @@ impl<K: Hash + Eq + Clone> fmt::Debug for Buckets<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Buckets")
             .field("limited", &self.limiter.is_some())
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 
@@ -65,6 +65,7 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 
     /// Forgets the buckets that are full again. Returns how many are left.
+    #[must_use]
     pub fn tidy(&self) -> usize {
         let Some(limiter) = &self.limiter else {
             return 0;

@@ -65,7 +65,7 @@ impl Cors {
     }
 
     /// Lets the browser show the answer to `origin`.
-    pub(super) fn add(&self, headers: &mut HeaderMap, origin: HeaderValue) {
+    pub(super) fn add(headers: &mut HeaderMap, origin: HeaderValue) {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
         headers.insert(
             ACCESS_CONTROL_ALLOW_CREDENTIALS,

@@ -62,7 +62,7 @@ pub(super) fn describe(config: &Config) -> OpenApi {
 }
 
 /// The description and its readers.
-pub(super) fn routes(api: OpenApi) -> Result<Router<App>> {
+pub(super) fn routes(api: &OpenApi) -> Result<Router<App>> {
     let document = api.to_json().map_err(Error::internal)?;
     Ok(Router::new().route(
         "/openapi.json",

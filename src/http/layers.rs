@@ -230,7 +230,7 @@ impl Shared {
         headers.insert(X_REQUEST_ID, seen.call.id.clone());
         self.headers.add(headers);
         if let Some(origin) = &seen.origin {
-            self.cors.add(headers, origin.clone());
+            Cors::add(headers, origin.clone());
         }
         let seconds = seen.start.elapsed();
         self.series.count(

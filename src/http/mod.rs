@@ -63,7 +63,7 @@ pub fn openapi(config: &Config) -> OpenApi {
 pub fn router(app: &App, sink: Option<Sink>) -> Result<Router> {
     let (router, api) = routes(app.config()).split_for_parts();
     let router = if app.config().server.docs {
-        router.merge(docs::routes(api)?)
+        router.merge(docs::routes(&api)?)
     } else {
         router
     };

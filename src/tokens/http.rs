@@ -195,7 +195,7 @@ struct Hinted {
 
 /// What came of trying to use a token.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Consumed {
+struct Consumption {
     /// Whether one use was taken.
     consumed: bool,
     /// Why, or why not.
@@ -204,7 +204,7 @@ struct Consumed {
     remaining: Option<u32>,
 }
 
-impl From<Lookup> for Consumed {
+impl From<Lookup> for Consumption {
     fn from(lookup: Lookup) -> Self {
         let left = |token: &Token| token.max_uses.map(|max| max.saturating_sub(token.used));
         Self {
@@ -218,11 +218,11 @@ impl From<Lookup> for Consumed {
 /// Take one use of a token, atomically. Needs `token:consume`.
 #[utoipa::path(post, path = "/api/v1/tokens/consume", tag = "tokens", request_body = Presented, security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, description = "The same key and body take one use, not two")),
-    responses((status = 200, description = "what came of it", body = Consumed), Problems))]
+    responses((status = 200, description = "what came of it", body = Consumption), Problems))]
 async fn consume(caller: Caller, posted: Posted<Presented>) -> Result<Response> {
     let route = "POST /api/v1/tokens/consume";
     let work = |cx: &mut crate::app::Cx<'_, '_>, presented: &Presented| {
-        super::consume(cx, &presented.token).map(Consumed::from)
+        super::consume(cx, &presented.token).map(Consumption::from)
     };
     caller.answer(route, posted, work).await
 }

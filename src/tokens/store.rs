@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 use serde_json::{Map, Value as Json};
 
-use super::{Checked, Facts, Filter, Kind, State, Token, TokenId};
+use super::model::Facts;
+use super::{Checked, Filter, Kind, State, Token, TokenId};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::scope::Scopes;

@@ -1,5 +1,7 @@
 //! The integration tests, in one binary: what is asserted here is seen from outside of the
 //! program, through a socket, a process or a file.
+//! Edge tests, in one binary: everything that needs a socket, a process or a file, seen from
+//! outside of the program.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
@@ -9,6 +11,7 @@
 
 mod cli;
 #[cfg(test)]
+mod architecture;
 mod install;
 mod server;
 mod support;

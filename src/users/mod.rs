@@ -5,6 +5,7 @@
 //! a password is hashed outside any transaction, and its hash is never shown.
 
 pub mod cli;
+mod find;
 mod names;
 mod roles;
 mod store;
@@ -12,8 +13,11 @@ mod store;
 use serde::Serialize;
 use serde_json::json;
 
+pub use find::resolve;
 pub use names::{Email, FullName, Phone, Username};
 pub use roles::{Role, State};
+
+use find::taken;
 
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
@@ -135,13 +139,25 @@ pub enum Change<T> {
 }
 
 impl<T> Change<T> {
-    /// The new value; `None` if it stays `old`.
-    fn to(&self, old: Option<&str>, text: impl FnOnce(&T) -> &str) -> Option<Option<&T>> {
+    /// What `write` makes of the new value, unless that is the `old` one.
+    fn written<'a, U>(
+        &'a self,
+        old: Option<&str>,
+        text: impl FnOnce(&T) -> &str,
+        write: impl FnOnce(Option<&'a T>) -> U,
+    ) -> Option<U> {
         match self {
             Self::Keep => None,
-            Self::Clear => old.map(|_| None),
+            Self::Clear => old.map(|_| write(None)),
             Self::Set(new) if old == Some(text(new)) => None,
-            Self::Set(new) => Some(Some(new)),
+            Self::Set(new) => Some(write(Some(new))),
+        }
+    }
+
+    fn value(&self) -> Option<&T> {
+        match self {
+            Self::Keep | Self::Clear => None,
+            Self::Set(new) => Some(new),
         }
     }
 }
@@ -222,96 +238,12 @@ fn insert(
     Ok(user)
 }
 
-/// Which of these belongs to somebody other than `own`, as an error.
-fn taken(
-    cx: &mut Cx<'_, '_>,
-    own: &str,
-    username: Option<&Username>,
-    email: Option<&Email>,
-    phone: Option<&Phone>,
-) -> Error {
-    let keys = [
-        (
-            username.map(|name| Key::Username(name.key())),
-            Error::UsernameTaken,
-        ),
-        (email.cloned().map(Key::Email), Error::EmailTaken),
-        (phone.cloned().map(Key::Phone), Error::PhoneTaken),
-    ];
-    for (key, error) in keys {
-        let found = key.map_or(Ok(Vec::new()), |key| store::with_key(cx.tx, &key));
-        match found {
-            Ok(found) if found.iter().any(|user| user.id != own) => return error,
-            Ok(_) => {}
-            Err(error) => return error,
-        }
-    }
-    Error::NotFound("user")
-}
-
 fn object(id: &str) -> String {
     format!("user:{id}")
 }
 
 fn by_id(cx: &mut Cx<'_, '_>, id: &str) -> Result<User> {
     store::by_id(cx.tx, id)?.ok_or(Error::NotFound("user"))
-}
-
-/// What names an account. The forms exclude one another, see [`Username`].
-enum Key {
-    /// From the one to the other, both included.
-    Ids(String, String),
-    /// [`Username::key`].
-    Username(String),
-    Email(Email),
-    Phone(Phone),
-}
-
-impl Key {
-    fn read(text: &str) -> Option<Self> {
-        if let Ok(name) = text.parse::<Username>() {
-            return Some(Self::Username(name.key()));
-        }
-        if let Ok(email) = text.parse() {
-            return Some(Self::Email(email));
-        }
-        if let Ok(phone) = text.parse() {
-            return Some(Self::Phone(phone));
-        }
-        Self::ids_starting_with(text)
-    }
-
-    /// For at least 6 hexadecimal digits, with or without the dashes.
-    fn ids_starting_with(text: &str) -> Option<Self> {
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        let filled = |fill: &str| {
-            let rest = fill.repeat(32_usize.checked_sub(digits.len())?);
-            let id = uuid::Uuid::try_parse(&(digits.clone() + &rest)).ok()?;
-            Some(id.to_string())
-        };
-        Some(Self::Ids(filled("0")?, filled("f")?))
-    }
-}
-
-/// The user that `text` names: an id or the first characters of one, a user name, an e-mail
-/// address or a phone number. For other slices, whose verbs check what the actor may do.
-///
-/// # Errors
-/// [`Error::NotFound`], [`Error::Ambiguous`].
-pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
-    let key = Key::read(text).ok_or(Error::NotFound("user"))?;
-    let mut found = store::with_key(cx.tx, &key)?;
-    match (found.pop(), found.is_empty()) {
-        (Some(user), true) => Ok(user),
-        (Some(_), false) => Err(Error::Ambiguous {
-            noun: "user",
-            prefix: text.to_owned(),
-        }),
-        (None, _) => Err(Error::NotFound("user")),
-    }
 }
 
 /// One account, by any of its names.
@@ -368,20 +300,30 @@ pub fn list(
 pub fn update(cx: &mut Cx<'_, '_>, user: &str, changes: &Changes) -> Result<User> {
     cx.actor.require(known::USER_WRITE)?;
     let user = resolve(cx, user)?;
-    let email = changes.email.to(user.email.as_deref(), Email::as_str);
-    let phone = changes.phone.to(user.phone.as_deref(), Phone::as_str);
-    let name = changes.name.to(user.name.as_deref(), FullName::as_str);
-    let changed = [
-        email.map(|to| ("email", store::Field::Email(to))),
-        phone.map(|to| ("phone", store::Field::Phone(to))),
-        name.map(|to| ("name", store::Field::Name(to))),
+    let written = [
+        changes
+            .email
+            .written(user.email.as_deref(), Email::as_str, |to| {
+                ("email", store::Field::Email(to))
+            }),
+        changes
+            .phone
+            .written(user.phone.as_deref(), Phone::as_str, |to| {
+                ("phone", store::Field::Phone(to))
+            }),
+        changes
+            .name
+            .written(user.name.as_deref(), FullName::as_str, |to| {
+                ("name", store::Field::Name(to))
+            }),
     ];
-    let (members, fields): (Vec<_>, Vec<_>) = changed.into_iter().flatten().unzip();
+    let (members, fields): (Vec<_>, Vec<_>) = written.into_iter().flatten().unzip();
     if fields.is_empty() {
         return Ok(user);
     }
     if !store::set(cx.tx, &user.id, &fields, cx.now)? {
-        return Err(taken(cx, &user.id, None, email.flatten(), phone.flatten()));
+        let (email, phone) = (changes.email.value(), changes.phone.value());
+        return Err(taken(cx, &user.id, None, email, phone));
     }
     // Which, but not from what to what: the log keeps for ever what may have to be forgotten.
     let details = json!({ "changed": members });

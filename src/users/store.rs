@@ -1,6 +1,10 @@
 //! The users' tables.
 
-use super::{Email, Filter, FullName, Grant, Key, NewUser, Phone, Role, State, User, Username};
+use std::fmt::Write as _;
+
+use super::find::Key;
+use super::names::folded;
+use super::{Email, Filter, FullName, Grant, NewUser, Phone, Role, State, User, Username};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::password::PasswordHash;
@@ -90,7 +94,7 @@ pub(super) fn page(
         and("u.state = $N", state.as_str().into());
     }
     if let Some(part) = &filter.q {
-        let part = super::names::folded(part);
+        let part = folded(part);
         let part = part
             .replace('!', "!!")
             .replace('%', "!%")
@@ -102,13 +106,12 @@ pub(super) fn page(
     if let Some((at, id)) = before {
         values.extend([(*at).into(), id.as_str().into()]);
         let (at, id) = (values.len() - 1, values.len());
-        sql.push_str(&format!(" AND (u.created_at, u.id) < (${at}, ${id})"));
+        let _infallible = write!(sql, " AND (u.created_at, u.id) < (${at}, ${id})");
     }
     values.push(limit.into());
     let limit = values.len();
-    sql.push_str(&format!(
-        " ORDER BY u.created_at DESC, u.id DESC LIMIT ${limit}"
-    ));
+    sql.push_str(" ORDER BY u.created_at DESC, u.id DESC LIMIT $");
+    sql.push_str(&limit.to_string());
     tx.all(&sql, &values)?.iter().map(user).collect()
 }
 
@@ -129,9 +132,9 @@ pub(super) fn set(tx: &mut Tx<'_>, id: &str, fields: &[Field<'_>], now: Timestam
     let mut write = |column: &str, value: Value, unique: bool| {
         values.push(value);
         let number = values.len();
-        sets.push_str(&format!(", {column} = ${number}"));
+        let _infallible = write!(sets, ", {column} = ${number}");
         if unique {
-            taken.push_str(&format!(" OR o.{column} = ${number}"));
+            let _infallible = write!(taken, " OR o.{column} = ${number}");
         }
     };
     for field in fields {

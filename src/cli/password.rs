@@ -35,7 +35,9 @@ pub struct PasswordArgs {
     #[arg(long, group = "source")]
     generate: bool,
     /// Write the generated password into a new file, which only you can read, instead
-    #[arg(long, requires = "generate", value_name = "FILE")]
+    // Not only `requires`: clap forgives that where the required flag excludes one that is there.
+    #[arg(long, requires = "generate", value_name = "FILE",
+          conflicts_with_all = ["password_stdin", "password_file", "password_hash_stdin", "no_password"])]
     out: Option<PathBuf>,
     /// Have no password: nobody can sign in with one
     #[arg(long, group = "source")]

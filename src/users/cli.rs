@@ -33,7 +33,7 @@ pub enum Command {
         #[arg(long, value_parser = state())]
         state: Option<State>,
         /// Only with this in the user name, the e-mail address or the name, in any case
-        #[arg(long, short, value_name = "TEXT")]
+        #[arg(long, value_name = "TEXT")]
         q: Option<String>,
         /// Form and length
         #[command(flatten)]

@@ -245,6 +245,16 @@ pub(super) fn grants(tx: &mut Tx<'_>, id: &str) -> Result<Vec<Grant>> {
         .collect()
 }
 
+/// The stored hash of an account's password.
+#[cfg(test)]
+pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<PasswordHash>> {
+    let sql = "SELECT password_hash FROM users WHERE id = $1";
+    let hash = tx
+        .first(sql, &[id.into()])?
+        .map(|row| row.opt_text("password_hash"));
+    Ok(hash.transpose()?.flatten().map(PasswordHash::stored))
+}
+
 fn user(row: &Row) -> Result<User> {
     let state: State = row.text("state")?.parse()?;
     let roles = row.opt_text("roles")?.unwrap_or_default();

@@ -17,6 +17,7 @@ use crate::id::Serials;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::password::{Hasher, Limits};
+use crate::rate::Rates;
 use crate::scope::Scopes;
 use crate::time::{Clock, Timestamp};
 
@@ -117,6 +118,8 @@ pub struct Kit {
     pub uses: Uses,
     /// Where passwords are hashed.
     pub hasher: Hasher,
+    /// Limits that hold in this process.
+    pub rates: Rates,
 }
 
 /// Everything that a service function may see: one transaction, one instant, one actor.
@@ -150,6 +153,7 @@ impl App {
         let slots = config.password.hash_slots.unwrap_or_default();
         let kit = Kit {
             hasher: Hasher::new(Limits::with_slots(slots)),
+            rates: Rates::new(&config.throttle),
             config,
             keys,
             serials: Serials::default(),

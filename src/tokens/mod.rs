@@ -37,7 +37,7 @@ const LABEL: usize = 200;
 const META: usize = 4096;
 
 /// Uses are noted at most once in this time for a token.
-const NOTED: Duration = Duration::from_secs(60);
+const NOTED: Duration = Duration::from_mins(1);
 
 /// A token as its owner and the operator may see it: everything but the secret.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
@@ -351,11 +351,7 @@ pub fn create_anonymous(
 
 fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secret<String>)> {
     let secret = random_base62::<SECRET>()?;
-    row.hint = secret
-        .expose()
-        .get(SECRET - 4..)
-        .unwrap_or_default()
-        .to_owned();
+    row.hint = secret.expose().chars().skip(SECRET - 4).collect();
     loop {
         row.id = TokenId(cx.kit.serials.next(cx.now)?);
         row.digest = digest(&cx.kit.keys, row.kind, row.id, secret.expose());
@@ -596,6 +592,23 @@ pub fn lookup(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
         None => None,
     };
     Ok(Lookup { reason, token })
+}
+
+/// A good token and its owner's id, or nothing: what another service may learn (RFC 7662). Counts
+/// as a use for `last_used_at`.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `token:introspect`.
+pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<(Token, Option<String>)>> {
+    cx.actor.require(known::TOKEN_INTROSPECT)?;
+    let Ok(checked) = check(cx, text)? else {
+        return Ok(None);
+    };
+    if checked.kind == Kind::Api {
+        note_use(cx, checked.id);
+    }
+    let token = store::by_id(cx.tx, checked.id, cx.now)?;
+    Ok(token.map(|token| (token, checked.owner_id)))
 }
 
 /// Takes one use of a presented token, atomically: of many at once, `max_uses` succeed.
@@ -841,6 +854,24 @@ pub fn remove_expired(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<()> {
         audit::record(cx, Event::new("token.removed", object(id)))?;
     }
     Ok(())
+}
+
+/// Rows that [`clear_some`] deletes in one transaction.
+const CLEARED: u32 = 1000;
+
+/// Deletes some of the temporary tokens that have expired; whether there may be more.
+///
+/// # Errors
+/// Those of the database.
+pub fn clear_some(cx: &mut Cx<'_, '_>) -> Result<bool> {
+    let deleted = store::delete_expired(cx.tx, Kind::Temporary, cx.now, CLEARED)?;
+    if deleted > 0 {
+        audit::record(
+            cx,
+            Event::new("token.cleared", "token:*").with(json!({ "deleted": deleted })),
+        )?;
+    }
+    Ok(deleted == u64::from(CLEARED))
 }
 
 #[cfg(test)]

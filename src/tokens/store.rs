@@ -330,6 +330,20 @@ pub(super) fn delete_expired_one(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -
     Ok(changed == 1)
 }
 
+/// Deletes at most `most` tokens of `kind` that have expired, the longest gone first.
+pub(super) fn delete_expired(
+    tx: &mut Tx<'_>,
+    kind: Kind,
+    now: Timestamp,
+    most: u32,
+) -> Result<u64> {
+    tx.run(
+        "DELETE FROM tokens WHERE id IN (
+           SELECT id FROM tokens WHERE expires_at <= $1 AND kind = $2 ORDER BY expires_at LIMIT $3)",
+        &[now.into(), kind.as_str().into(), most.into()],
+    )
+}
+
 fn token(row: &Row, now: Timestamp) -> Result<Token> {
     let facts = facts(row)?;
     let meta = row

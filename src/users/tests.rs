@@ -137,8 +137,8 @@ fn what_is_not_named_stays_and_what_is_cleared_goes() {
         &app,
         0,
         NewUser {
-            name,
             phone,
+            name,
             ..new("maria")
         },
     );
@@ -147,9 +147,9 @@ fn what_is_not_named_stays_and_what_is_cleared_goes() {
         phone: Change::Clear,
         name: Change::Keep,
     };
-    let changed = change(&app, "maria", changes).unwrap();
+    let after = change(&app, "maria", changes).unwrap();
     assert_eq!(
-        changed,
+        after,
         User {
             email: Some("m@x.org".into()),
             phone: None,

@@ -322,8 +322,8 @@ fn roles_are_listed_added_and_removed() {
         roles("user role remove ivan user"),
         serde_json::json!(["admin"])
     );
-    let (list, _) = run(&operator, "user role list ivan -q");
-    assert_eq!(list, "admin\n");
+    let (words, _) = run(&operator, "user role list ivan -q");
+    assert_eq!(words, "admin\n");
     run(&operator, "user role remove root admin");
     run(&operator, "user role remove maria admin");
     let last = try_run(&operator, "user role remove ivan admin").unwrap_err();

@@ -12,6 +12,7 @@ mod json;
 mod list;
 pub mod operator;
 pub mod output;
+pub mod password;
 pub mod prompt;
 pub mod report;
 mod serve;

@@ -8,12 +8,14 @@ pub mod error;
 pub mod escape;
 pub mod id;
 pub mod idempotency;
+
 pub mod keys;
 pub mod metrics;
 pub mod migrations;
 pub mod page;
 pub mod password;
 pub mod problem;
+pub mod purge;
 pub mod scope;
 pub mod secret;
 pub mod time;

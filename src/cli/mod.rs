@@ -4,6 +4,7 @@
 //! word and on the exit status: both are part of the public contract.
 
 pub mod flags;
+pub mod interrupt;
 mod json;
 mod list;
 pub mod operator;

@@ -16,7 +16,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
-pub use purge::{delete_gone, gone};
+pub use purge::{Gone, delete_gone, gone, oldest_gone};
 pub use text::{
     Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, parse, prefixed,
 };

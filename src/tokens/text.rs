@@ -93,7 +93,11 @@ impl TokenId {
             return Err(refuse());
         }
         let filled = |fill: char| {
-            let text: String = prefix.chars().chain(std::iter::repeat(fill)).take(ID).collect();
+            let text: String = prefix
+                .chars()
+                .chain(std::iter::repeat(fill))
+                .take(ID)
+                .collect();
             number(text.as_bytes()).and_then(|number| i64::try_from(number).ok())
         };
         let low = filled('0').ok_or_else(refuse)?;

@@ -8,7 +8,7 @@ pub mod error;
 pub mod escape;
 pub mod id;
 pub mod idempotency;
-
+pub mod jobs;
 pub mod keys;
 pub mod metrics;
 pub mod migrations;

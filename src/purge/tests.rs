@@ -6,7 +6,7 @@ use crate::tokens::NewToken;
 
 /// Now, in these tests: after every wall clock, so that the clock's mark decides.
 const NOW: Timestamp = Timestamp(4_000_000_000_000);
-const HOUR: Duration = Duration::from_secs(3600);
+const HOUR: Duration = Duration::from_hours(1);
 
 fn app() -> App {
     let app = App::memory();

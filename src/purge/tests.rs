@@ -192,7 +192,7 @@ fn batches_are_no_larger_than_they_may_be() {
     };
     let mut steps = Vec::new();
     run(&app, &operator(), &options, &|| false, &mut |n| {
-        steps.push(n)
+        steps.push(n);
     })
     .unwrap();
     assert_eq!(steps, [4, 6, 7]);

@@ -21,7 +21,9 @@ pub(crate) struct Plan {
 
 /// One measured leg of one side.
 pub(crate) struct Measured {
-    /// Requests a second.
+    /// Right answers.
+    pub(crate) requests: u64,
+    /// Of them in a second.
     pub(crate) rate: f64,
     /// Microseconds of the server's CPU time for each request.
     pub(crate) cpu: f64,
@@ -39,6 +41,7 @@ impl Measured {
     /// Of a leg that took `cpu` seconds of the server.
     pub(crate) fn of(leg: Leg, cpu: f64) -> Self {
         Self {
+            requests: leg.requests,
             rate: leg.rate(),
             cpu: cpu * 1e6 / leg.requests.max(1) as f64,
             p50: leg.percentile(50.0),
@@ -93,9 +96,9 @@ impl Comparison {
         Spread::of(self.both().map(|(a, b)| b.rate / a.rate))
     }
 
-    /// The limit's CPU time for a request as a part of ours: drifts less than rates do.
-    pub(crate) fn cpu_ratio(&self) -> Spread {
-        Spread::of(self.both().map(|(a, b)| a.cpu / b.cpu))
+    /// How many times the limit's time ours takes for a request.
+    pub(crate) fn cost(&self) -> Spread {
+        Spread::of(self.both().map(|(a, b)| a.rate / b.rate))
     }
 
     fn both(&self) -> impl Iterator<Item = (&Measured, &Measured)> {

@@ -63,6 +63,12 @@ impl Side {
             first_failure: None,
         }
     }
+
+    /// With the memory that it took at most, in MiB.
+    pub(crate) fn resident(mut self, mib: f64) -> Self {
+        self.rss_mib = Some(mib);
+        self
+    }
 }
 
 /// One row of the table.
@@ -199,6 +205,7 @@ impl Report {
             "limit /s",
             "CPU µs ours",
             "limit",
+            "MiB ours",
             "p99 ms ours",
             "limit",
             "noise of limit",
@@ -222,6 +229,7 @@ impl Report {
                 cell(&finding.limit, |side| Some(side.per_second)),
                 cell(&finding.ours, |side| side.cpu_us),
                 cell(&finding.limit, |side| side.cpu_us),
+                cell(&finding.ours, |side| side.rss_mib.map(|mib| Spread::of([mib]))),
                 cell(&finding.ours, |side| side.p99_ms),
                 cell(&finding.limit, |side| side.p99_ms),
                 noise

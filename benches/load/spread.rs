@@ -52,20 +52,11 @@ impl fmt::Display for Spread {
     }
 }
 
-/// Three digits or so, thousands separated: what the eye can use.
+/// Three digits or so: what the eye can use.
 pub(crate) fn rounded(value: f64) -> String {
     let size = value.abs();
     if size >= 1000.0 {
-        let digits = format!("{value:.0}");
-        let mut text = String::new();
-        for (place, digit) in digits.chars().enumerate() {
-            let left = digits.len() - place;
-            if place > 0 && left % 3 == 0 && !text.ends_with('-') {
-                text.push(',');
-            }
-            text.push(digit);
-        }
-        text
+        separated(&format!("{value:.0}"))
     } else if size >= 100.0 {
         format!("{value:.0}")
     } else if size >= 10.0 {
@@ -73,4 +64,20 @@ pub(crate) fn rounded(value: f64) -> String {
     } else {
         format!("{value:.2}")
     }
+}
+
+/// A count with its thousands apart.
+pub(crate) fn thousands(count: u64) -> String {
+    separated(&count.to_string())
+}
+
+fn separated(digits: &str) -> String {
+    let mut text = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

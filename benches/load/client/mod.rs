@@ -17,7 +17,7 @@ use hdrhistogram::Histogram;
 use memchr::memmem;
 
 pub(crate) use closed::{Shape, closed};
-pub(crate) use open::open;
+pub(crate) use open::{Pace, open};
 
 use crate::Outcome;
 

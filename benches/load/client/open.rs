@@ -1,12 +1,23 @@
 //! Open loop: a fixed rate, whatever the server does.
 
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Answer, Leg, Requests, connect_blocking, exchange};
 use crate::Outcome;
 
-/// Open loop: `rate` requests a second however slow the answers are. Latency runs from the instant
+/// How an open loop is driven.
+#[derive(Clone, Copy)]
+pub(crate) struct Pace {
+    /// Keep-alive connections that take turns.
+    pub(crate) connections: usize,
+    /// Requests a second, over all of them.
+    pub(crate) per_second: f64,
+}
+
+/// Open loop: so many requests a second however slow the answers are, for `length` or until
+/// `stop`. Latency runs from the instant
 /// at which a request *should* have been sent, so a stall counts for all that it held up.
 ///
 /// Each connection has a thread that sleeps until its next turn: at such rates the switches cost
@@ -14,10 +25,11 @@ use crate::Outcome;
 pub(crate) fn open(
     target: SocketAddr,
     load: &Requests,
-    connections: usize,
-    rate: f64,
+    pace: Pace,
     length: Duration,
+    stop: &AtomicBool,
 ) -> Outcome<Leg> {
+    let Pace { connections, per_second } = pace;
     let leg_number = load.next_leg();
     let streams: Vec<_> = (0..connections)
         .map(|_| connect_blocking(target))
@@ -38,8 +50,8 @@ pub(crate) fn open(
                         leg: Leg::new(length),
                     };
                     for turn in (place..).step_by(connections) {
-                        let after = Duration::from_secs_f64(turn as f64 / rate);
-                        if after >= length {
+                        let after = Duration::from_secs_f64(turn as f64 / per_second);
+                        if after >= length || stop.load(Ordering::Relaxed) {
                             break;
                         }
                         sender.at(begin + after);

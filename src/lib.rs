@@ -1,5 +1,10 @@
 //! The map.
+pub mod db;
+pub mod config;
 pub mod error;
 pub mod id;
+pub mod keys;
+pub mod metrics;
+pub mod scope;
 pub mod secret;
 pub mod time;

@@ -1,0 +1,238 @@
+//! The only door to the database. Slices see [`Db`], [`Tx`], [`Value`] and [`Row`] and cannot tell
+//! which engine is behind them.
+//!
+//! Invariants: nothing is acknowledged before the commit returned; a unit of work that fails
+//! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
+
+mod lock;
+mod sqlite;
+mod value;
+mod writer;
+
+use std::path::Path;
+
+pub use value::{Row, Value};
+
+use crate::error::Result;
+
+/// Who opens the database, which decides what is kept ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The daemon: a pool of readers, one writer thread with group commit, the daemon's lock.
+    Daemon,
+    /// A command: one connection, no thread.
+    Shell,
+}
+
+/// What the database says of itself before anything else is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Whose file it is: 0 for an empty one.
+    pub application: i64,
+    /// The number of the newest migration that was applied; 0 for none.
+    pub schema: u32,
+}
+
+/// `prov` in ASCII: marks a database file as ours (security.md, rule 78).
+pub const APPLICATION: i64 = 0x7072_6f76;
+
+/// An open database.
+#[derive(Debug)]
+pub struct Db {
+    engine: Engine,
+}
+
+#[derive(Debug)]
+enum Engine {
+    Sqlite(sqlite::Sqlite),
+}
+
+impl Db {
+    /// Opens the database at `path`, creating an empty one.
+    ///
+    /// # Errors
+    /// [`Error::DaemonRunning`](crate::error::Error::DaemonRunning) if a second daemon is started;
+    /// `Unavailable` if maintenance holds the file, `Corrupt` if it is not a database.
+    pub fn open(path: &Path, role: Role) -> Result<Self> {
+        Ok(Self {
+            engine: Engine::Sqlite(sqlite::Sqlite::open(path, role)?),
+        })
+    }
+
+    /// A database in memory, for tests: the same engine without a file.
+    ///
+    /// # Errors
+    /// As [`Db::open`].
+    pub fn memory() -> Result<Self> {
+        Ok(Self {
+            engine: Engine::Sqlite(sqlite::Sqlite::memory()?),
+        })
+    }
+
+    /// Runs `f` on one consistent snapshot; nothing it writes is kept.
+    ///
+    /// # Errors
+    /// What `f` returns, or `Unavailable` when the snapshot is older than five seconds.
+    pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.read(f),
+        }
+    }
+
+    /// Runs `f` alone or beside others that touch other rows, and commits if it returns `Ok`.
+    /// Returns after the commit. `f` must be able to run again: an engine may have to repeat it.
+    ///
+    /// # Errors
+    /// What `f` returns, or `Unavailable`/`StorageFull` if the commit did not happen.
+    pub fn write<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.write(f),
+        }
+    }
+
+    /// [`Db::write`] without waiting: `done` is called once, on another thread, after the commit.
+    pub fn submit<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.submit(f, done),
+        }
+    }
+
+    /// Whether a point read takes microseconds and may run on an async worker.
+    #[must_use]
+    pub fn reads_are_local(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => true,
+        }
+    }
+
+    /// Whose file this is and which schema it has.
+    ///
+    /// # Errors
+    /// `Unavailable` or `Corrupt`.
+    pub fn identity(&self) -> Result<Identity> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.identity(),
+        }
+    }
+
+    /// Runs `f` while nobody else has the database open.
+    ///
+    /// # Errors
+    /// `DaemonRunning` at once if a daemon serves it, `Unavailable` if commands hold it for 5 s.
+    pub fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.exclusively(f),
+        }
+    }
+
+    /// Moves what was committed into the main file. `Tidy::Light` waits for nobody;
+    /// `Tidy::Full` also empties the log, and is for an idle or stopping daemon.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    pub fn tidy(&self, how: Tidy) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.tidy(how),
+        }
+    }
+
+    /// Facts for the operator: engine version, size of the write-ahead log.
+    #[must_use]
+    pub fn facts(&self) -> Facts {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.facts(),
+        }
+    }
+}
+
+/// How thoroughly [`Db::tidy`] works.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Tidy {
+    /// Whatever can be done without waiting.
+    Light,
+    /// Everything, waiting for readers.
+    Full,
+}
+
+/// What [`Db::facts`] tells.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Facts {
+    /// Name and version of the engine: `SQLite 3.53.2`.
+    pub engine: String,
+    /// Size of the write-ahead log in bytes.
+    pub log_bytes: u64,
+    /// Bytes left on the database's disk, where that can be known.
+    pub disk_free: Option<u64>,
+    /// Storage faults (I/O errors, damage) met since the start without a good write after them.
+    pub faults: u32,
+}
+
+/// A transaction: what a store function works on.
+#[derive(Debug)]
+pub struct Tx<'c> {
+    engine: TxEngine<'c>,
+}
+
+#[derive(Debug)]
+enum TxEngine<'c> {
+    Sqlite(sqlite::Session<'c>),
+}
+
+impl Tx<'_> {
+    /// All rows of the answer.
+    ///
+    /// # Errors
+    /// `Internal` for a statement or a binding that makes no sense, else as [`Db::write`].
+    pub fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        match self.engine {
+            TxEngine::Sqlite(session) => session.all(sql, params),
+        }
+    }
+
+    /// The first row of the answer.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn first(&mut self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
+        match self.engine {
+            TxEngine::Sqlite(session) => session.first(sql, params),
+        }
+    }
+
+    /// Runs a statement and returns how many rows it changed.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn run(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        match self.engine {
+            TxEngine::Sqlite(session) => session.run(sql, params),
+        }
+    }
+
+    /// Runs the statements of a migration, which has no parameters.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn script(&mut self, sql: &str) -> Result<()> {
+        match self.engine {
+            TxEngine::Sqlite(session) => session.script(sql),
+        }
+    }
+
+    /// Stamps the database as ours, with the schema that it now has.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn stamp(&mut self, schema: u32) -> Result<()> {
+        match self.engine {
+            TxEngine::Sqlite(session) => session.stamp(schema),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! The one writer of the daemon: group commit.
+//!
+//! Everything that waits is run in one `BEGIN IMMEDIATE` transaction, each unit of work in its own
+//! savepoint, and committed once; then all are answered. A unit that fails or panics is rolled
+//! back alone. Nothing is answered before the commit returned, and nothing waits on purpose: a
+//! lone write commits at once.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use super::Tx;
+use super::sqlite::{Session, connect, is_fault};
+use crate::error::{Error, Result};
+
+/// Units of work that may wait; more are refused at once.
+const QUEUE: usize = 4096;
+
+/// Bounds of one transaction.
+const BATCH: usize = 512;
+const BATCH_TIME: Duration = Duration::from_millis(20);
+
+/// The handle of the writer thread. Dropping it lets the thread finish what waits, then joins it.
+#[derive(Debug)]
+pub(super) struct Writer {
+    queue: Option<SyncSender<Box<dyn Work>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on the database at `path`; `faults` counts storage faults in a row.
+    pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>) -> Result<Self> {
+        let connection = connect(&path)?;
+        let (queue, waiting) = sync_channel(QUEUE);
+        let thread = std::thread::Builder::new()
+            .name("writer".into())
+            .spawn(move || {
+                Thread {
+                    path,
+                    connection: Some(connection),
+                    faults,
+                }
+                .run(&waiting)
+            })
+            .map_err(Error::io("start the writer thread"))?;
+        Ok(Self {
+            queue: Some(queue),
+            thread: Some(thread),
+        })
+    }
+
+    /// Queues `f`; `done` is called on the writer's thread after the commit.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        let unit = Box::new(Unit {
+            f,
+            result: None,
+            done: Some(done),
+        });
+        let refused = match self.queue.as_ref().map(|queue| queue.try_send(unit)) {
+            Some(Ok(())) => return,
+            Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) => unit,
+            None => return,
+        };
+        refused.answer(Some(&|| Error::unavailable("the writer's queue is full")));
+    }
+
+    /// Queues `f` and waits for the commit.
+    pub(super) fn wait_for<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.submit(f, move |result| {
+            // Nobody waits any more: the write stays done all the same.
+            let _gone = answer.send(result);
+        });
+        answered.recv().map_err(Error::unavailable)?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(thread) = self.thread.take() {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// A unit of work whose types are hidden, so that different ones can wait in one queue.
+trait Work: Send {
+    /// Runs inside the open transaction.
+    fn run(&mut self, session: Session<'_>);
+    /// Whether it failed because of the storage underneath.
+    fn met_fault(&self) -> bool;
+    /// Tells whoever waits: its own result, or `failure` when the commit did not happen.
+    fn answer(self: Box<Self>, failure: Option<&dyn Fn() -> Error>);
+}
+
+struct Unit<T, F, D> {
+    f: F,
+    result: Option<Result<T>>,
+    done: Option<D>,
+}
+
+impl<T, F, D> Work for Unit<T, F, D>
+where
+    T: Send,
+    F: FnMut(&mut Tx<'_>) -> Result<T> + Send,
+    D: FnOnce(Result<T>) + Send,
+{
+    fn run(&mut self, session: Session<'_>) {
+        let f = &mut self.f;
+        let work = |tx: &mut Tx<'_>| {
+            catch_unwind(AssertUnwindSafe(|| f(tx)))
+                .unwrap_or_else(|_| Err(Error::internal("a unit of work panicked")))
+        };
+        self.result = Some(session.nested(work));
+    }
+
+    fn met_fault(&self) -> bool {
+        matches!(&self.result, Some(Err(error)) if is_fault(error))
+    }
+
+    fn answer(mut self: Box<Self>, failure: Option<&dyn Fn() -> Error>) {
+        let result = match (self.result.take(), failure) {
+            // It failed by itself; that says more than the failed commit.
+            (Some(Err(error)), _) => Err(error),
+            (_, Some(failure)) => Err(failure()),
+            (Some(Ok(value)), None) => Ok(value),
+            (None, None) => Err(Error::internal("a unit of work was not run")),
+        };
+        if let Some(done) = self.done.take() {
+            // A panic in the waiting side must not take the writer with it.
+            let _panicked = catch_unwind(AssertUnwindSafe(|| done(result)));
+        }
+    }
+}
+
+struct Thread {
+    path: PathBuf,
+    connection: Option<Connection>,
+    faults: Arc<AtomicU32>,
+}
+
+impl Thread {
+    fn run(mut self, waiting: &Receiver<Box<dyn Work>>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while let Ok(first) = waiting.recv() {
+            let outcome = self.commit(first, waiting, &mut batch);
+            let faulty = outcome.as_ref().is_err_and(is_fault)
+                || batch.iter().any(|unit: &Box<dyn Work>| unit.met_fault());
+            if faulty {
+                // Never a second COMMIT on a connection that met a fault (rule 59).
+                self.connection = None;
+                let faults = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::error!(faults, "the storage under the database failed");
+            } else if outcome.is_ok() {
+                self.faults.store(0, Ordering::Relaxed);
+            }
+            match outcome {
+                Ok(()) => batch.drain(..).for_each(|unit| unit.answer(None)),
+                Err(error) => {
+                    let failure = again(error);
+                    batch
+                        .drain(..)
+                        .for_each(|unit| unit.answer(Some(&*failure)));
+                }
+            }
+        }
+    }
+
+    /// Runs `first` and what else waits in one transaction. All that ran are in `batch` after it.
+    fn commit(
+        &mut self,
+        first: Box<dyn Work>,
+        waiting: &Receiver<Box<dyn Work>>,
+        batch: &mut Vec<Box<dyn Work>>,
+    ) -> Result<()> {
+        batch.push(first);
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(connect(&self.path)?),
+        };
+        let session = Session(connection);
+        session.command("BEGIN IMMEDIATE")?;
+        let start = Instant::now();
+        let mut ran = 0;
+        loop {
+            while let Some(unit) = batch.get_mut(ran) {
+                unit.run(session);
+                ran += 1;
+            }
+            // SQLite has given up the whole transaction by itself: disk full, I/O error.
+            if session.0.is_autocommit() {
+                return Err(Error::unavailable("the transaction was rolled back"));
+            }
+            if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {
+                break;
+            }
+            match waiting.try_recv() {
+                Ok(unit) => batch.push(unit),
+                Err(_) => break,
+            }
+        }
+        session.end(Ok(()))
+    }
+}
+
+/// The same failure for each of a batch: errors cannot be copied, their sort and text can.
+fn again(error: Error) -> Box<dyn Fn() -> Error> {
+    let text =
+        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+    match error {
+        Error::StorageFull(_) => Box::new(move || Error::StorageFull(text.clone().into())),
+        Error::Corrupt(_) => Box::new(move || Error::Corrupt(text.clone())),
+        _ => Box::new(move || Error::unavailable(text.clone())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+
+    use super::*;
+    use crate::db::{Db, Role};
+
+    fn daemon(folder: &tempfile::TempDir) -> Db {
+        let db = Db::open(&folder.path().join("x.db"), Role::Daemon).unwrap();
+        db.write(|tx| tx.script("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT"))
+            .unwrap();
+        db
+    }
+
+    fn stored(db: &Db) -> Vec<i64> {
+        let rows = db
+            .read(|tx| tx.all("SELECT n FROM t ORDER BY n", &[]))
+            .unwrap();
+        rows.iter().map(|row| row.int("n").unwrap()).collect()
+    }
+
+    #[test]
+    fn units_that_fail_or_panic_are_rolled_back_alone() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = daemon(&folder);
+        // Hold the writer until all four wait, so that they share one transaction.
+        let gate = Arc::new(Barrier::new(2));
+        let opened = Arc::clone(&gate);
+        db.submit(
+            move |_| {
+                opened.wait();
+                Ok(())
+            },
+            |_| {},
+        );
+        let (tell, told) = std::sync::mpsc::channel();
+        for n in 1..=4_i64 {
+            let tell = tell.clone();
+            db.submit(
+                move |tx| {
+                    tx.run("INSERT INTO t VALUES ($1)", &[n.into()])?;
+                    assert!(n != 3, "three panics");
+                    if n == 2 {
+                        Err(Error::Unauthenticated)
+                    } else {
+                        Ok(n)
+                    }
+                },
+                move |result| tell.send((n, result.is_ok())).unwrap(),
+            );
+        }
+        gate.wait();
+        let mut answers: Vec<(i64, bool)> = told.iter().take(4).collect();
+        answers.sort_unstable();
+        assert_eq!(answers, [(1, true), (2, false), (3, false), (4, true)]);
+        assert_eq!(stored(&db), [1, 4]);
+    }
+
+    #[test]
+    fn what_was_acknowledged_can_be_read_by_the_next_reader() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = daemon(&folder);
+        for n in 1..=50_i64 {
+            db.write(move |tx| tx.run("INSERT INTO t VALUES ($1)", &[n.into()]))
+                .unwrap();
+            assert_eq!(stored(&db).last(), Some(&n));
+        }
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = daemon(&folder);
+        assert!(
+            db.read(|tx| tx.run("INSERT INTO t VALUES (1)", &[]))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_command_and_the_daemon_write_the_same_file_without_lock_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Arc::new(daemon(&folder));
+        let path = folder.path().join("x.db");
+        std::thread::scope(|scope| {
+            for shell in 0..4_i64 {
+                let path = &path;
+                scope.spawn(move || {
+                    let own = Db::open(path, Role::Shell).unwrap();
+                    for n in 0..25 {
+                        let n = 1000 * (shell + 1) + n;
+                        own.write(move |tx| tx.run("INSERT INTO t VALUES ($1)", &[n.into()]))
+                            .unwrap();
+                    }
+                });
+            }
+            for n in 0..200_i64 {
+                db.write(move |tx| tx.run("INSERT INTO t VALUES ($1)", &[n.into()]))
+                    .unwrap();
+            }
+        });
+        assert_eq!(stored(&db).len(), 300);
+    }
+}

@@ -1,0 +1,217 @@
+//! The key file: the master secret, and the keys derived from it for one purpose each.
+//!
+//! A stolen database without this file yields no usable credential and lets nobody forge one
+//! (security.md, boundary B6). The file has mode 0600, belongs to whoever runs `provost`, and is
+//! never part of a backup of the database.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hkdf::Hkdf;
+use rustix::fs::OFlags;
+use serde::Deserialize;
+use sha2::Sha256;
+use zeroize::Zeroize as _;
+
+use crate::error::{Error, Result};
+use crate::secret::{MacKey, Secret, random_bytes};
+
+/// A key file is a few lines; whatever is larger is something else.
+const LARGEST: u64 = 4096;
+
+/// The keys of this installation.
+#[derive(Debug)]
+pub struct Keys {
+    /// Keys the digests of opaque tokens (rule 12).
+    pub token: MacKey,
+    /// Seals stored answers for replay under an `Idempotency-Key`.
+    pub replay: Secret<[u8; 32]>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyFile {
+    version: u32,
+    master: String,
+}
+
+impl Keys {
+    /// Reads the key file.
+    ///
+    /// # Errors
+    /// [`Error::KeyFile`] if it is missing, open to others, somebody else's or not a key file.
+    pub fn load(path: &Path) -> Result<Self> {
+        let refuse = |reason: &str| Error::KeyFile {
+            path: path.into(),
+            reason: reason.into(),
+        };
+        let mut file = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags())
+            .open(path)
+            .map_err(|error| refuse(&format!("cannot be opened: {error}")))?;
+        check_owner_and_mode(path, &file)?;
+        let mut text = String::new();
+        let read = std::io::Read::by_ref(&mut file)
+            .take(LARGEST)
+            .read_to_string(&mut text);
+        read.map_err(|error| refuse(&format!("cannot be read: {error}")))?;
+        // The parser's message would quote the secret.
+        let parsed = toml::from_str::<KeyFile>(&text).map_err(|_| refuse("is not a key file"));
+        text.zeroize();
+        let mut parsed = parsed?;
+        if parsed.version != 1 {
+            return Err(refuse("is of a version that this provost does not know"));
+        }
+        let decoded = URL_SAFE_NO_PAD
+            .decode(&parsed.master)
+            .map_err(|_| refuse("is damaged"));
+        parsed.master.zeroize();
+        let mut decoded = decoded?;
+        let master: Result<[u8; 32], _> = decoded.as_slice().try_into();
+        decoded.zeroize();
+        Self::derive(&Secret::new(master.map_err(|_| refuse("is damaged"))?))
+    }
+
+    /// Makes a new key file with a fresh master secret; an existing file is an error.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if it exists or cannot be written, [`Error::Internal`] without random bytes.
+    pub fn create(path: &Path) -> Result<Self> {
+        let master = Secret::new(random_bytes::<32>()?);
+        let mut encoded = URL_SAFE_NO_PAD.encode(master.expose());
+        let mut text = format!(
+            "# provost key file. Keep it secret and keep a copy apart from the database's backups:\n\
+             # without it no token can be checked, with it and the database tokens can be forged.\n\
+             version = 1\nmaster = \"{encoded}\"\n"
+        );
+        let doing = format!("write the key file {}", path.display());
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .custom_flags(flags())
+            .open(path)
+            .and_then(|mut file| {
+                file.write_all(text.as_bytes())?;
+                file.sync_all()
+            });
+        encoded.zeroize();
+        text.zeroize();
+        written.map_err(Error::io(doing))?;
+        Self::derive(&master)
+    }
+
+    /// Keys that live as long as the process, for tests.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] without random bytes.
+    pub fn ephemeral() -> Result<Self> {
+        Self::derive(&Secret::new(random_bytes::<32>()?))
+    }
+
+    /// One key for each purpose (RFC 5869).
+    fn derive(master: &Secret<[u8; 32]>) -> Result<Self> {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"provost/v1"), master.expose());
+        let key = |purpose: &str| {
+            let mut key = [0_u8; 32];
+            hkdf.expand(purpose.as_bytes(), &mut key)
+                .map_err(|_| Error::internal("a derived key is too long"))?;
+            Ok::<_, Error>(Secret::new(key))
+        };
+        Ok(Self {
+            token: MacKey::new(key("token")?.expose()),
+            replay: key("replay")?,
+        })
+    }
+}
+
+/// Never through a link, never inherited by a child (security.md, rule 71).
+fn flags() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed()
+}
+
+fn check_owner_and_mode(path: &Path, file: &File) -> Result<()> {
+    let refuse = |reason: String| Error::KeyFile {
+        path: path.into(),
+        reason,
+    };
+    let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
+    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() {
+        return Err(refuse("is not a regular file".into()));
+    }
+    if mode & 0o077 != 0 {
+        return Err(refuse(format!(
+            "is open to other users (mode {mode:04o}); run: chmod 600 {}",
+            path.display()
+        )));
+    }
+    // Root may use anybody's file: an operator works with sudo on the daemon's.
+    if owner != own && own != 0 {
+        return Err(refuse(format!("belongs to uid {owner}, not to uid {own}")));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_key_file_reads_back_the_keys_that_it_was_made_with() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("provost.key");
+        let made = Keys::create(&path).unwrap();
+        let read = Keys::load(&path).unwrap();
+        assert_eq!(made.token.sign(&[b"x"]), read.token.sign(&[b"x"]));
+        assert_eq!(made.replay.expose(), read.replay.expose());
+        assert_ne!(
+            &made.token.sign(&[b"x"]),
+            Keys::ephemeral().unwrap().replay.expose()
+        );
+    }
+
+    #[test]
+    fn an_existing_key_file_is_never_overwritten() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("provost.key");
+        Keys::create(&path).unwrap();
+        let before = std::fs::read(&path).unwrap();
+        assert!(Keys::create(&path).is_err());
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn refuses_a_key_file_that_others_may_read() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("provost.key");
+        Keys::create(&path).unwrap();
+        for mode in [0o640, 0o604, 0o660] {
+            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+            let error = Keys::load(&path).unwrap_err();
+            assert!(error.to_string().contains("chmod 600"), "{error}");
+        }
+    }
+
+    #[test]
+    fn refuses_a_link_a_missing_file_and_another_file_without_quoting_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("provost.key");
+        assert!(matches!(Keys::load(&path), Err(Error::KeyFile { .. })));
+        std::fs::write(&path, "version = 1\nmaster = \"hunter2\"\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let error = Keys::load(&path).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hunter2"));
+        let link = folder.path().join("link.key");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(Keys::load(&link).is_err());
+    }
+}

@@ -22,12 +22,14 @@
 
 mod bare;
 mod client;
+mod fill;
 mod pairs;
 mod program;
 mod report;
 mod scenarios;
 mod server;
 mod spread;
+mod writer;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
@@ -77,6 +79,9 @@ struct Arguments {
     /// Be the bare-hyper baseline
     #[arg(long, hide = true)]
     bare: bool,
+    /// Issue through the writer of the data folder and print what came of it
+    #[arg(long, hide = true)]
+    writer: Option<PathBuf>,
     /// Run a program and print its peak memory
     #[arg(long, hide = true, num_args = 1.., allow_hyphen_values = true)]
     peak_of: Option<Vec<String>>,
@@ -96,6 +101,17 @@ fn run(arguments: &Arguments) -> Outcome<()> {
     if arguments.bare {
         return bare::serve(std::thread::available_parallelism()?.get());
     }
+    let plan = Plan {
+        pairs: arguments.pairs.max(1),
+        leg: Duration::from_secs_f64(arguments.seconds),
+        shape: Shape {
+            connections: arguments.connections.max(1),
+            threads: arguments.threads.max(1),
+        },
+    };
+    if let Some(folder) = &arguments.writer {
+        return writer::run(folder, plan);
+    }
     if let Some(program) = &arguments.peak_of {
         return program::peak_of(program);
     }
@@ -103,18 +119,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         println!("name what to measure, or \"all\"; --help says more");
         return Ok(());
     }
-    let mut bench = Bench::new(
-        Plan {
-            pairs: arguments.pairs.max(1),
-            leg: Duration::from_secs_f64(arguments.seconds),
-            shape: Shape {
-                connections: arguments.connections.max(1),
-                threads: arguments.threads.max(1),
-            },
-        },
-        arguments.rows,
-        arguments.folder.as_deref(),
-    )?;
+    let mut bench = Bench::new(plan, arguments.rows, arguments.folder.as_deref())?;
     let mut report = Report {
         machine: machine(),
         pairs: arguments.pairs,

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::Outcome;
 use crate::client::{self, Leg, Requests, Shape};
 use crate::report::Side;
@@ -20,6 +22,7 @@ pub(crate) struct Plan {
 }
 
 /// One measured leg of one side.
+#[derive(Serialize, Deserialize)]
 pub(crate) struct Measured {
     /// Right answers.
     pub(crate) requests: u64,
@@ -39,7 +42,7 @@ pub(crate) struct Measured {
 
 impl Measured {
     /// Of a leg that took `cpu` seconds of the server.
-    pub(crate) fn of(leg: Leg, cpu: f64) -> Self {
+    pub(crate) fn of(leg: &Leg, cpu: f64) -> Self {
         Self {
             requests: leg.requests,
             rate: leg.rate(),
@@ -47,7 +50,7 @@ impl Measured {
             p50: leg.percentile(50.0),
             p99: leg.percentile(99.0),
             failures: leg.failures,
-            first_failure: leg.first_failure,
+            first_failure: leg.first_failure.clone(),
         }
     }
 }
@@ -56,7 +59,7 @@ impl Measured {
 pub(crate) fn leg(server: &Server, load: &Requests, plan: Plan) -> Outcome<Measured> {
     let before = server.cpu()?;
     let leg = client::closed(server.address, load, plan.shape, plan.leg)?;
-    Ok(Measured::of(leg, server.cpu()? - before))
+    Ok(Measured::of(&leg, server.cpu()? - before))
 }
 
 /// Alternates `limit` and `ours`, after one leg of each that does not count.

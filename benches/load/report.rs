@@ -229,7 +229,9 @@ impl Report {
                 cell(&finding.limit, |side| Some(side.per_second)),
                 cell(&finding.ours, |side| side.cpu_us),
                 cell(&finding.limit, |side| side.cpu_us),
-                cell(&finding.ours, |side| side.rss_mib.map(|mib| Spread::of([mib]))),
+                cell(&finding.ours, |side| {
+                    side.rss_mib.map(|mib| Spread::of([mib]))
+                }),
                 cell(&finding.ours, |side| side.p99_ms),
                 cell(&finding.limit, |side| side.p99_ms),
                 noise

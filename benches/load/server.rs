@@ -17,6 +17,9 @@ use crate::client;
 /// The release binary that this driver was built with.
 pub(crate) const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
 
+/// The database in a data folder.
+pub(crate) const DATABASE: &str = "provost.db";
+
 /// Clock ticks in a second as `/proc` counts them: 100 on every Linux (`USER_HZ`).
 const TICKS: f64 = 100.0;
 
@@ -67,7 +70,7 @@ impl Server {
     }
 
     fn wait_until_ready(&mut self, log: &Path) -> Outcome<()> {
-        let patience = Instant::now() + Duration::from_secs(60);
+        let patience = Instant::now() + Duration::from_mins(1);
         let request = "GET /readyz HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n";
         loop {
             if matches!(client::once(self.address, request), Ok((200, _))) {
@@ -84,14 +87,7 @@ impl Server {
 
     /// CPU seconds used since the start, user and system.
     pub(crate) fn cpu(&self) -> Outcome<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The second field is the name in parentheses and may hold spaces: count from behind it.
-        let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/…/stat")?;
-        let ticks = |place: usize| -> Outcome<f64> {
-            let field = fields.split_whitespace().nth(place);
-            Ok(field.ok_or("/proc/…/stat is too short")?.parse()?)
-        };
-        Ok((ticks(11)? + ticks(12)?) / TICKS)
+        cpu(&self.child.id().to_string())
     }
 
     /// Resident memory now, in MiB.
@@ -133,6 +129,18 @@ impl Drop for Server {
         let _gone_already = self.child.kill();
         let _gone_already = self.child.wait();
     }
+}
+
+/// CPU seconds that a process (its id, or `self`) has used, user and system.
+pub(crate) fn cpu(process: &str) -> Outcome<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // The second field is the name in parentheses and may hold spaces: count from behind it.
+    let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/…/stat")?;
+    let ticks = |place: usize| -> Outcome<f64> {
+        let field = fields.split_whitespace().nth(place);
+        Ok(field.ok_or("/proc/…/stat is too short")?.parse()?)
+    };
+    Ok((ticks(11)? + ticks(12)?) / TICKS)
 }
 
 /// This driver's own executable, for the parts that run as processes of their own.

@@ -99,7 +99,7 @@ pub(crate) struct Leg {
 }
 
 impl Leg {
-    fn new(length: Duration) -> Self {
+    pub(crate) fn new(length: Duration) -> Self {
         Self {
             requests: 0,
             failures: 0,
@@ -119,18 +119,18 @@ impl Leg {
         self.latency.value_at_percentile(percent) as f64 / 1e6
     }
 
-    fn right(&mut self, took: Duration) {
+    pub(crate) fn right(&mut self, took: Duration) {
         self.requests += 1;
         self.latency
             .saturating_record(u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    fn wrong(&mut self, what: impl FnOnce() -> String) {
+    pub(crate) fn wrong(&mut self, what: impl FnOnce() -> String) {
         self.failures += 1;
         self.first_failure.get_or_insert_with(what);
     }
 
-    fn add(&mut self, other: Self) {
+    pub(crate) fn add(&mut self, other: Self) {
         self.requests += other.requests;
         self.failures += other.failures;
         self.first_failure = self.first_failure.take().or(other.first_failure);

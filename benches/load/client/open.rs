@@ -29,7 +29,10 @@ pub(crate) fn open(
     length: Duration,
     stop: &AtomicBool,
 ) -> Outcome<Leg> {
-    let Pace { connections, per_second } = pace;
+    let Pace {
+        connections,
+        per_second,
+    } = pace;
     let leg_number = load.next_leg();
     let streams: Vec<_> = (0..connections)
         .map(|_| connect_blocking(target))

@@ -12,12 +12,12 @@ use crate::spread::thousands;
 pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let plan = bench.plan;
     let small = bench.filled(1_000)?;
-    let small_load = validate::requests(small);
+    let small_load = validate::requests(&small);
     let small_daemon = Server::daemon(&small.folder)?;
     let mut findings = Vec::new();
     for rows in [1_000_000, 10_000_000] {
         let large = bench.filled(rows)?;
-        let load = validate::requests(large);
+        let load = validate::requests(&large);
         let daemon = Server::daemon(&large.folder)?;
         let found = pairs::alternate(
             plan,

@@ -16,7 +16,14 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let caller = server::run(
         &filled.folder,
         [
-            "token", "create", "--kind", "api", "--scope", "token:introspect", "--label", "load",
+            "token",
+            "create",
+            "--kind",
+            "api",
+            "--scope",
+            "token:introspect",
+            "--label",
+            "load",
             "--quiet",
         ],
     )?;

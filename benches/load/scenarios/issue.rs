@@ -18,7 +18,12 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let folder = bench.fresh("issue")?;
     let through_the_writer = bench.fresh("issue-writer")?;
     let mut load = Requests::expecting(200, r#""token":""#);
-    load.push_body("POST", "/app/token", "content-type: application/json\r\n", "{}");
+    load.push_body(
+        "POST",
+        "/app/token",
+        "content-type: application/json\r\n",
+        "{}",
+    );
     let (bare, daemon) = (Server::bare()?, Server::daemon(&folder)?);
     let mut acknowledged = 0;
     let mut ours = || {

@@ -6,7 +6,7 @@ use crate::Outcome;
 use crate::program;
 use crate::report::{Finding, Goal, Side};
 use crate::scenarios::Bench;
-use crate::server::provost;
+use crate::server::{DATABASE, provost};
 use crate::spread::{Spread, thousands};
 
 /// The columns that the list shows, straight from the table.
@@ -16,7 +16,7 @@ const COLUMNS: &str = "SELECT * FROM tokens ORDER BY id";
 pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let pairs = bench.plan.pairs;
     let filled = bench.filled(bench.rows)?;
-    let database = filled.folder.join("provost.db");
+    let database = filled.folder.join(DATABASE);
     let mut by_hand = Command::new("sqlite3");
     by_hand.arg("-json").arg(&database).arg(COLUMNS);
     let mut ours = provost(&filled.folder);

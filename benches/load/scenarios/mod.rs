@@ -22,7 +22,7 @@ use crate::Outcome;
 use crate::fill::{self, Filled, State};
 use crate::pairs::Plan;
 use crate::report::Finding;
-use crate::server;
+use crate::server::{self, DATABASE};
 
 /// A path that performance.md sets a goal for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -97,7 +97,12 @@ impl Bench {
             None => builder.tempdir()?,
         };
         let filled = BTreeMap::new();
-        Ok(Self { plan, rows, folder, filled })
+        Ok(Self {
+            plan,
+            rows,
+            folder,
+            filled,
+        })
     }
 
     /// A data folder with `rows` live tokens, filled once for all scenarios: they only read it.
@@ -130,7 +135,7 @@ impl Bench {
     /// A copy of a data folder that no process has open.
     pub(crate) fn copy_of(&self, original: &Path, name: &str) -> Outcome<PathBuf> {
         let folder = self.empty(name)?;
-        for file in ["provost.db", "provost.key"] {
+        for file in [DATABASE, "provost.key"] {
             std::fs::copy(original.join(file), folder.join(file))?;
         }
         Ok(folder)

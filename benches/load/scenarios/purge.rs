@@ -14,7 +14,7 @@ use crate::client::{self, Leg, Pace, Requests};
 use crate::fill;
 use crate::report::{Finding, Goal, Side};
 use crate::scenarios::Bench;
-use crate::server::{self, Server};
+use crate::server::{self, DATABASE, Server};
 use crate::spread::{Spread, thousands};
 
 /// Writes a second beside the purge.
@@ -58,7 +58,10 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let what = format!("purge of {} rows under {WRITES}/s writes", thousands(rows));
     let mut ours = Side::rate(of(&|purge| purge.rows_per_second));
     ours.p99_ms = Some(during);
-    ours.failures = purges.iter().map(|p| p.during.failures + p.before.failures).sum();
+    ours.failures = purges
+        .iter()
+        .map(|p| p.during.failures + p.before.failures)
+        .sum();
     ours.first_failure = purges.iter().find_map(|p| p.during.first_failure.clone());
     let mut findings = vec![
         Finding::new(
@@ -93,20 +96,50 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
 fn purge(folder: &Path, rows: u64) -> Outcome<Purge> {
     let caller = server::run(
         folder,
-        ["token", "create", "--kind", "api", "--scope", "purge:run", "--label", "load", "--quiet"],
+        [
+            "token",
+            "create",
+            "--kind",
+            "api",
+            "--scope",
+            "purge:run",
+            "--label",
+            "load",
+            "--quiet",
+        ],
     )?;
     let mut writes = Requests::expecting(200, r#""token":""#);
-    writes.push_body("POST", "/app/token", "content-type: application/json\r\n", "{}");
+    writes.push_body(
+        "POST",
+        "/app/token",
+        "content-type: application/json\r\n",
+        "{}",
+    );
     let daemon = Server::daemon(folder)?;
-    let pace = Pace { connections: 16, per_second: WRITES };
+    let pace = Pace {
+        connections: 16,
+        per_second: WRITES,
+    };
     let never = AtomicBool::new(false);
     let short = Duration::from_secs(5);
-    client::open(daemon.address, &writes, pace, Duration::from_secs(1), &never)?;
+    client::open(
+        daemon.address,
+        &writes,
+        pace,
+        Duration::from_secs(1),
+        &never,
+    )?;
     let before = client::open(daemon.address, &writes, pace, short, &never)?;
     let done = AtomicBool::new(false);
     let (during, answer, seconds) = std::thread::scope(|scope| -> Outcome<_> {
         let writing = scope.spawn(|| {
-            client::open(daemon.address, &writes, pace, Duration::from_secs(600), &done)
+            client::open(
+                daemon.address,
+                &writes,
+                pace,
+                Duration::from_mins(10),
+                &done,
+            )
         });
         let begin = Instant::now();
         let request = format!(
@@ -124,7 +157,10 @@ fn purge(folder: &Path, rows: u64) -> Outcome<Purge> {
         return Err(format!("the purge answered {}: {}", answer.0, answer.1).into());
     }
     drop(daemon);
-    let left = fill::count(folder, "SELECT count(*) FROM tokens WHERE label = 'expired'")?;
+    let left = fill::count(
+        folder,
+        "SELECT count(*) FROM tokens WHERE label = 'expired'",
+    )?;
     if left > 0 {
         return Err(format!("{left} of {rows} expired rows are left: {}", answer.1).into());
     }
@@ -138,7 +174,7 @@ fn purge(folder: &Path, rows: u64) -> Outcome<Purge> {
 
 /// Rows a second of the least that a purge has to do.
 fn bare_loop(folder: &Path) -> Outcome<f64> {
-    let connection = Connection::open(folder.join("provost.db"))?;
+    let connection = Connection::open(folder.join(DATABASE))?;
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
          CREATE TABLE written (id INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;",

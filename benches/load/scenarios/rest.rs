@@ -14,7 +14,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let plan = bench.plan;
     let empty = bench.fresh("rest")?;
     let filled = bench.filled(bench.rows)?;
-    let load = validate::requests(filled);
+    let load = validate::requests(&filled);
     let (mut started, mut loaded) = (Vec::new(), Vec::new());
     for _ in 0..plan.pairs.min(3) {
         let daemon = Server::daemon(&empty)?;
@@ -32,7 +32,10 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
         Finding::new("daemon at rest, resident", Spread::of(started), "MiB")
             .goals(Goal::AtMost(25.0), Goal::AtMost(15.0)),
         Finding::new(
-            format!("daemon after a load on {} rows, resident", thousands(filled.rows)),
+            format!(
+                "daemon after a load on {} rows, resident",
+                thousands(filled.rows)
+            ),
             Spread::of(loaded),
             "MiB",
         ),

@@ -9,7 +9,7 @@ use crate::Outcome;
 use crate::program;
 use crate::report::{Finding, Goal, Side};
 use crate::scenarios::Bench;
-use crate::server::provost;
+use crate::server::{DATABASE, provost};
 use crate::spread::{Spread, thousands};
 
 /// Runs of each program in one leg.
@@ -20,29 +20,44 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let pairs = bench.plan.pairs;
     let filled = bench.filled(bench.rows)?;
     let token = filled.tokens.first().ok_or("the database has no token")?;
-    let id = filled.ids.first().ok_or("the database has no token")?;
+    let id = filled.id;
     let stdin = filled.folder.join("token.txt");
     std::fs::write(&stdin, token)?;
-    let database = filled.folder.join("provost.db");
+    let database = filled.folder.join(DATABASE);
     let by_hand = || {
         let mut command = Command::new("sqlite3");
         command.arg(&database);
         command.arg(format!("SELECT * FROM tokens WHERE id = {id}"));
         average(&mut command, Path::new("/dev/null"))
     };
-    let version = || average(provost(&filled.folder).arg("--version"), Path::new("/dev/null"));
-    let lookup = || average(provost(&filled.folder).args(["token", "lookup", "-"]), &stdin);
+    let version = || {
+        average(
+            provost(&filled.folder).arg("--version"),
+            Path::new("/dev/null"),
+        )
+    };
+    let lookup = || {
+        average(
+            provost(&filled.folder).args(["token", "lookup", "-"]),
+            &stdin,
+        )
+    };
     let peak = program::peak_rss(provost(&filled.folder).args(["token", "lookup", token]));
     let rows = thousands(filled.rows);
-    let look_up = format!("provost token lookup -, {rows} rows / sqlite3");
+    let title = format!("provost token lookup -, {rows} rows / sqlite3");
     let list = average(
         provost(&filled.folder).args(["token", "list", "--limit", "50"]),
         Path::new("/dev/null"),
     )?;
     Ok(vec![
-        compare("provost --version / sqlite3 look-up", pairs, by_hand, version)?
-            .goals(Goal::AtMost(3.0), Goal::AtMost(1.5)),
-        compare(&look_up, pairs, by_hand, lookup)?
+        compare(
+            "provost --version / sqlite3 look-up",
+            pairs,
+            by_hand,
+            version,
+        )?
+        .goals(Goal::AtMost(3.0), Goal::AtMost(1.5)),
+        compare(&title, pairs, by_hand, lookup)?
             .goals(Goal::AtMost(5.0), Goal::AtMost(1.5))
             .note(peak.map_or_else(
                 |error| format!("peak memory unknown: {error}"),

@@ -14,7 +14,7 @@ use crate::spread::thousands;
 pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let plan = bench.plan;
     let filled = bench.filled(bench.rows)?;
-    let load = requests(filled);
+    let load = requests(&filled);
     let (bare, daemon) = (Server::bare()?, Server::daemon(&filled.folder)?);
     let found = pairs::alternate(
         plan,

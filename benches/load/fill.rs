@@ -54,8 +54,8 @@ pub(crate) fn fill(folder: &Path, state: State, rows: u64) -> Outcome<Filled> {
     };
     let transaction = connection.transaction()?;
     let mut insert = transaction.prepare(
-        "INSERT INTO tokens (id, kind, digest, created_at, expires_at)
-         VALUES (?1, 'temporary', ?2, ?3, ?4)",
+        "INSERT INTO tokens (id, kind, digest, hint, created_at, expires_at)
+         VALUES (?1, 'temporary', ?2, ?3, ?4, ?5)",
     )?;
     let every = (rows / KNOWN).max(1);
     let mut known = Vec::new();
@@ -65,7 +65,8 @@ pub(crate) fn fill(folder: &Path, state: State, rows: u64) -> Outcome<Filled> {
         let id = (at << 21) | (i64::try_from(row % 1000)? << 11);
         let secret = random_base62::<30>()?;
         let digest = digest(&keys, id, secret.expose());
-        insert.insert(rusqlite::params![id, digest, at, expires + at - created])?;
+        let hint = &secret.expose()[26..];
+        insert.insert(rusqlite::params![id, digest, hint, at, expires + at - created])?;
         if row % every == 0 {
             known.push((id, format!("{id}:{}", secret.expose())));
         }

@@ -186,6 +186,9 @@ pub enum Error {
         /// The version that this binary needs.
         binary: u32,
     },
+    /// The file belongs to another program.
+    #[error("the database belongs to another program")]
+    ForeignDatabase,
     /// The history of the database is not the history of this binary.
     #[error("migration {name} was applied with another text")]
     MigrationEdited {
@@ -272,6 +275,7 @@ impl Error {
             Self::Config(_) => row("config", 500, 2),
             Self::SchemaNewer { .. } => row("schema_newer", 503, 11),
             Self::SchemaBehind { .. } => row("schema_behind", 503, 11),
+            Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
             Self::Corrupt(_) => row("corrupt", 500, 13),
@@ -300,6 +304,7 @@ impl Error {
             }
             Self::SchemaNewer { .. } => "install the newer provost; nothing was changed".into(),
             Self::SchemaBehind { .. } => "run: provost migrate up".into(),
+            Self::ForeignDatabase => "name another file with --db; this one was not touched".into(),
             Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
             Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup".into(),
             _ => return None,

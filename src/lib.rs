@@ -1,10 +1,15 @@
 //! The map.
 pub mod db;
 pub mod config;
+pub mod cli;
 pub mod error;
+pub mod escape;
 pub mod id;
 pub mod keys;
 pub mod metrics;
 pub mod scope;
+pub mod page;
+pub mod problem;
 pub mod secret;
 pub mod time;
+pub mod users;

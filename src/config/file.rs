@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::settings::{self, Kind, SETTINGS, Setting};
+use super::settings::{self, SETTINGS, Setting, Shape};
 use super::sources::{Given, Origin};
 use crate::error::{Error, Result};
 
@@ -96,8 +96,12 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn line(&self, at: usize) -> usize {
-        let before = self.text.as_bytes().get(..at).unwrap_or_default();
-        before.iter().filter(|byte| **byte == b'\n').count() + 1
+        self.text
+            .get(..at)
+            .unwrap_or_default()
+            .matches('\n')
+            .count()
+            + 1
     }
 
     fn refuse(&self, at: usize, reason: &str) -> Error {
@@ -150,15 +154,16 @@ impl Place<'_> {
     }
 
     fn value(&self, setting: &Setting, at: usize, value: &Spanned<DeValue<'_>>) -> Result<Given> {
-        let values = texts(setting.kind, value.get_ref()).ok_or_else(|| {
-            let shape = match setting.kind {
-                Kind::Number { .. } | Kind::Flag => "",
-                _ if setting.kind.is_list() => "a list, each item ",
-                _ => "a string, ",
+        let values = texts(setting.kind.shape(), value.get_ref()).ok_or_else(|| {
+            let shape = match setting.kind.shape() {
+                Shape::Boolean | Shape::Integer => "",
+                Shape::String => "a string, ",
+                Shape::List => "a list, each item ",
             };
-            let found = match value.get_ref() {
-                DeValue::Array(_) if setting.kind.is_list() => "something else in it",
-                other => other.type_str(),
+            let found = if setting.kind.is_list() && value.get_ref().is_array() {
+                "something else in it"
+            } else {
+                value.get_ref().type_str()
             };
             self.refuse(
                 at,
@@ -179,23 +184,23 @@ impl Place<'_> {
 }
 
 /// The texts in a value of the right type; what they say is looked at later, for all layers alike.
-fn texts(kind: Kind, value: &DeValue<'_>) -> Option<Vec<String>> {
+fn texts(shape: Shape, value: &DeValue<'_>) -> Option<Vec<String>> {
     let one = |text: &str| Some(vec![text.to_owned()]);
-    match kind {
-        Kind::Flag => one(if value.as_bool()? { "true" } else { "false" }),
-        Kind::Number { .. } => {
+    match shape {
+        Shape::Boolean => one(if value.as_bool()? { "true" } else { "false" }),
+        Shape::Integer => {
             let number = value.as_integer()?;
             let number = i64::from_str_radix(number.as_str(), number.radix()).ok()?;
             one(&number.to_string())
         }
-        _ if kind.is_list() => match value.as_array() {
+        Shape::String => one(value.as_str()?),
+        Shape::List => match value.as_array() {
             Some(items) => items
                 .iter()
                 .map(|item| item.get_ref().as_str().map(str::to_owned))
                 .collect(),
             None => one(value.as_str()?),
         },
-        _ => one(value.as_str()?),
     }
 }
 
@@ -205,8 +210,7 @@ mod tests {
 
     fn refusal(text: &str) -> String {
         parse(Path::new("provost.toml"), text)
-            .err()
-            .expect("should be refused")
+            .expect_err("should be refused")
             .to_string()
     }
 
@@ -241,6 +245,14 @@ mod tests {
             refusal("[server]\ndocs = \"yes\""),
             "configuration: provost.toml:2: server.docs must be true or false, not string"
         );
+        let read = |text| {
+            parse(Path::new("provost.toml"), text).unwrap()[0]
+                .1
+                .values
+                .clone()
+        };
+        assert_eq!(read("purge.batch = 1_000"), ["1000"]);
+        assert_eq!(read("purge.batch = 0xff"), ["255"]);
         assert_eq!(
             refusal("[purge]\nbatch = 1.5"),
             "configuration: provost.toml:2: purge.batch must be a whole number from 1 to 5000, not float"

@@ -50,10 +50,8 @@ impl Layers {
         let (setting, _) = self.given(name)?;
         self.one(name, |text| {
             let number: u64 = text.parse().ok()?;
-            let fits = match setting.kind {
-                Kind::Number { min, max } => (min..=max).contains(&number),
-                _ => false,
-            };
+            let fits = matches!(setting.kind, Kind::Number { min, max }
+                if (min..=max).contains(&number));
             T::try_from(number).ok().filter(|_| fits)
         })
     }
@@ -63,10 +61,8 @@ impl Layers {
         let (setting, _) = self.given(name)?;
         self.one(name, |text| {
             let period: Period = text.parse().ok()?;
-            let fits = match setting.kind {
-                Kind::Period { min, max } => (min..=max).contains(&period.0),
-                _ => false,
-            };
+            let fits = matches!(setting.kind, Kind::Period { min, max }
+                if (min..=max).contains(&period.0));
             Some(period).filter(|_| fits)
         })
     }

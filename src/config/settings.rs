@@ -76,14 +76,42 @@ pub enum Kind {
     Hosts,
 }
 
+/// The TOML type of a value.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// `true` or `false`.
+    Boolean,
+    /// A whole number.
+    Integer,
+    /// A string.
+    String,
+    /// An array of strings; one string stands for an array of one.
+    List,
+}
+
 impl Kind {
+    /// How the file writes it.
+    #[must_use]
+    pub const fn shape(self) -> Shape {
+        match self {
+            Self::Flag => Shape::Boolean,
+            Self::Number { .. } => Shape::Integer,
+            Self::Addresses | Self::WebOrigins | Self::Networks | Self::Hosts => Shape::List,
+            Self::Path
+            | Self::Database
+            | Self::Text
+            | Self::Choice(_)
+            | Self::Period { .. }
+            | Self::Schedule
+            | Self::Address
+            | Self::WebOrigin => Shape::String,
+        }
+    }
+
     /// Whether it takes several values: an array in the file, commas in a variable.
     #[must_use]
     pub const fn is_list(self) -> bool {
-        matches!(
-            self,
-            Self::Addresses | Self::WebOrigins | Self::Networks | Self::Hosts
-        )
+        matches!(self.shape(), Shape::List)
     }
 
     /// What a value must be, to follow "must be".
@@ -229,20 +257,13 @@ impl Setting {
     #[must_use]
     pub fn default_toml(&self) -> String {
         let quoted = |text: &str| toml::Value::String(text.to_owned()).to_string();
-        match self.kind {
-            Kind::Flag | Kind::Number { .. } => self.default.to_owned(),
-            Kind::Addresses | Kind::WebOrigins | Kind::Networks | Kind::Hosts => {
+        match self.kind.shape() {
+            Shape::Boolean | Shape::Integer => self.default.to_owned(),
+            Shape::String => quoted(self.default),
+            Shape::List => {
                 let items: Vec<String> = items(self.default).map(quoted).collect();
                 format!("[{}]", items.join(", "))
             }
-            Kind::Path
-            | Kind::Database
-            | Kind::Text
-            | Kind::Choice(_)
-            | Kind::Period { .. }
-            | Kind::Schedule
-            | Kind::Address
-            | Kind::WebOrigin => quoted(self.default),
         }
     }
 }
@@ -276,7 +297,10 @@ pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) 
         .into_iter()
         .map(|candidate| (distance(candidate), candidate))
         .min_by_key(|(distance, _)| *distance)?;
-    (distance <= (name.len() / 3).max(1)).then_some(candidate)
+    // What all names share says nothing about this one.
+    let own = name.strip_prefix("PROVOST_").unwrap_or(name);
+    let own = own.split_once('.').map_or(own, |(_, key)| key);
+    (distance <= (own.len() / 3).max(1)).then_some(candidate)
 }
 
 /// A `provost.toml` that changes nothing: each key in a comment, with its default and its meaning.
@@ -341,7 +365,8 @@ mod tests {
         assert_eq!(nearest("servr.listen", names()), Some("server.listen"));
         assert_eq!(nearest("listen", names()), Some("server.listen"));
         assert_eq!(nearest("databse", names()), None);
-        assert_eq!(nearest("zzz.qqqqq", names()), None);
+        assert_eq!(nearest("server.deep", names()), None);
+        assert_eq!(nearest("PROVOST_FOO", ["PROVOST_DB"]), None);
     }
 
     #[test]

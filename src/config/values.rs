@@ -20,8 +20,8 @@ pub enum DbUrl {
 }
 
 impl DbUrl {
-    /// Reads a path, `sqlite:PATH`, SQLAlchemy's `sqlite:///RELATIVE`, `sqlite:////ABSOLUTE` and
-    /// `sqlite+driver:` forms, or a PostgreSQL URL.
+    /// Reads a path, `sqlite:PATH`, the `sqlite:///RELATIVE`, `sqlite:////ABSOLUTE` and
+    /// `sqlite+driver:` forms of `SQLAlchemy`, or a PostgreSQL URL.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let Some((scheme, rest)) = text.split_once(':') else {
             return path(text).map(Self::Sqlite);
@@ -229,9 +229,13 @@ pub(super) fn network(text: &str) -> Option<IpNet> {
 /// A host as the `Host` header gives it, in lower case (RFC 9110 §7.2).
 pub(super) fn host(text: &str) -> Option<String> {
     let authority: http::uri::Authority = text.parse().ok()?;
-    let plain = !authority.host().is_empty()
-        && !text.contains(['@', '*'])
-        && (authority.port().is_none() || authority.port_u16().is_some());
+    let name = authority.host();
+    let port = text.strip_prefix(name)?;
+    let port_fits = port.is_empty()
+        || port
+            .strip_prefix(':')
+            .is_some_and(|digits| digits.parse::<u16>().is_ok() && !digits.starts_with('+'));
+    let plain = !name.is_empty() && !text.contains(['@', '*']) && port_fits;
     plain.then(|| text.to_ascii_lowercase())
 }
 

@@ -226,6 +226,16 @@ impl Tx<'_> {
         }
     }
 
+    /// The names of all tables.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn tables(&mut self) -> Result<Vec<String>> {
+        match self.engine {
+            TxEngine::Sqlite(session) => session.tables(),
+        }
+    }
+
     /// Stamps the database as ours, with the schema that it now has.
     ///
     /// # Errors

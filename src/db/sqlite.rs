@@ -410,6 +410,11 @@ impl<'c> Session<'c> {
         self.0.execute_batch(sql).map_err(error)
     }
 
+    pub(super) fn tables(self) -> Result<Vec<String>> {
+        let rows = self.all("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
+        rows.iter().map(|row| row.text("name")).collect()
+    }
+
     pub(super) fn stamp(self, schema: u32) -> Result<()> {
         self.pragma("application_id", APPLICATION)?;
         self.pragma("user_version", i64::from(schema))

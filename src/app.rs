@@ -1,0 +1,289 @@
+//! The running program, and what one unit of work may see.
+//!
+//! An edge builds an [`App`] once, an [`Actor`] for each caller, and runs service functions through
+//! [`App::read`] and [`App::write`]; these make the [`Cx`] inside the transaction, so that
+//! `cx.now` follows the order of commits.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
+
+use crate::config::Config;
+use crate::db::{Db, Tx};
+use crate::error::{Error, Result};
+use crate::id::Serials;
+use crate::keys::Keys;
+use crate::metrics::Metrics;
+use crate::scope::Scopes;
+use crate::time::{Clock, Timestamp};
+
+/// Who asks, from where, under which request.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Who it is.
+    pub who: Who,
+    /// The client's address, where there is one.
+    pub ip: Option<IpAddr>,
+    /// The HTTP request's id, where there is one.
+    pub request: Option<String>,
+}
+
+/// The sorts of callers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// Somebody at the shell who can read the key file and write the database; may do everything.
+    Operator {
+        /// The operating system's account: `os:1000/maria@host`.
+        account: String,
+        /// The user named by `--as`, for the audit log only.
+        on_behalf_of: Option<String>,
+    },
+    /// A job of the daemon; may do everything.
+    Job(&'static str),
+    /// A request with an API token; may do what its scopes permit.
+    Token {
+        /// The token's public id.
+        id: String,
+        /// The id of the user it belongs to.
+        owner: Option<String>,
+        /// What it may do.
+        scopes: Scopes,
+    },
+    /// A request without a credential.
+    Anonymous,
+}
+
+impl Actor {
+    /// A job of the daemon.
+    #[must_use]
+    pub const fn job(name: &'static str) -> Self {
+        Self { who: Who::Job(name), ip: None, request: None }
+    }
+
+    /// Lets the actor pass if it may do `scope`.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] without a credential, [`Error::Forbidden`] without the scope.
+    pub fn require(&self, scope: &str) -> Result<()> {
+        match &self.who {
+            Who::Operator { .. } | Who::Job(_) => Ok(()),
+            Who::Token { scopes, .. } if scopes.permit(scope) => Ok(()),
+            Who::Token { .. } => Err(Error::Forbidden { needs: scope.to_owned() }),
+            Who::Anonymous => Err(Error::Unauthenticated),
+        }
+    }
+}
+
+impl fmt::Display for Actor {
+    /// As the audit log names it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.who {
+            Who::Operator { account, on_behalf_of: None } => f.write_str(account),
+            Who::Operator { account, on_behalf_of: Some(user) } => write!(f, "{account} as {user}"),
+            Who::Job(name) => write!(f, "job:{name}"),
+            Who::Token { id, .. } => write!(f, "token:{id}"),
+            Who::Anonymous => f.write_str("anonymous"),
+        }
+    }
+}
+
+/// What every unit of work may use besides the database.
+#[derive(Debug)]
+pub struct Kit {
+    /// The settings.
+    pub config: Config,
+    /// The keys.
+    pub keys: Keys,
+    /// Makes ids of rows that arrive by the million.
+    pub serials: Serials,
+    /// The counters.
+    pub metrics: Metrics,
+    /// Uses of API tokens that are not written yet.
+    pub uses: Uses,
+}
+
+/// Everything that a service function may see: one transaction, one instant, one actor.
+#[derive(Debug)]
+pub struct Cx<'a, 'c> {
+    /// The open transaction.
+    pub tx: &'a mut Tx<'c>,
+    /// The instant of this unit of work.
+    pub now: Timestamp,
+    /// Who asks.
+    pub actor: &'a Actor,
+    /// Settings, keys, ids, counters.
+    pub kit: &'a Kit,
+}
+
+/// The running program. Cloning it is cheap.
+#[derive(Clone, Debug)]
+pub struct App(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    db: Db,
+    clock: Clock,
+    kit: Kit,
+}
+
+impl App {
+    /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
+    #[must_use]
+    pub fn new(config: Config, keys: Keys, db: Db) -> Self {
+        let kit = Kit {
+            config,
+            keys,
+            serials: Serials::default(),
+            metrics: Metrics::default(),
+            uses: Uses::default(),
+        };
+        Self(Arc::new(Inner { db, clock: Clock::default(), kit }))
+    }
+
+    /// The settings.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.0.kit.config
+    }
+
+    /// The database, for edges that look after it.
+    #[must_use]
+    pub fn db(&self) -> &Db {
+        &self.0.db
+    }
+
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// Settings, keys, ids, counters.
+    #[must_use]
+    pub fn kit(&self) -> &Kit {
+        &self.0.kit
+    }
+
+    /// Runs `f` as `actor` on one snapshot.
+    ///
+    /// # Errors
+    /// What `f` returns, or as [`Db::read`].
+    pub fn read<T>(&self, actor: &Actor, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+        let Inner { db, clock, kit } = &*self.0;
+        let start = Instant::now();
+        let result = db.read(|tx| f(&mut Cx { tx, now: clock.now(), actor, kit }));
+        kit.metrics.read_seconds.observe(start.elapsed().as_secs_f64());
+        result
+    }
+
+    /// Runs `f` as `actor` and commits if it returns `Ok`.
+    ///
+    /// # Errors
+    /// What `f` returns, or as [`Db::write`].
+    pub fn write<T, F>(&self, actor: &Actor, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        let start = Instant::now();
+        let result = self.0.db.write(self.unit(actor.clone(), f));
+        self.0.kit.metrics.write_seconds.observe(start.elapsed().as_secs_f64());
+        result
+    }
+
+    /// [`App::write`] without waiting: `done` is called once, after the commit.
+    pub fn submit<T, F>(&self, actor: Actor, f: F, done: impl FnOnce(Result<T>) + Send + 'static)
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        let (start, app) = (Instant::now(), self.clone());
+        self.0.db.submit(self.unit(actor, f), move |result| {
+            app.0.kit.metrics.write_seconds.observe(start.elapsed().as_secs_f64());
+            done(result);
+        });
+    }
+
+    fn unit<T, F>(&self, actor: Actor, mut f: F) -> impl FnMut(&mut Tx<'_>) -> Result<T> + Send + use<T, F>
+    where
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send,
+    {
+        let app = self.clone();
+        move |tx| {
+            let Inner { clock, kit, .. } = &*app.0;
+            f(&mut Cx { tx, now: clock.now(), actor: &actor, kit })
+        }
+    }
+}
+
+/// Uses of API tokens, gathered until a job writes them: `last_used_at` costs no write on the
+/// request path. Losing them loses nothing but a display value.
+#[derive(Debug, Default)]
+pub struct Uses(Mutex<HashMap<i64, Timestamp>>);
+
+impl Uses {
+    /// More tokens than this between two writes are not remembered.
+    const MOST: usize = 100_000;
+
+    /// Notes that the token was used.
+    pub fn note(&self, token: i64, at: Timestamp) {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if uses.len() < Self::MOST || uses.contains_key(&token) {
+            uses.insert(token, at);
+        }
+    }
+
+    /// Takes what was noted.
+    #[must_use]
+    pub fn take(&self) -> Vec<(i64, Timestamp)> {
+        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        uses.drain().collect()
+    }
+}
+
+#[cfg(test)]
+impl App {
+    /// A program on an in-memory database with every migration applied, for rule tests.
+    pub(crate) fn memory() -> Self {
+        let config = Config::load(
+            &crate::config::Sources::default(),
+            &crate::config::Environment::bare(std::path::Path::new("/nonexistent")),
+        );
+        let app = Self::new(config.unwrap(), Keys::ephemeral().unwrap(), Db::memory().unwrap());
+        crate::migrations::up(&app, &Actor::operator()).unwrap();
+        app
+    }
+
+    /// Runs `f` as `actor` at `now`, and commits if it returns `Ok`.
+    pub(crate) fn at<T, F>(&self, now: Timestamp, actor: &Actor, mut f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        self.write(actor, move |cx| {
+            f(&mut Cx { tx: cx.tx, now, actor: cx.actor, kit: cx.kit })
+        })
+    }
+}
+
+#[cfg(test)]
+impl Actor {
+    /// An operator at the shell.
+    pub(crate) fn operator() -> Self {
+        let who = Who::Operator { account: "os:0/root@test".into(), on_behalf_of: None };
+        Self { who, ip: None, request: None }
+    }
+
+    /// A request with an API token that has `scopes`.
+    pub(crate) fn token(scopes: &str) -> Self {
+        let who = Who::Token { id: "0".into(), owner: None, scopes: scopes.parse().unwrap() };
+        Self { who, ip: None, request: None }
+    }
+
+    /// A request without a credential.
+    pub(crate) fn anonymous() -> Self {
+        Self { who: Who::Anonymous, ip: None, request: None }
+    }
+}

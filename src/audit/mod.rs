@@ -1,0 +1,239 @@
+//! The audit log: who did what to which object.
+//!
+//! Invariant: the row of a change is written in the transaction of the change; no row, no change
+//! (security.md, rule 66). Details are an allow-list, chosen by whoever records: never a secret.
+
+pub mod cli;
+pub mod http;
+mod store;
+
+use serde::Serialize;
+use serde_json::Value as Json;
+
+use crate::app::Cx;
+use crate::error::{Error, Result};
+use crate::page::Page;
+use crate::scope::known;
+use crate::time::Timestamp;
+
+/// Something that happened, before it is written.
+#[derive(Clone, Debug)]
+pub struct Event {
+    action: &'static str,
+    object: String,
+    result: Outcome,
+    details: Option<Json>,
+}
+
+impl Event {
+    /// `action` was done to `object`: `token.created`, `token:0Lq3…`.
+    #[must_use]
+    pub fn new(action: &'static str, object: impl Into<String>) -> Self {
+        Self { action, object: object.into(), result: Outcome::Ok, details: None }
+    }
+
+    /// With details, which must not hold a secret.
+    #[must_use]
+    pub fn with(mut self, details: Json) -> Self {
+        self.details = Some(details);
+        self
+    }
+
+    /// With another outcome than [`Outcome::Ok`].
+    #[must_use]
+    pub fn ended(mut self, result: Outcome) -> Self {
+        self.result = result;
+        self
+    }
+}
+
+/// How it came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Ok,
+    /// It was not allowed.
+    Denied,
+    /// It was tried and failed.
+    Failed,
+}
+
+impl Outcome {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Denied => "denied",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self> {
+        match text {
+            "ok" => Ok(Self::Ok),
+            "denied" => Ok(Self::Denied),
+            "failed" => Ok(Self::Failed),
+            other => Err(Error::internal(format!("audit result {other}"))),
+        }
+    }
+}
+
+/// A row of the log.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+pub struct Entry {
+    /// Grows with time.
+    pub id: i64,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// Who: `os:1000/maria@host`, `token:0Lq3…`, `job:purge`, `anonymous`.
+    pub actor: String,
+    /// What: `token.created`.
+    pub action: String,
+    /// To which object: `token:0Lq3…`.
+    pub object: String,
+    /// How it came out.
+    pub result: Outcome,
+    /// From which address.
+    pub ip: Option<String>,
+    /// Under which HTTP request.
+    pub request_id: Option<String>,
+    /// More, by action.
+    pub details: Option<Json>,
+}
+
+/// Which rows to show; what is `None` is not asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Exactly this actor, or, ending in `*`, those that begin so.
+    pub actor: Option<String>,
+    /// Exactly this action, or, ending in `*`, those that begin so.
+    pub action: Option<String>,
+    /// Exactly this object, or, ending in `*`, those that begin so.
+    pub object: Option<String>,
+    /// Not before.
+    pub since: Option<Timestamp>,
+    /// Before.
+    pub until: Option<Timestamp>,
+}
+
+/// Writes `event` into the log, in the transaction of `cx`.
+///
+/// # Errors
+/// Those of the database: then the change must not happen either.
+pub fn record(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
+    let mut entry = Entry {
+        id: cx.kit.serials.next(cx.now)?,
+        at: cx.now,
+        actor: cx.actor.to_string(),
+        action: event.action.to_owned(),
+        object: event.object,
+        result: event.result,
+        ip: cx.actor.ip.map(|ip| ip.to_string()),
+        request_id: cx.actor.request.clone(),
+        details: event.details,
+    };
+    // Another process can have taken the same id in the same millisecond.
+    while !store::insert(cx.tx, &entry)? {
+        entry.id = cx.kit.serials.next(cx.now)?;
+    }
+    Ok(())
+}
+
+/// The newest entries first.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `audit:read`; [`Error::Invalid`] for a cursor that is none.
+pub fn list(cx: &mut Cx<'_, '_>, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page<Entry>> {
+    cx.actor.require(known::AUDIT_READ)?;
+    let below = match cursor {
+        Some(cursor) => cursor.parse().map_err(|_| Error::invalid("cursor", "is not one of this list"))?,
+        None => i64::MAX,
+    };
+    let entries = store::page(cx.tx, filter, below, limit.saturating_add(1))?;
+    Ok(Page::cut(entries, limit, |entry| entry.id.to_string()))
+}
+
+/// Entries after `id`, oldest first, at most `limit`.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `audit:read`.
+pub fn after(cx: &mut Cx<'_, '_>, filter: &Filter, id: i64, limit: u32) -> Result<Vec<Entry>> {
+    cx.actor.require(known::AUDIT_READ)?;
+    store::after(cx.tx, filter, id, limit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::app::{Actor, App};
+
+    fn entries(app: &App, filter: Filter) -> Vec<Entry> {
+        app.at(Timestamp(0), &Actor::operator(), move |cx| list(cx, &filter, None, 100)).unwrap().items
+    }
+
+    fn at(app: &App, now: i64, action: &'static str, object: &'static str) {
+        app.at(Timestamp(now), &Actor::operator(), move |cx| record(cx, Event::new(action, object))).unwrap();
+    }
+
+    #[test]
+    fn entries_are_found_by_object_action_and_time() {
+        let app = App::memory();
+        at(&app, 1000, "x.made", "x:1");
+        at(&app, 2000, "x.changed", "x:1");
+        at(&app, 3000, "y.made", "y:1");
+        let filter = |object: Option<&str>, action: Option<&str>| Filter {
+            object: object.map(str::to_owned),
+            action: action.map(str::to_owned),
+            until: Some(Timestamp(10_000)),
+            ..Filter::default()
+        };
+        assert_eq!(entries(&app, filter(Some("x:1"), None)).len(), 2);
+        assert_eq!(entries(&app, filter(Some("x:*"), Some("x.c*"))).len(), 1);
+        assert_eq!(entries(&app, filter(None, Some("y.made"))).len(), 1);
+        let since = Filter { since: Some(Timestamp(2000)), ..filter(None, None) };
+        assert_eq!(entries(&app, since).len(), 2);
+    }
+
+    #[test]
+    fn a_star_in_the_middle_and_a_percent_sign_are_only_themselves() {
+        let app = App::memory();
+        at(&app, 1000, "x.made", "x:1");
+        let filter = Filter { object: Some("%:1".into()), ..Filter::default() };
+        assert!(entries(&app, filter).is_empty());
+    }
+
+    #[test]
+    fn pages_join_without_a_gap() {
+        let app = App::memory();
+        for n in 0..7 {
+            at(&app, 1000 + n, "x.made", "x:1");
+        }
+        let mut seen = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let from = cursor.clone();
+            let filter = Filter { object: Some("x:1".into()), ..Filter::default() };
+            let page = app
+                .at(Timestamp(0), &Actor::operator(), move |cx| list(cx, &filter, from.as_deref(), 3))
+                .unwrap();
+            seen.extend(page.items.iter().map(|entry| entry.at.0));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(seen, [1006, 1005, 1004, 1003, 1002, 1001, 1000]);
+    }
+
+    #[test]
+    fn reading_needs_the_scope() {
+        let app = App::memory();
+        let try_as = |actor: Actor| {
+            app.at(Timestamp(0), &actor, |cx| list(cx, &Filter::default(), None, 1)).map(|_| ())
+        };
+        assert!(matches!(try_as(Actor::anonymous()), Err(Error::Unauthenticated)));
+        assert!(matches!(try_as(Actor::token("token:read")), Err(Error::Forbidden { .. })));
+        try_as(Actor::token("audit:read")).unwrap();
+    }
+}

@@ -1,0 +1,224 @@
+//! The flags that many commands share: how to print, and how much of a list.
+
+use clap::builder::ValueParser;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::output::{Record, Terminal};
+use crate::error::{Error, Result};
+
+/// How to print: flags of every command.
+#[derive(Clone, Copy, Debug, Default, clap::Args)]
+pub struct Format {
+    /// Print exactly one JSON document; errors become one problem object on standard error
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// Print ids only, and no talk
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+    /// When to use colour (`NO_COLOR` is heeded)
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    pub color: Color,
+}
+
+/// When to use colour.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal that shows colour
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+impl Color {
+    /// Whether standard output gets colour.
+    #[must_use]
+    pub fn on_stdout(self, terminal: Terminal) -> bool {
+        // anstream knows NO_COLOR, CLICOLOR, TERM=dumb and their like.
+        let choice = || anstream::AutoStream::choice(&std::io::stdout());
+        self.decide(terminal.stdout, choice)
+    }
+
+    /// Whether standard error gets colour.
+    #[must_use]
+    pub fn on_stderr(self, terminal: Terminal) -> bool {
+        let choice = || anstream::AutoStream::choice(&std::io::stderr());
+        self.decide(terminal.stderr, choice)
+    }
+
+    fn decide(self, terminal: bool, choice: impl FnOnce() -> anstream::ColorChoice) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => terminal && choice() != anstream::ColorChoice::Never,
+        }
+    }
+}
+
+/// How much of a list, and in which form: flags of every `list`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct ListArgs {
+    /// Print one JSON object a line
+    #[arg(long, conflicts_with = "json")]
+    pub jsonl: bool,
+    /// Print only these members, in this order
+    #[arg(
+        long,
+        value_name = "A,B",
+        value_delimiter = ',',
+        conflicts_with = "quiet"
+    )]
+    pub fields: Vec<String>,
+    /// Show at most so many objects (1 to 1000)
+    #[arg(long, value_name = "N", default_value_t = ListArgs::LIMIT, value_parser = limit(), conflicts_with = "all")]
+    pub limit: u32,
+    /// Show all objects
+    #[arg(long)]
+    pub all: bool,
+    /// Go on where an earlier list ended
+    #[arg(long, value_name = "C")]
+    pub cursor: Option<String>,
+}
+
+fn limit() -> ValueParser {
+    clap::value_parser!(u32).range(1..=1000).into()
+}
+
+impl Default for ListArgs {
+    fn default() -> Self {
+        Self {
+            jsonl: false,
+            fields: Vec::new(),
+            limit: Self::LIMIT,
+            all: false,
+            cursor: None,
+        }
+    }
+}
+
+impl ListArgs {
+    const LIMIT: u32 = 50;
+
+    /// What clap does not see: a global flag given before the noun is checked apart from these.
+    pub(super) fn check(&self, format: Format) -> Result<()> {
+        let both = |one, other| Err(Error::Usage(format!("{one} cannot be used with {other}")));
+        if self.jsonl && format.json {
+            return both("--jsonl", "--json");
+        }
+        if !self.fields.is_empty() && format.quiet {
+            return both("--fields", "--quiet");
+        }
+        Ok(())
+    }
+}
+
+/// The members that `--fields` asks for, or `None` for all; refuses those that do not exist.
+pub(super) fn choose<T: Record>(
+    asked: &[String],
+    example: Option<&T>,
+) -> Result<Option<Vec<String>>> {
+    if asked.is_empty() {
+        return Ok(None);
+    }
+    let valid = valid_fields(example)?;
+    for name in asked {
+        if !valid.contains(name) {
+            let nearest = valid
+                .iter()
+                .map(|known| (strsim::jaro_winkler(known, name), known))
+                .filter(|(likeness, _)| *likeness > 0.7)
+                .max_by(|(a, _), (b, _)| a.total_cmp(b))
+                .map(|(_, known)| format!(" (perhaps {known})"))
+                .unwrap_or_default();
+            let valid = valid.join(", ");
+            return Err(Error::Usage(format!(
+                "--fields: no field {name:?}{nearest}; the fields are {valid}"
+            )));
+        }
+    }
+    Ok(Some(asked.to_vec()))
+}
+
+fn valid_fields<T: Record>(example: Option<&T>) -> Result<Vec<String>> {
+    let mut valid: Vec<String> = T::COLUMNS.iter().map(|name| (*name).to_owned()).collect();
+    if let Some(Value::Object(members)) = example.map(to_value).transpose()? {
+        valid.extend(members.into_iter().map(|(name, _)| name));
+        let mut seen = std::collections::HashSet::new();
+        valid.retain(|name| seen.insert(name.clone()));
+    }
+    Ok(valid)
+}
+
+fn to_value<T: Serialize>(object: &T) -> Result<Value> {
+    serde_json::to_value(object).map_err(Error::internal)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser, Debug)]
+    struct Program {
+        #[command(flatten)]
+        format: Format,
+        #[command(subcommand)]
+        command: Command,
+    }
+
+    #[derive(clap::Subcommand, Debug)]
+    enum Command {
+        List(ListArgs),
+    }
+
+    fn parse(line: &str) -> Result<(Format, ListArgs), clap::Error> {
+        let Program { format, command } = Program::try_parse_from(line.split(' '))?;
+        let Command::List(args) = command;
+        Ok((format, args))
+    }
+
+    #[test]
+    fn a_list_shows_fifty_unless_told_otherwise() {
+        let (format, args) = parse("p list").unwrap();
+        assert_eq!((args.limit, args.all), (50, false));
+        assert_eq!(format.color, Color::Auto);
+        assert_eq!(parse("p list --limit 1000").unwrap().1.limit, 1000);
+        assert_eq!(parse("p list --fields a,b").unwrap().1.fields, ["a", "b"]);
+    }
+
+    #[test]
+    fn refuses_a_limit_that_is_out_of_range_or_contradicts_all() {
+        for line in [
+            "p list --limit 0",
+            "p list --limit 1001",
+            "p list --limit 5 --all",
+        ] {
+            assert!(parse(line).is_err(), "{line}");
+        }
+    }
+
+    #[test]
+    fn forms_that_exclude_each_other_are_refused_wherever_they_stand() {
+        assert!(parse("p list --json --jsonl").is_err());
+        assert!(parse("p list --fields id --quiet").is_err());
+        for line in ["p --json list --jsonl", "p -q list --fields id"] {
+            let (format, args) = parse(line).unwrap();
+            assert!(matches!(args.check(format), Err(Error::Usage(_))), "{line}");
+        }
+    }
+
+    #[test]
+    fn colour_follows_the_flag_and_then_the_terminal() {
+        let off = Terminal::default();
+        assert!(Color::Always.on_stdout(off));
+        assert!(!Color::Never.on_stderr(Terminal {
+            stderr: true,
+            ..off
+        }));
+        assert!(!Color::Auto.on_stdout(off));
+    }
+}

@@ -1,0 +1,164 @@
+//! How a command that failed says so, and with which exit status it ends.
+//!
+//! The person at the shell is the operator: they see the causes that HTTP clients never do.
+
+use std::error::Error as _;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use anstyle::{AnsiColor, Style};
+
+use super::flags::Format;
+use super::json;
+use super::output::{Terminal, is_closed_pipe};
+use crate::error::Error;
+use crate::escape;
+use crate::problem::Problem;
+
+/// Tells `error` on standard error and gives the exit status of cli.md.
+#[must_use]
+pub fn report(error: &Error, format: Format) -> ExitCode {
+    let colour = format.color.on_stderr(Terminal::detect());
+    tell(error, format.json, colour, &mut io::stderr().lock()).into()
+}
+
+/// Tells what clap made of the command line: help and version on standard output with success,
+/// a mistake on standard error with exit status 2 (under `--json`, as a problem object).
+#[must_use]
+pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+    if json && error.use_stderr() {
+        let text = error.render().to_string();
+        let usage = Error::Usage(first_paragraph(&text));
+        return tell(&usage, true, false, &mut io::stderr().lock()).into();
+    }
+    // Help into `head` is no failure.
+    let _closed_pipe = error.print();
+    u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
+}
+
+/// clap's message without its usage lines, as one line.
+fn first_paragraph(text: &str) -> String {
+    let paragraph = text.split("\n\n").next().unwrap_or(text);
+    let paragraph = paragraph.strip_prefix("error: ").unwrap_or(paragraph);
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    words.join(" ")
+}
+
+fn tell(error: &Error, json: bool, colour: bool, to: &mut impl Write) -> u8 {
+    if is_closed_pipe(error) {
+        return 0;
+    }
+    let text = if json {
+        problem(error)
+    } else {
+        words(error, colour)
+    };
+    // Whoever closed standard error still gets the exit status.
+    let _unheard = to.write_all(&text);
+    error.spec().exit
+}
+
+fn problem(error: &Error) -> Vec<u8> {
+    let mut text = Vec::new();
+    if json::append(&mut text, &Problem::from(error)).is_err() {
+        return words(error, false);
+    }
+    text.push(b'\n');
+    text
+}
+
+fn words(error: &Error, colour: bool) -> Vec<u8> {
+    let mut text = line("error", AnsiColor::Red, colour, &error.to_string());
+    let mut cause = error.source();
+    while let Some(under) = cause {
+        text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
+        cause = under.source();
+    }
+    if let Some(hint) = error.hint() {
+        text += &line("hint", AnsiColor::Cyan, colour, &hint);
+    }
+    text.into_bytes()
+}
+
+fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {
+    let text = escape::lines(text);
+    if colour {
+        let style = Style::new().bold().fg_color(Some(hue.into()));
+        format!("{style}{mark}:{style:#} {text}\n")
+    } else {
+        format!("{mark}: {text}\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told(error: &Error, json: bool) -> (u8, String) {
+        let mut text = Vec::new();
+        let exit = tell(error, json, false, &mut text);
+        (exit, String::from_utf8(text).unwrap())
+    }
+
+    #[test]
+    fn an_error_is_told_with_its_causes_and_a_hint() {
+        let cause = Error::unavailable("database is locked");
+        let error = Error::MigrationFailed {
+            name: "0007_x".into(),
+            source: Box::new(cause),
+        };
+        assert_eq!(
+            told(&error, false),
+            (
+                7,
+                "error: migration 0007_x failed, the database is unchanged by it\n\
+                 caused by: temporarily unavailable, try again\n\
+                 caused by: database is locked\n"
+                    .to_owned()
+            )
+        );
+        let (exit, text) = told(&Error::NotSetUp { path: "/d".into() }, false);
+        assert_eq!(
+            (exit, text.as_str()),
+            (
+                5,
+                "error: nothing is set up at /d\nhint: run: provost init\n"
+            )
+        );
+    }
+
+    #[test]
+    fn under_json_an_error_is_the_problem_object_of_the_http_api() {
+        let (exit, text) = told(&Error::UsernameTaken, true);
+        assert_eq!(exit, 6);
+        assert_eq!(text.matches('\n').count(), 1);
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(problem["type"], "urn:provost:error:username_taken");
+        assert_eq!(problem["status"], 409);
+    }
+
+    #[test]
+    fn a_reader_that_has_gone_is_success_and_says_nothing() {
+        let gone = Error::io("write to standard output")(io::ErrorKind::BrokenPipe.into());
+        assert_eq!(told(&gone, false), (0, String::new()));
+    }
+
+    #[test]
+    fn an_error_cannot_steer_the_terminal() {
+        let (_, text) = told(&Error::Usage("no \x1b[2J".into()), false);
+        assert_eq!(text, "error: no \\u{1b}[2J\n");
+    }
+
+    #[test]
+    fn marks_are_coloured_only_where_colour_is_welcome() {
+        let text = String::from_utf8(words(&Error::LastAdmin, true)).unwrap();
+        assert!(text.contains("\u{1b}[31m"), "{text:?}");
+        assert!(!told(&Error::LastAdmin, false).1.contains('\u{1b}'));
+    }
+
+    #[test]
+    fn a_mistake_in_the_command_line_is_one_sentence_under_json() {
+        let text = "error: unexpected argument '--x' found\n\n  tip: y\n\nUsage: provost";
+        assert_eq!(first_paragraph(text), "unexpected argument '--x' found");
+    }
+}

@@ -1,0 +1,64 @@
+//! The history table, which stands outside the numbered migrations.
+
+use super::{Entry, State};
+use crate::db::{Row, Tx};
+use crate::error::{Error, Result};
+
+/// What was applied, in order; nothing in a new database.
+pub(super) fn history(tx: &mut Tx<'_>) -> Result<Vec<Entry>> {
+    if !tx.tables()?.iter().any(|table| table == "migrations") {
+        return Ok(Vec::new());
+    }
+    let rows = tx.all(
+        "SELECT number, name, sha256, applied_at, duration_ms, binary FROM migrations ORDER BY number",
+        &[],
+    )?;
+    rows.iter().map(entry).collect()
+}
+
+/// Adds a row with the SQL that undoes the migration, so that an older binary can go down what a
+/// newer one applied.
+pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry, reverse: &str) -> Result<()> {
+    tx.script(
+        "CREATE TABLE IF NOT EXISTS migrations (
+           number INTEGER PRIMARY KEY,
+           name TEXT NOT NULL,
+           sha256 TEXT NOT NULL,
+           applied_at INTEGER NOT NULL,
+           duration_ms INTEGER NOT NULL,
+           binary TEXT NOT NULL,
+           reverse TEXT NOT NULL
+         ) STRICT;",
+    )?;
+    tx.run(
+        "INSERT INTO migrations (number, name, sha256, applied_at, duration_ms, binary, reverse)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &[
+            entry.number.into(),
+            entry.name.as_str().into(),
+            entry.sha256.as_str().into(),
+            entry.applied_at.into(),
+            entry.duration_ms.into(),
+            entry.binary.clone().into(),
+            reverse.into(),
+        ],
+    )?;
+    Ok(())
+}
+
+fn entry(row: &Row) -> Result<Entry> {
+    Ok(Entry {
+        number: u32::try_from(row.int("number")?).map_err(Error::internal)?,
+        name: row.text("name")?,
+        state: State::Applied,
+        applied_at: row.opt_time("applied_at")?,
+        duration_ms: row.opt_int("duration_ms")?,
+        binary: row.opt_text("binary")?,
+        sha256: row.text("sha256")?,
+    })
+}
+
+#[cfg(test)]
+pub(super) fn set_sha256(tx: &mut Tx<'_>, number: u32, sha256: String) -> Result<u64> {
+    tx.run("UPDATE migrations SET sha256 = $2 WHERE number = $1", &[number.into(), sha256.into()])
+}

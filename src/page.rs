@@ -1,0 +1,60 @@
+//! One page of a list, the same at the shell and over HTTP: `{"items":[…],"next":…}`.
+
+use serde::Serialize;
+
+/// A page of a list in keyset order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Page<T> {
+    /// The objects, at most as many as were asked for.
+    pub items: Vec<T>,
+    /// An opaque cursor to the page after this one; `None` on the last.
+    pub next: Option<String>,
+}
+
+impl<T> Page<T> {
+    /// Makes a page from up to `limit` + 1 rows: the surplus row only says that there is more.
+    /// `cursor` names the last object shown.
+    #[must_use]
+    pub fn cut(mut items: Vec<T>, limit: u32, cursor: impl FnOnce(&T) -> String) -> Self {
+        let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items.last().filter(|_| more).map(cursor);
+        Self { items, next }
+    }
+
+    /// The same page with each object turned into another.
+    #[must_use]
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Page<U> {
+        Page {
+            items: self.items.into_iter().map(f).collect(),
+            next: self.next,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_surplus_row_is_cut_off_and_becomes_a_cursor() {
+        let page = Page::cut(vec![1, 2, 3], 2, ToString::to_string);
+        assert_eq!(page.items, [1, 2]);
+        assert_eq!(page.next.as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn the_last_page_has_no_cursor_even_when_it_is_full() {
+        assert_eq!(Page::cut(vec![1, 2], 2, ToString::to_string).next, None);
+    }
+
+    #[test]
+    fn a_page_is_written_as_items_and_next() {
+        let page = Page::cut(vec![7], 9, ToString::to_string);
+        assert_eq!(
+            serde_json::to_string(&page).unwrap(),
+            r#"{"items":[7],"next":null}"#
+        );
+    }
+}

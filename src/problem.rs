@@ -1,0 +1,114 @@
+//! The problem object (RFC 9457): how an error is told to a program, over HTTP and under `--json`.
+//!
+//! It holds only what `Display` says; causes are for the operator and stay out.
+
+use serde::Serialize;
+
+use crate::error::Error;
+
+/// An error as a JSON object. Member names and `code` are part of the public contract.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Problem {
+    /// `urn:provost:error:<code>`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// The name of the HTTP status.
+    pub title: &'static str,
+    /// The HTTP status (RFC 9110 §15).
+    pub status: u16,
+    /// The stable code, in `snake_case`.
+    pub code: &'static str,
+    /// What went wrong, for people.
+    pub detail: String,
+    /// The request's id.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instance: Option<String>,
+    /// What is wrong with which member, where a member is at fault.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<FieldProblem>,
+}
+
+/// One member that is at fault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FieldProblem {
+    /// Where it is in the body: a JSON pointer (RFC 6901).
+    pub pointer: String,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl FieldProblem {
+    fn at(member: &str, detail: &str) -> Self {
+        Self {
+            pointer: format!("/{}", member.replace('~', "~0").replace('/', "~1")),
+            detail: detail.to_owned(),
+        }
+    }
+}
+
+impl From<&Error> for Problem {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "few errors are about one member"
+    )]
+    fn from(error: &Error) -> Self {
+        let spec = error.spec();
+        let status = http::StatusCode::from_u16(spec.status).ok();
+        Self {
+            kind: format!("urn:provost:error:{}", spec.code),
+            title: status
+                .and_then(|status| status.canonical_reason())
+                .unwrap_or("Error"),
+            status: spec.status,
+            code: spec.code,
+            detail: error.to_string(),
+            instance: None,
+            errors: match error {
+                Error::Invalid { field, reason } => vec![FieldProblem::at(field, reason)],
+                Error::UnknownField { field } => vec![FieldProblem::at(field, "unknown")],
+                _ => Vec::new(),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_has_the_members_of_rfc_9457_and_the_stable_code() {
+        let problem = Problem::from(&Error::EmailTaken);
+        assert_eq!(
+            serde_json::to_string(&problem).unwrap(),
+            r#"{"type":"urn:provost:error:email_taken","title":"Conflict","status":409,"code":"email_taken","detail":"that email address is already in use"}"#
+        );
+    }
+
+    #[test]
+    fn a_refused_member_is_pointed_at() {
+        let problem = Problem::from(&Error::invalid("email", "has no @"));
+        assert_eq!(problem.errors, [FieldProblem::at("email", "has no @")]);
+        let unknown = Error::UnknownField {
+            field: "a/b~c".into(),
+        };
+        assert_eq!(Problem::from(&unknown).errors[0].pointer, "/a~1b~0c");
+    }
+
+    #[test]
+    fn a_problem_never_tells_the_cause() {
+        let problem = Problem::from(&Error::internal("hunter2"));
+        assert!(!serde_json::to_string(&problem).unwrap().contains("hunter2"));
+    }
+
+    #[test]
+    fn every_status_in_use_has_a_title() {
+        for status in [
+            400, 401, 403, 404, 405, 408, 409, 412, 413, 414, 415, 421, 422, 429, 431, 500, 503,
+            507,
+        ] {
+            let status = http::StatusCode::from_u16(status).unwrap();
+            assert!(status.canonical_reason().is_some(), "{status}");
+        }
+    }
+}

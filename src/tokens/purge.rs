@@ -1,0 +1,46 @@
+//! Deleting tokens that can never be good again.
+
+use serde::Serialize;
+
+use super::{Kind, store};
+use crate::app::Cx;
+use crate::error::Result;
+use crate::time::Timestamp;
+
+/// Tokens that have ended, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Gone {
+    /// Expired, or used as often as they may be.
+    pub expired: u64,
+    /// Revoked before that.
+    pub revoked: u64,
+    /// When the first of them ended.
+    pub oldest: Option<Timestamp>,
+}
+
+/// How many tokens have ended by `until`; only those of `kind` if one is given.
+///
+/// # Errors
+/// Those of the database.
+pub fn gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp) -> Result<Gone> {
+    let [expired, used_up, revoked] = store::ENDED.map(|ended| store::count_ended(cx.tx, ended, kind, until));
+    let (expired, used_up, revoked) = (expired?, used_up?, revoked?);
+    let oldest = [expired.1, used_up.1, revoked.1].into_iter().flatten().min();
+    Ok(Gone { expired: expired.0 + used_up.0, revoked: revoked.0, oldest })
+}
+
+/// Deletes at most `most` of them, the longest gone first; returns how many. Less than `most`
+/// means that nothing is left.
+///
+/// # Errors
+/// Those of the database.
+pub fn delete_gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp, most: u32) -> Result<u64> {
+    let mut deleted = 0;
+    for ended in store::ENDED {
+        let room = u64::from(most).saturating_sub(deleted);
+        if room > 0 {
+            deleted += store::delete_ended(cx.tx, ended, kind, until, room)?;
+        }
+    }
+    Ok(deleted)
+}

@@ -1,0 +1,403 @@
+//! The tokens' table.
+
+use ipnet::IpNet;
+use serde_json::{Map, Value as Json};
+
+use super::{Checked, Facts, Filter, Kind, State, Token, TokenId};
+use crate::db::{Row, Tx, Value};
+use crate::error::{Error, Result};
+use crate::scope::Scopes;
+use crate::time::Timestamp;
+
+/// A row to be added.
+pub(super) struct NewRow {
+    pub(super) id: TokenId,
+    pub(super) kind: Kind,
+    pub(super) digest: [u8; 32],
+    pub(super) hint: String,
+    pub(super) created_at: Timestamp,
+    pub(super) expires_at: Option<Timestamp>,
+    pub(super) not_before: Option<Timestamp>,
+    pub(super) max_uses: Option<u32>,
+    pub(super) owner_id: Option<String>,
+    pub(super) label: Option<String>,
+    pub(super) scopes: Scopes,
+    pub(super) cidr: Option<IpNet>,
+    pub(super) meta: Option<Map<String, Json>>,
+}
+
+impl NewRow {
+    /// A row with nothing optional; id, digest and hint are still to come.
+    pub(super) fn bare(kind: Kind, created_at: Timestamp, expires_at: Option<Timestamp>) -> Self {
+        Self {
+            id: TokenId(0),
+            kind,
+            digest: [0; 32],
+            hint: String::new(),
+            created_at,
+            expires_at,
+            not_before: None,
+            max_uses: None,
+            owner_id: None,
+            label: None,
+            scopes: Scopes::default(),
+            cidr: None,
+            meta: None,
+        }
+    }
+}
+
+/// Adds `row`. Returns false, changing nothing, if its id is taken.
+pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow) -> Result<bool> {
+    let scopes = Some(&row.scopes).filter(|scopes| !scopes.is_empty()).map(ToString::to_string);
+    let meta = row.meta.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?;
+    let changed = tx.run(
+        "INSERT INTO tokens (id, kind, digest, hint, created_at, expires_at, not_before, max_uses,
+                             owner_id, label, scopes, cidr, meta)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+         ON CONFLICT (id) DO NOTHING",
+        &[
+            row.id.0.into(),
+            row.kind.as_str().into(),
+            Value::from(&row.digest[..]),
+            row.hint.as_str().into(),
+            row.created_at.into(),
+            row.expires_at.into(),
+            row.not_before.into(),
+            row.max_uses.into(),
+            row.owner_id.as_deref().into(),
+            row.label.as_deref().into(),
+            scopes.into(),
+            row.cidr.map(|cidr| cidr.to_string()).into(),
+            meta.into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// What a check reads: the narrowest row that can decide.
+pub(super) struct CheckRow {
+    pub(super) digest: Vec<u8>,
+    pub(super) facts: Facts,
+    pub(super) checked: Checked,
+}
+
+/// The row that a check of `id` needs.
+pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>> {
+    let row = tx.first(
+        "SELECT t.kind, t.digest, t.expires_at, t.not_before, t.max_uses, t.used, t.revoked_at,
+                t.owner_id, t.scopes, t.cidr,
+                CASE WHEN u.state = 'disabled' THEN 1 ELSE 0 END AS owner_disabled
+         FROM tokens t LEFT JOIN users u ON u.id = t.owner_id
+         WHERE t.id = $1",
+        &[id.0.into()],
+    )?;
+    let check = row.map(|row| {
+        let facts = facts(&row)?;
+        Ok::<_, Error>(CheckRow {
+            digest: row.bytes("digest")?.to_vec(),
+            facts,
+            checked: Checked {
+                id,
+                kind: kind(&row)?,
+                owner_id: row.opt_text("owner_id")?,
+                scopes: scopes(&row)?,
+                cidr: cidr(&row)?,
+                counted: facts.max_uses.is_some(),
+            },
+        })
+    });
+    check.transpose()
+}
+
+const COLUMNS: &str = "t.id, t.kind, t.hint, t.created_at, t.expires_at, t.not_before, t.max_uses,
+    t.used, t.last_used_at, t.revoked_at, t.label, t.scopes, t.cidr, t.meta, u.username AS owner,
+    CASE WHEN u.state = 'disabled' THEN 1 ELSE 0 END AS owner_disabled";
+const FROM: &str = "FROM tokens t LEFT JOIN users u ON u.id = t.owner_id";
+
+/// One token.
+pub(super) fn by_id(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<Option<Token>> {
+    Ok(between(tx, id, id, now)?.pop())
+}
+
+/// At most two of the tokens from `low` to `high`: enough to know whether there is exactly one.
+pub(super) fn between(tx: &mut Tx<'_>, low: TokenId, high: TokenId, now: Timestamp) -> Result<Vec<Token>> {
+    let sql = format!("SELECT {COLUMNS} {FROM} WHERE t.id >= $1 AND t.id <= $2 ORDER BY t.id LIMIT 2");
+    let rows = tx.all(&sql, &[low.0.into(), high.0.into()])?;
+    rows.iter().map(|row| token(row, now)).collect()
+}
+
+/// Conditions of `filter`, and their values from `$1` on. Only what is asked for is in the
+/// statement, so that the engine can choose the index that serves it.
+fn wanted(filter: &Filter, owner: Option<&str>, now: Timestamp) -> (String, Vec<Value>) {
+    let mut sql = String::from("1 = 1");
+    let mut values = Vec::new();
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(" AND ");
+        sql.push_str(&condition.replace("$N", &format!("${}", values.len())));
+    };
+    if let Some(owner) = owner {
+        and("t.owner_id = $N", owner.into());
+    }
+    if let Some(kind) = filter.kind {
+        and("t.kind = $N", kind.as_str().into());
+    }
+    if let Some(label) = &filter.label {
+        match label.strip_suffix('*') {
+            Some(stem) => {
+                let stem = stem.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+                and("t.label LIKE $N ESCAPE '!'", Value::Text(stem + "%"));
+            }
+            None => and("t.label = $N", label.as_str().into()),
+        }
+    }
+    if let Some(scope) = &filter.scope {
+        let scope = scope.as_str().replace('_', "!_");
+        and("' ' || t.scopes || ' ' LIKE $N ESCAPE '!'", Value::Text(format!("% {scope} %")));
+    }
+    if let Some(before) = filter.created_before {
+        and("t.created_at < $N", before.into());
+    }
+    if let Some(after) = filter.created_after {
+        and("t.created_at >= $N", after.into());
+    }
+    if let Some(state) = filter.state {
+        and(in_state(state), now.into());
+    }
+    if let Some(expiring) = filter.expiring {
+        and(in_state(State::Active), now.into());
+        and("t.expires_at <= $N", now.plus(expiring.0).into());
+    }
+    (sql, values)
+}
+
+/// The same decision as `Facts::state`, in SQL; a test holds the two together.
+const fn in_state(state: State) -> &'static str {
+    match state {
+        State::Revoked => "t.revoked_at IS NOT NULL AND $N >= 0",
+        State::Expired => "t.expires_at <= $N AND t.revoked_at IS NULL",
+        State::UsedUp => {
+            "t.used >= t.max_uses AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $N)"
+        }
+        State::OwnerDisabled => {
+            "u.state = 'disabled' AND t.revoked_at IS NULL
+             AND (t.expires_at IS NULL OR t.expires_at > $N) AND (t.max_uses IS NULL OR t.used < t.max_uses)"
+        }
+        State::NotYet => {
+            "t.not_before > $N AND t.revoked_at IS NULL AND (u.state IS NULL OR u.state = 'active')
+             AND (t.expires_at IS NULL OR t.expires_at > $N) AND (t.max_uses IS NULL OR t.used < t.max_uses)"
+        }
+        State::Active => {
+            "t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $N)
+             AND (t.max_uses IS NULL OR t.used < t.max_uses) AND (u.state IS NULL OR u.state = 'active')
+             AND (t.not_before IS NULL OR t.not_before <= $N)"
+        }
+    }
+}
+
+/// Tokens with an id below `below`, the newest first.
+pub(super) fn page(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    owner: Option<&str>,
+    below: TokenId,
+    limit: u32,
+    now: Timestamp,
+) -> Result<Vec<Token>> {
+    let (wanted, mut values) = wanted(filter, owner, now);
+    values.extend([below.0.into(), limit.into()]);
+    let (below, limit) = (values.len() - 1, values.len());
+    let sql = format!(
+        "SELECT {COLUMNS} {FROM} WHERE {wanted} AND t.id < ${below} ORDER BY t.id DESC LIMIT ${limit}"
+    );
+    let rows = tx.all(&sql, &values)?;
+    rows.iter().map(|row| token(row, now)).collect()
+}
+
+/// How many tokens there are of those.
+pub(super) fn count(tx: &mut Tx<'_>, filter: &Filter, owner: Option<&str>, now: Timestamp) -> Result<u64> {
+    let (wanted, values) = wanted(filter, owner, now);
+    let row = tx.first(&format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}"), &values)?;
+    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
+    u64::try_from(row.int("n")?).map_err(Error::internal)
+}
+
+/// Ids of at most `most` of those that are not revoked yet.
+pub(super) fn live_ids(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    owner: Option<&str>,
+    most: u32,
+    now: Timestamp,
+) -> Result<Vec<TokenId>> {
+    let (wanted, mut values) = wanted(filter, owner, now);
+    values.push(most.into());
+    let most = values.len();
+    let sql = format!("SELECT t.id {FROM} WHERE {wanted} AND t.revoked_at IS NULL ORDER BY t.id LIMIT ${most}");
+    tx.all(&sql, &values)?.iter().map(|row| row.int("id").map(TokenId)).collect()
+}
+
+/// Takes one use. Returns false, changing nothing, if there is none left or it is not good
+/// (security.md, rule 16).
+pub(super) fn consume(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE tokens SET used = used + 1, last_used_at = $2
+         WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
+           AND (max_uses IS NULL OR used < max_uses) AND (not_before IS NULL OR not_before <= $2)",
+        &[id.0.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Notes a use, unless one at or after `unless_since` is noted already.
+pub(super) fn set_last_used(
+    tx: &mut Tx<'_>,
+    id: TokenId,
+    at: Timestamp,
+    unless_since: Timestamp,
+) -> Result<u64> {
+    tx.run(
+        "UPDATE tokens SET last_used_at = $2
+         WHERE id = $1 AND (last_used_at IS NULL OR last_used_at < $3)",
+        &[id.0.into(), at.into(), unless_since.into()],
+    )
+}
+
+/// Moves the expiry. Returns false, changing nothing, if the token has ended.
+pub(super) fn set_expiry(
+    tx: &mut Tx<'_>,
+    id: TokenId,
+    expires_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE tokens SET expires_at = $2
+         WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)
+           AND (max_uses IS NULL OR used < max_uses)",
+        &[id.0.into(), expires_at.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Ends the token. Returns false, changing nothing, if it was revoked before.
+pub(super) fn set_revoked(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
+        &[id.0.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Deletes a temporary token that has expired. Returns false, changing nothing, for any other.
+pub(super) fn delete_expired_one(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "DELETE FROM tokens WHERE id = $1 AND kind = 'temporary' AND expires_at <= $2",
+        &[id.0.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+fn token(row: &Row, now: Timestamp) -> Result<Token> {
+    let facts = facts(row)?;
+    let meta = row.opt_text("meta")?.map(|meta| serde_json::from_str(&meta));
+    Ok(Token {
+        id: TokenId(row.int("id")?),
+        kind: kind(row)?,
+        state: facts.state(now),
+        owner: row.opt_text("owner")?,
+        label: row.opt_text("label")?,
+        scopes: scopes(row)?,
+        created_at: row.time("created_at")?,
+        expires_at: facts.expires_at,
+        not_before: facts.not_before,
+        max_uses: facts.max_uses,
+        used: facts.used,
+        last_used_at: row.opt_time("last_used_at")?,
+        revoked_at: facts.revoked_at,
+        cidr: cidr(row)?,
+        meta: meta.transpose().map_err(Error::internal)?,
+        hint: row.text("hint")?,
+    })
+}
+
+fn facts(row: &Row) -> Result<Facts> {
+    let max_uses = row.opt_int("max_uses")?.map(u32::try_from);
+    Ok(Facts {
+        expires_at: row.opt_time("expires_at")?,
+        not_before: row.opt_time("not_before")?,
+        max_uses: max_uses.transpose().map_err(Error::internal)?,
+        used: u32::try_from(row.int("used")?).map_err(Error::internal)?,
+        revoked_at: row.opt_time("revoked_at")?,
+        owner_disabled: row.flag("owner_disabled")?,
+    })
+}
+
+fn kind(row: &Row) -> Result<Kind> {
+    row.text("kind")?.parse()
+}
+
+fn scopes(row: &Row) -> Result<Scopes> {
+    row.opt_text("scopes")?.map_or(Ok(Scopes::default()), |scopes| scopes.parse())
+}
+
+fn cidr(row: &Row) -> Result<Option<IpNet>> {
+    row.opt_text("cidr")?.map(|cidr| cidr.parse()).transpose().map_err(Error::internal)
+}
+
+/// A way in which a token ends for good: the condition, and the column that says when. Each is
+/// served by an index of its own; the conditions exclude one another.
+#[derive(Clone, Copy)]
+pub(super) struct Ended {
+    condition: &'static str,
+    at: &'static str,
+}
+
+/// Expired, used up, revoked. `$1` is the instant until which it happened.
+pub(super) const ENDED: [Ended; 3] = [
+    Ended { condition: "revoked_at IS NULL AND expires_at <= $1", at: "expires_at" },
+    Ended {
+        condition: "used >= max_uses AND last_used_at <= $1 AND revoked_at IS NULL
+                    AND (expires_at IS NULL OR expires_at > $1)",
+        at: "last_used_at",
+    },
+    Ended { condition: "revoked_at <= $1", at: "revoked_at" },
+];
+
+/// How many ended that way by `until`, and when the first did.
+pub(super) fn count_ended(
+    tx: &mut Tx<'_>,
+    ended: Ended,
+    kind: Option<Kind>,
+    until: Timestamp,
+) -> Result<(u64, Option<Timestamp>)> {
+    let Ended { condition, at } = ended;
+    let row = tx.first(
+        &format!(
+            "SELECT COUNT(*) AS n, MIN({at}) AS oldest FROM tokens
+             WHERE {condition} AND (CAST($2 AS TEXT) IS NULL OR kind = $2)"
+        ),
+        &[until.into(), kind.map(Kind::as_str).into()],
+    )?;
+    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
+    Ok((u64::try_from(row.int("n")?).map_err(Error::internal)?, row.opt_time("oldest")?))
+}
+
+/// Deletes at most `most` of them, the longest gone first.
+pub(super) fn delete_ended(
+    tx: &mut Tx<'_>,
+    ended: Ended,
+    kind: Option<Kind>,
+    until: Timestamp,
+    most: u64,
+) -> Result<u64> {
+    let Ended { condition, at } = ended;
+    tx.run(
+        &format!(
+            "DELETE FROM tokens WHERE id IN (
+               SELECT id FROM tokens WHERE {condition} AND (CAST($2 AS TEXT) IS NULL OR kind = $2)
+               ORDER BY {at} LIMIT $3)"
+        ),
+        &[until.into(), kind.map(Kind::as_str).into(), i64::try_from(most).unwrap_or(i64::MAX).into()],
+    )
+}

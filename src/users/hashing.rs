@@ -1,0 +1,487 @@
+//! Hashing passwords on threads of its own, so that a storm of logins slows nothing but logins.
+//!
+//! Invariants: never more hashes at once than there are slots; they run at the lowest priority;
+//! the queue is bounded in length and in time, and who waited too long is refused *before* the
+//! hash; a caller that goes away does not free its slot before the hash ends (security.md, rule 2).
+//! Threads are started when they are first needed and end after a while without work.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use thread_priority::ThreadPriority;
+
+use crate::error::{Error, Result};
+
+use super::hashes::{Match, Memory, PasswordHash, waste_time};
+use super::password::Password;
+
+/// How long a thread waits for more work before it ends and gives its memory back.
+const IDLE: Duration = Duration::from_secs(30);
+
+/// What came of comparing a password with a stored hash.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Whether it is the right password.
+    pub matches: bool,
+    /// A new hash to store in place of the old one, which is weaker than those made today. Made in
+    /// the same slot, because only now is the password at hand.
+    pub rehashed: Option<PasswordHash>,
+}
+
+impl Verdict {
+    const WRONG: Self = Self {
+        matches: false,
+        rehashed: None,
+    };
+}
+
+/// How much hashing may go on, and how much may wait.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Hashes at the same time; at least one.
+    pub slots: usize,
+    /// Requests waiting for a slot.
+    pub queue: usize,
+    /// How long one may wait.
+    pub wait: Duration,
+}
+
+impl Default for Limits {
+    /// One slot for each core, and the ceilings of rule 2.
+    fn default() -> Self {
+        Self {
+            slots: thread::available_parallelism().map_or(1, usize::from),
+            queue: 64,
+            wait: Duration::from_secs(2),
+        }
+    }
+}
+
+impl Limits {
+    /// So many slots, as the configuration says it: 0 means one for each core.
+    #[must_use]
+    pub fn with_slots(slots: usize) -> Self {
+        let default = Self::default();
+        let slots = if slots == 0 { default.slots } else { slots };
+        Self { slots, ..default }
+    }
+}
+
+/// The one place where passwords are hashed. Cloning it gives another handle to the same slots.
+#[derive(Clone)]
+pub struct Hasher(Arc<Handle>);
+
+/// Ends the threads with the last [`Hasher`]; the threads themselves hold only the pool.
+struct Handle(Arc<Pool>);
+
+struct Pool {
+    limits: Limits,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    queue: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+    closed: bool,
+}
+
+struct Job {
+    since: Instant,
+    work: Work,
+}
+
+/// Called once: with a thread's memory, or with the reason why there will be none.
+type Work = Box<dyn FnOnce(Result<&mut Memory>) + Send>;
+
+impl Hasher {
+    /// Slots without threads: those start with the first work.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Self(Arc::new(Handle(Arc::new(Pool {
+            limits,
+            state: Mutex::default(),
+            changed: Condvar::new(),
+        }))))
+    }
+
+    /// Hashes `password`, which a policy has accepted. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many wait, or the wait was too long.
+    pub fn hash(&self, password: &Password) -> Result<PasswordHash> {
+        wait(|answer| self.hash_then(password.clone(), answer))
+    }
+
+    /// Compares `password` with a stored hash; with none (an unknown, disabled or password-less
+    /// user) it takes the same time and the answer is no. Blocks for as long as that takes.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many wait, or the wait was too long.
+    pub fn verify(&self, password: &Password, stored: Option<&PasswordHash>) -> Result<Verdict> {
+        wait(|answer| self.verify_then(password.clone(), stored.cloned(), answer))
+    }
+
+    /// [`Hasher::hash`] without blocking: `answer` is called on a hashing thread, or right here
+    /// with the refusal.
+    pub fn hash_then(
+        &self,
+        password: Password,
+        answer: impl FnOnce(Result<PasswordHash>) + Send + 'static,
+    ) {
+        self.submit(Box::new(move |memory| {
+            answer(memory.and_then(|memory| PasswordHash::make(&password, memory)));
+        }));
+    }
+
+    /// [`Hasher::verify`] without blocking: `answer` is called on a hashing thread, or right here
+    /// with the refusal.
+    pub fn verify_then(
+        &self,
+        password: Password,
+        stored: Option<PasswordHash>,
+        answer: impl FnOnce(Result<Verdict>) + Send + 'static,
+    ) {
+        self.submit(Box::new(move |memory| {
+            answer(memory.and_then(|memory| verify(&password, stored.as_ref(), memory)));
+        }));
+    }
+
+    /// How many requests wait for a slot now.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.0.lock().queue.len()
+    }
+
+    fn submit(&self, work: Work) {
+        if let Err((work, refusal)) = Pool::push(&self.0.0, work) {
+            work(Err(refusal));
+        }
+    }
+}
+
+impl fmt::Debug for Hasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Hasher").field(&self.0.0.limits).finish()
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
+    }
+}
+
+fn wait<T: Send + 'static>(start: impl FnOnce(Box<dyn FnOnce(Result<T>) + Send>)) -> Result<T> {
+    let (answer, answered) = mpsc::sync_channel(1);
+    start(Box::new(move |result| {
+        // Nobody listens any more only if this thread is gone; then there is nothing to tell.
+        let _ = answer.send(result);
+    }));
+    // The sender is dropped without an answer only when the hash panicked.
+    answered.recv().map_err(Error::internal)?
+}
+
+fn verify(
+    password: &Password,
+    stored: Option<&PasswordHash>,
+    memory: &mut Memory,
+) -> Result<Verdict> {
+    // An empty password is never right, whatever an import brought along (rule 9).
+    let Some(stored) = stored.filter(|_| !password.expose().is_empty()) else {
+        waste_time(password, memory)?;
+        return Ok(Verdict::WRONG);
+    };
+    Ok(match stored.matches(password, memory)? {
+        Match::No => Verdict::WRONG,
+        Match::Yes => Verdict {
+            matches: true,
+            rehashed: None,
+        },
+        Match::Outdated => Verdict {
+            matches: true,
+            rehashed: Some(PasswordHash::make(password, memory)?),
+        },
+    })
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // No code panics while it holds the lock, and the counts stay right if it did.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts `work` in the queue and sees to it that a thread will come for it.
+    fn push(pool: &Arc<Self>, work: Work) -> Result<(), (Work, Error)> {
+        let mut state = pool.lock();
+        if state.queue.len() >= pool.limits.queue {
+            return Err((
+                work,
+                Error::unavailable("too many passwords wait to be hashed"),
+            ));
+        }
+        state.queue.push_back(Job {
+            since: Instant::now(),
+            work,
+        });
+        if state.idle >= state.queue.len() {
+            pool.changed.notify_one();
+        } else if state.threads < pool.limits.slots.max(1) {
+            let own = Arc::clone(pool);
+            let name = format!("hash-{}", state.threads);
+            match thread::Builder::new().name(name).spawn(move || own.run()) {
+                Ok(_) => state.threads += 1,
+                Err(error) if state.threads == 0 => {
+                    let job = state.queue.pop_back();
+                    drop(state);
+                    return job.map_or(Ok(()), |job| Err((job.work, Error::unavailable(error))));
+                }
+                Err(error) => tracing::warn!(%error, "cannot start another hashing thread"),
+            }
+        }
+        Ok(())
+    }
+
+    /// What a hashing thread does.
+    fn run(&self) {
+        // Where the system does not allow it, hashing works all the same.
+        if let Err(error) = thread_priority::set_current_thread_priority(ThreadPriority::Min) {
+            tracing::debug!(?error, "hashing threads keep their priority");
+        }
+        let mut memory = Memory::default();
+        while let Some(job) = self.next(&mut memory) {
+            let turn = if job.since.elapsed() >= self.limits.wait {
+                Err(Error::unavailable(
+                    "waited too long for a password to be hashed",
+                ))
+            } else {
+                Ok(&mut memory)
+            };
+            // A bug in a hash must cost one request, not a slot for ever.
+            if panic::catch_unwind(AssertUnwindSafe(|| (job.work)(turn))).is_err() {
+                memory = Memory::default();
+            }
+        }
+    }
+
+    /// The next job; `None` when the thread is to end.
+    fn next(&self, memory: &mut Memory) -> Option<Job> {
+        if let Some(job) = self.lock().queue.pop_front() {
+            return Some(job);
+        }
+        // A pause: only now, and outside the lock, is there time to clean up.
+        memory.wipe();
+        let mut state = self.lock();
+        loop {
+            if let Some(job) = state.queue.pop_front() {
+                return Some(job);
+            }
+            if state.closed {
+                state.threads -= 1;
+                return None;
+            }
+            state.idle += 1;
+            let (woken, timeout) = self
+                .changed
+                .wait_timeout(state, IDLE)
+                .unwrap_or_else(PoisonError::into_inner);
+            state = woken;
+            state.idle -= 1;
+            if timeout.timed_out() && state.queue.is_empty() {
+                state.threads -= 1;
+                return None;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PASSWORD: &str = "correct horse battery staple";
+
+    fn limits(slots: usize, queue: usize) -> Limits {
+        Limits {
+            slots,
+            queue,
+            wait: Duration::MAX,
+        }
+    }
+
+    fn password() -> Password {
+        PASSWORD.parse().unwrap()
+    }
+
+    #[test]
+    fn a_password_matches_its_own_hash_only() {
+        let hasher = Hasher::new(limits(2, 64));
+        let hash = hasher.hash(&password()).unwrap();
+        let right = hasher.verify(&password(), Some(&hash)).unwrap();
+        assert!(right.matches && right.rehashed.is_none());
+        let wrong = "Correct horse battery staple".parse().unwrap();
+        assert!(!hasher.verify(&wrong, Some(&hash)).unwrap().matches);
+        assert!(!hasher.verify(&password(), None).unwrap().matches);
+    }
+
+    #[test]
+    fn an_empty_password_is_never_right() {
+        let hasher = Hasher::new(limits(1, 64));
+        let empty: Password = "".parse().unwrap();
+        let hash = hasher.hash(&empty).unwrap();
+        assert!(!hasher.verify(&empty, Some(&hash)).unwrap().matches);
+    }
+
+    #[test]
+    fn a_weak_hash_is_replaced_once_the_password_is_known_to_be_right() {
+        let hasher = Hasher::new(limits(1, 64));
+        let weak =
+            PasswordHash::parse("$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG")
+                .unwrap();
+        assert!(
+            hasher
+                .verify(&"wrong".parse().unwrap(), Some(&weak))
+                .unwrap()
+                .rehashed
+                .is_none()
+        );
+        let verdict = hasher.verify(&password(), Some(&weak)).unwrap();
+        let strong = verdict.rehashed.unwrap();
+        let again = hasher.verify(&password(), Some(&strong)).unwrap();
+        assert!(again.matches && again.rehashed.is_none());
+    }
+
+    #[test]
+    fn who_waited_too_long_is_refused_before_the_hash() {
+        let hasher = Hasher::new(Limits {
+            wait: Duration::ZERO,
+            ..limits(1, 64)
+        });
+        let refused = hasher.hash(&password()).unwrap_err();
+        assert_eq!(refused.spec().status, 503);
+    }
+
+    /// Occupies the only slot until the returned sender is dropped.
+    fn occupy(hasher: &Hasher) -> mpsc::Sender<()> {
+        let (started, has_started) = mpsc::channel();
+        let (release, released) = mpsc::channel::<()>();
+        hasher.submit(Box::new(move |_| {
+            started.send(()).unwrap();
+            let _ = released.recv();
+        }));
+        has_started.recv().unwrap();
+        release
+    }
+
+    #[test]
+    fn a_full_queue_refuses_at_once_and_loses_nobody_who_waits() {
+        let hasher = Hasher::new(limits(1, 3));
+        let release = occupy(&hasher);
+        let (answer, answers) = mpsc::channel();
+        for _ in 0..3 {
+            let answer = answer.clone();
+            hasher.hash_then(password(), move |result| {
+                answer.send(result.is_ok()).unwrap();
+            });
+        }
+        assert_eq!(hasher.waiting(), 3);
+        let refused = hasher.hash(&password()).unwrap_err();
+        assert!(matches!(refused, Error::Unavailable(_)));
+        drop((release, answer));
+        assert_eq!(answers.into_iter().collect::<Vec<_>>(), [true; 3]);
+        hasher.hash(&password()).unwrap();
+    }
+
+    #[test]
+    fn never_more_threads_than_slots_and_none_before_the_first_use() {
+        let hasher = Hasher::new(limits(2, 64));
+        assert_eq!(hasher.0.0.lock().threads, 0);
+        let (answer, answers) = mpsc::channel();
+        for _ in 0..8 {
+            let answer = answer.clone();
+            hasher.verify_then(password(), None, move |result| {
+                answer.send(result.is_ok()).unwrap();
+            });
+        }
+        drop(answer);
+        assert_eq!(answers.into_iter().collect::<Vec<_>>(), [true; 8]);
+        assert_eq!(hasher.0.0.lock().threads, 2);
+    }
+
+    #[test]
+    fn no_number_of_slots_means_one_for_each_core() {
+        assert_eq!(Limits::with_slots(0).slots, Limits::default().slots);
+        assert!(Limits::default().slots > 0);
+        assert_eq!(Limits::with_slots(3).slots, 3);
+    }
+
+    #[test]
+    fn one_hash_after_the_other_needs_one_thread() {
+        let hasher = Hasher::new(Limits {
+            wait: Duration::MAX,
+            ..Limits::with_slots(8)
+        });
+        for _ in 0..3 {
+            hasher.hash(&password()).unwrap();
+            assert_eq!(hasher.0.0.lock().threads, 1);
+            // The answer is out a moment before its thread is free again.
+            while hasher.0.0.lock().idle == 0 {
+                thread::yield_now();
+            }
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn hashing_threads_run_at_the_lowest_priority() {
+        let hasher = Hasher::new(limits(1, 64));
+        let (answer, answered) = mpsc::channel();
+        hasher.submit(Box::new(move |_| {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            answer.send(stat).unwrap();
+        }));
+        let stat = answered.recv().unwrap();
+        // proc_pid_stat(5): "nice" is field 19; the name in parentheses is field 2.
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        assert_eq!(fields.split(' ').nth(16).unwrap(), "19");
+    }
+
+    #[test]
+    fn what_waits_is_still_done_after_the_last_handle_is_gone() {
+        let hasher = Hasher::new(limits(1, 64));
+        let release = occupy(&hasher);
+        let (answer, answered) = mpsc::channel();
+        hasher.hash_then(password(), move |result| {
+            answer.send(result.is_ok()).unwrap();
+        });
+        let pool = Arc::clone(&hasher.0.0);
+        drop(hasher);
+        drop(release);
+        assert!(answered.recv().unwrap());
+        // The thread's own reference goes when it ends.
+        while Arc::strong_count(&pool) > 1 {
+            thread::yield_now();
+        }
+        assert_eq!(pool.lock().threads, 0);
+    }
+
+    #[test]
+    fn a_panic_costs_one_request_and_no_slot() {
+        let hasher = Hasher::new(limits(1, 64));
+        let lost = wait::<()>(|answer| {
+            hasher.submit(Box::new(move |_| {
+                let _answer = answer;
+                panic!("a bug");
+            }));
+        });
+        assert!(matches!(lost, Err(Error::Internal(_))));
+        hasher.hash(&password()).unwrap();
+    }
+}

@@ -10,14 +10,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 
 use divan::{Bencher, black_box};
 use provost::db::{Db, Role};
-use provost::secret::{self, MacKey};
+use provost::keys::Keys;
+use provost::secret::{Secret, random_base62, same};
 use provost::time::{self, Timestamp};
+use provost::tokens::{self, Kind, SECRET, TokenId};
 
 fn main() {
     divan::main();
 }
 
 const NOW: Timestamp = Timestamp(1_795_163_640_123);
+const ID: TokenId = TokenId(1_795_163_640_123 << 21);
+
+fn secret() -> Secret<String> {
+    random_base62::<SECRET>().expect("random bytes")
+}
 
 #[divan::bench]
 fn read_the_wall_clock() -> Timestamp {
@@ -36,21 +43,44 @@ fn read_a_timestamp(bencher: Bencher<'_, '_>) {
 }
 
 #[divan::bench]
+fn read_a_token_and_its_check(bencher: Bencher<'_, '_>) {
+    let text = tokens::prefixed(Kind::Api, ID, &secret());
+    bencher.bench(|| tokens::parse(black_box(text.expose())).is_ok());
+}
+
+#[divan::bench]
+fn read_a_token_in_the_older_form(bencher: Bencher<'_, '_>) {
+    let text = tokens::decimal(ID, &secret());
+    bencher.bench(|| tokens::parse(black_box(text.expose())).is_ok());
+}
+
+#[divan::bench]
+fn write_a_token_with_its_check(bencher: Bencher<'_, '_>) {
+    let secret = secret();
+    bencher.bench(|| tokens::prefixed(Kind::Api, black_box(ID), &secret));
+}
+
+#[divan::bench]
 fn digest_a_secret(bencher: Bencher<'_, '_>) {
-    let key = MacKey::new(&[7; 32]);
-    let (id, secret) = ([1; 8], [2; 30]);
-    bencher.bench(|| key.sign(black_box(&[b"provost/v1/temporary\0", &id, b"\0", &secret])));
+    let (keys, secret) = (Keys::ephemeral().expect("random bytes"), secret());
+    bencher.bench(|| tokens::digest(&keys, Kind::Temporary, ID, black_box(secret.expose())));
+}
+
+#[divan::bench]
+fn crc_32_of_a_token(bencher: Bencher<'_, '_>) {
+    let text = [b'x'; tokens::LENGTH];
+    bencher.bench(|| crc32fast::hash(black_box(&text)));
 }
 
 #[divan::bench]
 fn compare_two_digests(bencher: Bencher<'_, '_>) {
     let (left, right) = ([7_u8; 32], [7_u8; 32]);
-    bencher.bench(|| secret::same(black_box(&left), black_box(&right)));
+    bencher.bench(|| same(black_box(&left), black_box(&right)));
 }
 
 #[divan::bench]
 fn make_a_random_secret(bencher: Bencher<'_, '_>) {
-    bencher.bench(secret::random_base62::<30>);
+    bencher.bench(random_base62::<SECRET>);
 }
 
 #[divan::bench]

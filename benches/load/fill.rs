@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use provost::keys::Keys;
 use provost::secret::random_base62;
 use provost::time;
+use provost::tokens::{self, Kind, SECRET, TokenId};
 use rusqlite::Connection;
 
 use crate::Outcome;
@@ -63,12 +64,19 @@ pub(crate) fn fill(folder: &Path, state: State, rows: u64) -> Outcome<Filled> {
         // Ids as the library makes them: milliseconds over 21 bits, growing.
         let at = created + i64::try_from(row / 1000)?;
         let id = (at << 21) | (i64::try_from(row % 1000)? << 11);
-        let secret = random_base62::<30>()?;
-        let digest = digest(&keys, id, secret.expose());
-        let hint = &secret.expose()[26..];
-        insert.insert(rusqlite::params![id, digest, hint, at, expires + at - created])?;
+        let secret = random_base62::<SECRET>()?;
+        let digest = tokens::digest(&keys, Kind::Temporary, TokenId(id), secret.expose());
+        let hint = &secret.expose()[SECRET - 4..];
+        insert.insert(rusqlite::params![
+            id,
+            digest,
+            hint,
+            at,
+            expires + at - created
+        ])?;
         if row % every == 0 {
-            known.push((id, format!("{id}:{}", secret.expose())));
+            let text = tokens::decimal(TokenId(id), &secret);
+            known.push((id, text.expose().clone()));
         }
     }
     drop(insert);
@@ -89,15 +97,4 @@ pub(crate) fn count(folder: &Path, sql: &str) -> Outcome<u64> {
     let connection = Connection::open(folder.join(DATABASE))?;
     let count: i64 = connection.query_row(sql, [], |row| row.get(0))?;
     Ok(u64::try_from(count)?)
-}
-
-/// As security.md, rule 12.
-fn digest(keys: &Keys, id: i64, secret: &str) -> [u8; 32] {
-    let parts: [&[u8]; 4] = [
-        b"provost/v1/temporary\0",
-        &id.to_be_bytes(),
-        b"\0",
-        secret.as_bytes(),
-    ];
-    keys.token.sign(&parts)
 }

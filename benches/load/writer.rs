@@ -7,6 +7,12 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
+use provost::app::{Actor, App, Cx, Who};
+use provost::config::{Config, Environment, Sources};
+use provost::db::{Db, Role};
+use provost::keys::Keys;
+use provost::tokens;
+
 use crate::Outcome;
 use crate::client::Leg;
 use crate::pairs::{Measured, Plan};
@@ -64,15 +70,17 @@ pub(crate) fn run(folder: &Path, plan: Plan) -> Outcome<()> {
 
 /// Opens the folder as the daemon does; what it returns issues one token and waits for the commit.
 fn issuer(folder: &Path) -> Outcome<impl Fn() -> provost::error::Result<()> + Sync> {
-    let db = provost::db::Db::open(&folder.join(server::DATABASE), provost::db::Role::Daemon)?;
-    let serials = std::sync::Arc::new(provost::id::Serials::default());
+    let config = Config::load(&Sources::default(), &Environment::bare(folder))?;
+    let keys = Keys::load(&folder.join("provost.key"))?;
+    let db = Db::open(&folder.join(server::DATABASE), Role::Daemon)?;
+    let app = App::new(config, keys, db);
+    let anybody = Actor {
+        who: Who::Anonymous,
+        ip: None,
+        request: None,
+    };
     Ok(move || {
-        let serials = std::sync::Arc::clone(&serials);
-        db.write(move |tx| {
-            let now = provost::time::wall();
-            let digest: &[u8] = &[7; 32];
-            let row = [serials.next(now)?.into(), digest.into(), now.into(), now.into()];
-            tx.run("INSERT INTO tokens (id, kind, digest, created_at, expires_at) VALUES ($1, 'temporary', $2, $3, $4)", &row).map(|_| ())
-        })
+        let issue = |cx: &mut Cx<'_, '_>| tokens::create_anonymous(cx, None).map(drop);
+        app.write(&anybody, issue)
     })
 }

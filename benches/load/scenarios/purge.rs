@@ -159,8 +159,7 @@ fn purge(folder: &Path, rows: u64) -> Outcome<Purge> {
     drop(daemon);
     let left = fill::count(
         folder,
-        "SELECT count(*) FROM tokens WHERE expires_at < created_at + 30 * 86400000
-         AND created_at < (SELECT max(created_at) FROM tokens) - 86400000",
+        "SELECT count(*) FROM tokens WHERE expires_at < (unixepoch() - 86400) * 1000",
     )?;
     if left > 0 {
         return Err(format!("{left} of {rows} expired rows are left: {}", answer.1).into());

@@ -59,7 +59,11 @@ impl Actor {
     /// A job of the daemon.
     #[must_use]
     pub const fn job(name: &'static str) -> Self {
-        Self { who: Who::Job(name), ip: None, request: None }
+        Self {
+            who: Who::Job(name),
+            ip: None,
+            request: None,
+        }
     }
 
     /// Lets the actor pass if it may do `scope`.
@@ -70,7 +74,9 @@ impl Actor {
         match &self.who {
             Who::Operator { .. } | Who::Job(_) => Ok(()),
             Who::Token { scopes, .. } if scopes.permit(scope) => Ok(()),
-            Who::Token { .. } => Err(Error::Forbidden { needs: scope.to_owned() }),
+            Who::Token { .. } => Err(Error::Forbidden {
+                needs: scope.to_owned(),
+            }),
             Who::Anonymous => Err(Error::Unauthenticated),
         }
     }
@@ -80,8 +86,14 @@ impl fmt::Display for Actor {
     /// As the audit log names it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.who {
-            Who::Operator { account, on_behalf_of: None } => f.write_str(account),
-            Who::Operator { account, on_behalf_of: Some(user) } => write!(f, "{account} as {user}"),
+            Who::Operator {
+                account,
+                on_behalf_of: None,
+            } => f.write_str(account),
+            Who::Operator {
+                account,
+                on_behalf_of: Some(user),
+            } => write!(f, "{account} as {user}"),
             Who::Job(name) => write!(f, "job:{name}"),
             Who::Token { id, .. } => write!(f, "token:{id}"),
             Who::Anonymous => f.write_str("anonymous"),
@@ -139,7 +151,11 @@ impl App {
             metrics: Metrics::default(),
             uses: Uses::default(),
         };
-        Self(Arc::new(Inner { db, clock: Clock::default(), kit }))
+        Self(Arc::new(Inner {
+            db,
+            clock: Clock::default(),
+            kit,
+        }))
     }
 
     /// The settings.
@@ -170,11 +186,24 @@ impl App {
     ///
     /// # Errors
     /// What `f` returns, or as [`Db::read`].
-    pub fn read<T>(&self, actor: &Actor, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+    pub fn read<T>(
+        &self,
+        actor: &Actor,
+        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
         let Inner { db, clock, kit } = &*self.0;
         let start = Instant::now();
-        let result = db.read(|tx| f(&mut Cx { tx, now: clock.now(), actor, kit }));
-        kit.metrics.read_seconds.observe(start.elapsed().as_secs_f64());
+        let result = db.read(|tx| {
+            f(&mut Cx {
+                tx,
+                now: clock.now(),
+                actor,
+                kit,
+            })
+        });
+        kit.metrics
+            .read_seconds
+            .observe(start.elapsed().as_secs_f64());
         result
     }
 
@@ -189,7 +218,11 @@ impl App {
     {
         let start = Instant::now();
         let result = self.0.db.write(self.unit(actor.clone(), f));
-        self.0.kit.metrics.write_seconds.observe(start.elapsed().as_secs_f64());
+        self.0
+            .kit
+            .metrics
+            .write_seconds
+            .observe(start.elapsed().as_secs_f64());
         result
     }
 
@@ -201,19 +234,32 @@ impl App {
     {
         let (start, app) = (Instant::now(), self.clone());
         self.0.db.submit(self.unit(actor, f), move |result| {
-            app.0.kit.metrics.write_seconds.observe(start.elapsed().as_secs_f64());
+            app.0
+                .kit
+                .metrics
+                .write_seconds
+                .observe(start.elapsed().as_secs_f64());
             done(result);
         });
     }
 
-    fn unit<T, F>(&self, actor: Actor, mut f: F) -> impl FnMut(&mut Tx<'_>) -> Result<T> + Send + use<T, F>
+    fn unit<T, F>(
+        &self,
+        actor: Actor,
+        mut f: F,
+    ) -> impl FnMut(&mut Tx<'_>) -> Result<T> + Send + use<T, F>
     where
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send,
     {
         let app = self.clone();
         move |tx| {
             let Inner { clock, kit, .. } = &*app.0;
-            f(&mut Cx { tx, now: clock.now(), actor: &actor, kit })
+            f(&mut Cx {
+                tx,
+                now: clock.now(),
+                actor: &actor,
+                kit,
+            })
         }
     }
 }
@@ -251,7 +297,11 @@ impl App {
             &crate::config::Sources::default(),
             &crate::config::Environment::bare(std::path::Path::new("/nonexistent")),
         );
-        let app = Self::new(config.unwrap(), Keys::ephemeral().unwrap(), Db::memory().unwrap());
+        let app = Self::new(
+            config.unwrap(),
+            Keys::ephemeral().unwrap(),
+            Db::memory().unwrap(),
+        );
         crate::migrations::up(&app, &Actor::operator()).unwrap();
         app
     }
@@ -263,7 +313,12 @@ impl App {
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
         self.write(actor, move |cx| {
-            f(&mut Cx { tx: cx.tx, now, actor: cx.actor, kit: cx.kit })
+            f(&mut Cx {
+                tx: cx.tx,
+                now,
+                actor: cx.actor,
+                kit: cx.kit,
+            })
         })
     }
 }
@@ -272,18 +327,37 @@ impl App {
 impl Actor {
     /// An operator at the shell.
     pub(crate) fn operator() -> Self {
-        let who = Who::Operator { account: "os:0/root@test".into(), on_behalf_of: None };
-        Self { who, ip: None, request: None }
+        let who = Who::Operator {
+            account: "os:0/root@test".into(),
+            on_behalf_of: None,
+        };
+        Self {
+            who,
+            ip: None,
+            request: None,
+        }
     }
 
     /// A request with an API token that has `scopes`.
     pub(crate) fn token(scopes: &str) -> Self {
-        let who = Who::Token { id: "0".into(), owner: None, scopes: scopes.parse().unwrap() };
-        Self { who, ip: None, request: None }
+        let who = Who::Token {
+            id: "0".into(),
+            owner: None,
+            scopes: scopes.parse().unwrap(),
+        };
+        Self {
+            who,
+            ip: None,
+            request: None,
+        }
     }
 
     /// A request without a credential.
     pub(crate) fn anonymous() -> Self {
-        Self { who: Who::Anonymous, ip: None, request: None }
+        Self {
+            who: Who::Anonymous,
+            ip: None,
+            request: None,
+        }
     }
 }

@@ -29,7 +29,12 @@ impl Event {
     /// `action` was done to `object`: `token.created`, `token:0Lq3…`.
     #[must_use]
     pub fn new(action: &'static str, object: impl Into<String>) -> Self {
-        Self { action, object: object.into(), result: Outcome::Ok, details: None }
+        Self {
+            action,
+            object: object.into(),
+            result: Outcome::Ok,
+            details: None,
+        }
     }
 
     /// With details, which must not hold a secret.
@@ -144,10 +149,17 @@ pub fn record(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `audit:read`; [`Error::Invalid`] for a cursor that is none.
-pub fn list(cx: &mut Cx<'_, '_>, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page<Entry>> {
+pub fn list(
+    cx: &mut Cx<'_, '_>,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Entry>> {
     cx.actor.require(known::AUDIT_READ)?;
     let below = match cursor {
-        Some(cursor) => cursor.parse().map_err(|_| Error::invalid("cursor", "is not one of this list"))?,
+        Some(cursor) => cursor
+            .parse()
+            .map_err(|_| Error::invalid("cursor", "is not one of this list"))?,
         None => i64::MAX,
     };
     let entries = store::page(cx.tx, filter, below, limit.saturating_add(1))?;
@@ -169,11 +181,18 @@ mod tests {
     use crate::app::{Actor, App};
 
     fn entries(app: &App, filter: Filter) -> Vec<Entry> {
-        app.at(Timestamp(0), &Actor::operator(), move |cx| list(cx, &filter, None, 100)).unwrap().items
+        app.at(Timestamp(0), &Actor::operator(), move |cx| {
+            list(cx, &filter, None, 100)
+        })
+        .unwrap()
+        .items
     }
 
     fn at(app: &App, now: i64, action: &'static str, object: &'static str) {
-        app.at(Timestamp(now), &Actor::operator(), move |cx| record(cx, Event::new(action, object))).unwrap();
+        app.at(Timestamp(now), &Actor::operator(), move |cx| {
+            record(cx, Event::new(action, object))
+        })
+        .unwrap();
     }
 
     #[test]
@@ -191,7 +210,10 @@ mod tests {
         assert_eq!(entries(&app, filter(Some("x:1"), None)).len(), 2);
         assert_eq!(entries(&app, filter(Some("x:*"), Some("x.c*"))).len(), 1);
         assert_eq!(entries(&app, filter(None, Some("y.made"))).len(), 1);
-        let since = Filter { since: Some(Timestamp(2000)), ..filter(None, None) };
+        let since = Filter {
+            since: Some(Timestamp(2000)),
+            ..filter(None, None)
+        };
         assert_eq!(entries(&app, since).len(), 2);
     }
 
@@ -199,7 +221,10 @@ mod tests {
     fn a_star_in_the_middle_and_a_percent_sign_are_only_themselves() {
         let app = App::memory();
         at(&app, 1000, "x.made", "x:1");
-        let filter = Filter { object: Some("%:1".into()), ..Filter::default() };
+        let filter = Filter {
+            object: Some("%:1".into()),
+            ..Filter::default()
+        };
         assert!(entries(&app, filter).is_empty());
     }
 
@@ -213,9 +238,14 @@ mod tests {
         let mut cursor: Option<String> = None;
         loop {
             let from = cursor.clone();
-            let filter = Filter { object: Some("x:1".into()), ..Filter::default() };
+            let filter = Filter {
+                object: Some("x:1".into()),
+                ..Filter::default()
+            };
             let page = app
-                .at(Timestamp(0), &Actor::operator(), move |cx| list(cx, &filter, from.as_deref(), 3))
+                .at(Timestamp(0), &Actor::operator(), move |cx| {
+                    list(cx, &filter, from.as_deref(), 3)
+                })
                 .unwrap();
             seen.extend(page.items.iter().map(|entry| entry.at.0));
             cursor = page.next;
@@ -230,10 +260,19 @@ mod tests {
     fn reading_needs_the_scope() {
         let app = App::memory();
         let try_as = |actor: Actor| {
-            app.at(Timestamp(0), &actor, |cx| list(cx, &Filter::default(), None, 1)).map(|_| ())
+            app.at(Timestamp(0), &actor, |cx| {
+                list(cx, &Filter::default(), None, 1)
+            })
+            .map(|_| ())
         };
-        assert!(matches!(try_as(Actor::anonymous()), Err(Error::Unauthenticated)));
-        assert!(matches!(try_as(Actor::token("token:read")), Err(Error::Forbidden { .. })));
+        assert!(matches!(
+            try_as(Actor::anonymous()),
+            Err(Error::Unauthenticated)
+        ));
+        assert!(matches!(
+            try_as(Actor::token("token:read")),
+            Err(Error::Forbidden { .. })
+        ));
         try_as(Actor::token("audit:read")).unwrap();
     }
 }

@@ -43,13 +43,25 @@ pub(super) fn page(tx: &mut Tx<'_>, filter: &Filter, below: i64, limit: u32) -> 
 }
 
 /// Rows with an id above `above`, oldest first.
-pub(super) fn after(tx: &mut Tx<'_>, filter: &Filter, above: i64, limit: u32) -> Result<Vec<Entry>> {
-    let sql =
-        format!("SELECT {COLUMNS} FROM audit_events WHERE id > $1 AND {WANTED} ORDER BY id LIMIT $7");
+pub(super) fn after(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    above: i64,
+    limit: u32,
+) -> Result<Vec<Entry>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM audit_events WHERE id > $1 AND {WANTED} ORDER BY id LIMIT $7"
+    );
     select(tx, &sql, filter, above, limit)
 }
 
-fn select(tx: &mut Tx<'_>, sql: &str, filter: &Filter, bound: i64, limit: u32) -> Result<Vec<Entry>> {
+fn select(
+    tx: &mut Tx<'_>,
+    sql: &str,
+    filter: &Filter,
+    bound: i64,
+    limit: u32,
+) -> Result<Vec<Entry>> {
     let rows = tx.all(
         sql,
         &[
@@ -72,7 +84,10 @@ fn pattern(text: Option<&str>) -> Value {
         Some(stem) => (stem, "%"),
         None => (text, ""),
     };
-    let escaped = stem.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+    let escaped = stem
+        .replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_");
     Value::Text(escaped + end)
 }
 
@@ -87,6 +102,9 @@ fn entry(row: &Row) -> Result<Entry> {
         result: Outcome::parse(&row.text("result")?)?,
         ip: row.opt_text("ip")?,
         request_id: row.opt_text("request_id")?,
-        details: details.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::internal)?,
+        details: details
+            .map(|text| serde_json::from_str(&text))
+            .transpose()
+            .map_err(Error::internal)?,
     })
 }

@@ -32,7 +32,8 @@ impl Key {
     /// # Errors
     /// [`Error::Malformed`] unless it has 1 to 255 visible ASCII characters.
     pub fn new(caller: &str, route: &str, key: &str, body: &[u8]) -> Result<Self> {
-        if key.is_empty() || key.len() > LONGEST || !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if key.is_empty() || key.len() > LONGEST || !key.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             let rule = "Idempotency-Key must be 1 to 255 visible ASCII characters";
             return Err(Error::Malformed(rule.into()));
         }
@@ -41,7 +42,10 @@ impl Key {
             digest.update(part.as_bytes());
             digest.update([0]);
         }
-        Ok(Self { digest: digest.finalize().into(), request: Sha256::digest(body).into() })
+        Ok(Self {
+            digest: digest.finalize().into(),
+            request: Sha256::digest(body).into(),
+        })
     }
 }
 
@@ -50,14 +54,22 @@ impl Key {
 /// # Errors
 /// [`Error::IdempotencyKeyReused`] if the key came with another body then.
 pub fn find(cx: &mut Cx<'_, '_>, key: &Key) -> Result<Option<Vec<u8>>> {
-    let Some(kept) = store::by_digest(cx.tx, &key.digest, cx.now)? else { return Ok(None) };
+    let Some(kept) = store::by_digest(cx.tx, &key.digest, cx.now)? else {
+        return Ok(None);
+    };
     if !same(&kept.request, &key.request) {
         return Err(Error::IdempotencyKeyReused);
     }
     let (nonce, sealed) = kept.answer.split_at_checked(24).ok_or_else(damaged)?;
     let nonce = XNonce::try_from(nonce).map_err(|_| damaged())?;
-    let payload = Payload { msg: sealed, aad: &key.digest };
-    cipher(cx).decrypt(&nonce, payload).map(Some).map_err(|_| damaged())
+    let payload = Payload {
+        msg: sealed,
+        aad: &key.digest,
+    };
+    cipher(cx)
+        .decrypt(&nonce, payload)
+        .map(Some)
+        .map_err(|_| damaged())
 }
 
 /// Keeps `answer` for those who send the same request again.
@@ -66,16 +78,24 @@ pub fn find(cx: &mut Cx<'_, '_>, key: &Key) -> Result<Option<Vec<u8>>> {
 /// Those of the database; [`Error::Unavailable`] if another daemon answered the same key just now.
 pub fn keep(cx: &mut Cx<'_, '_>, key: &Key, answer: &[u8]) -> Result<()> {
     let nonce = random_bytes::<24>()?;
-    let payload = Payload { msg: answer, aad: &key.digest };
+    let payload = Payload {
+        msg: answer,
+        aad: &key.digest,
+    };
     let sealed = cipher(cx)
         .encrypt(&XNonce::from(nonce), payload)
         .map_err(|_| Error::internal("an answer could not be sealed"))?;
     let expires = cx.now.plus(cx.kit.config.idempotency.keep.0);
-    let kept = store::Kept { request: key.request.to_vec(), answer: [&nonce[..], &sealed].concat() };
+    let kept = store::Kept {
+        request: key.request.to_vec(),
+        answer: [&nonce[..], &sealed].concat(),
+    };
     if store::insert(cx.tx, &key.digest, &kept, cx.now, expires)? {
         Ok(())
     } else {
-        Err(Error::unavailable("the idempotency key was used a moment ago"))
+        Err(Error::unavailable(
+            "the idempotency key was used a moment ago",
+        ))
     }
 }
 
@@ -113,21 +133,32 @@ mod tests {
     }
 
     fn find_at(app: &App, now: i64, key: Key) -> Result<Option<Vec<u8>>> {
-        app.at(Timestamp(now), &Actor::anonymous(), move |cx| find(cx, &key))
+        app.at(Timestamp(now), &Actor::anonymous(), move |cx| {
+            find(cx, &key)
+        })
     }
 
     fn kept() -> App {
         let app = App::memory();
         let first = key("a", "k", "body");
-        app.at(Timestamp(0), &Actor::anonymous(), move |cx| keep(cx, &first, b"answer")).unwrap();
+        app.at(Timestamp(0), &Actor::anonymous(), move |cx| {
+            keep(cx, &first, b"answer")
+        })
+        .unwrap();
         app
     }
 
     #[test]
     fn the_same_request_gets_the_first_answer_for_a_day() {
         let app = kept();
-        assert_eq!(find_at(&app, 1, key("a", "k", "body")).unwrap().unwrap(), b"answer");
-        assert_eq!(find_at(&app, 86_400_000, key("a", "k", "body")).unwrap(), None);
+        assert_eq!(
+            find_at(&app, 1, key("a", "k", "body")).unwrap().unwrap(),
+            b"answer"
+        );
+        assert_eq!(
+            find_at(&app, 86_400_000, key("a", "k", "body")).unwrap(),
+            None
+        );
     }
 
     #[test]
@@ -146,7 +177,10 @@ mod tests {
     #[test]
     fn a_stored_answer_cannot_be_read_from_the_database() {
         let app = kept();
-        let rows = app.db().read(|tx| tx.all("SELECT answer FROM idempotency_keys", &[])).unwrap();
+        let rows = app
+            .db()
+            .read(|tx| tx.all("SELECT answer FROM idempotency_keys", &[]))
+            .unwrap();
         let stored = rows[0].bytes("answer").unwrap();
         assert!(!stored.windows(6).any(|window| window == b"answer"));
     }
@@ -161,7 +195,11 @@ mod tests {
     #[test]
     fn only_what_has_expired_is_deleted() {
         let app = kept();
-        let deleted = |until: i64| app.db().write(move |tx| delete_expired(tx, Timestamp(until), 10)).unwrap();
+        let deleted = |until: i64| {
+            app.db()
+                .write(move |tx| delete_expired(tx, Timestamp(until), 10))
+                .unwrap()
+        };
         assert_eq!(deleted(86_399_999), 0);
         assert_eq!(deleted(86_400_000), 1);
     }

@@ -59,7 +59,10 @@ pub(super) fn expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<(u64, Option<
         &[until.into()],
     )?;
     let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
-    Ok((u64::try_from(row.int("n")?).map_err(Error::internal)?, row.opt_time("oldest")?))
+    Ok((
+        u64::try_from(row.int("n")?).map_err(Error::internal)?,
+        row.opt_time("oldest")?,
+    ))
 }
 
 /// Deletes at most `most` of those that have expired by `until`, oldest first.

@@ -62,7 +62,11 @@ impl Migration {
 
 /// A checkout with CRLF line ends has the same migrations.
 fn lf(text: &str) -> Cow<'_, str> {
-    if text.contains('\r') { Cow::Owned(text.replace("\r\n", "\n")) } else { Cow::Borrowed(text) }
+    if text.contains('\r') {
+        Cow::Owned(text.replace("\r\n", "\n"))
+    } else {
+        Cow::Borrowed(text)
+    }
 }
 
 /// The schema version that this binary needs.
@@ -122,7 +126,8 @@ pub fn check(db: &Db) -> Result<()> {
 /// The database's schema version, if it is ours or empty.
 fn ours(db: &Db) -> Result<u32> {
     let identity = db.identity()?;
-    let blank = identity.application == 0 && identity.schema == 0 && db.read(crate::db::Tx::tables)?.is_empty();
+    let blank =
+        identity.application == 0 && identity.schema == 0 && db.read(|tx| tx.tables())?.is_empty();
     if identity.application == APPLICATION || blank {
         Ok(identity.schema)
     } else {
@@ -138,10 +143,16 @@ pub fn status(db: &Db) -> Result<Vec<Entry>> {
     ours(db)?;
     let history = db.read(store::history)?;
     let known = ALL.iter().map(|migration| {
-        match history.iter().find(|entry| entry.number == migration.number) {
+        match history
+            .iter()
+            .find(|entry| entry.number == migration.number)
+        {
             Some(applied) => {
                 let same = applied.sha256 == migration.sha256() && applied.name == migration.name;
-                Entry { state: if same { State::Applied } else { State::Edited }, ..applied.clone() }
+                Entry {
+                    state: if same { State::Applied } else { State::Edited },
+                    ..applied.clone()
+                }
             }
             None => Entry {
                 number: migration.number,
@@ -155,7 +166,12 @@ pub fn status(db: &Db) -> Result<Vec<Entry>> {
         }
     });
     let unknown = history.iter().filter(|entry| entry.number > needed());
-    Ok(known.chain(unknown.map(|e| Entry { state: State::Unknown, ..e.clone() })).collect())
+    Ok(known
+        .chain(unknown.map(|e| Entry {
+            state: State::Unknown,
+            ..e.clone()
+        }))
+        .collect())
 }
 
 /// Compares history, embedded texts and the database's own stamp.
@@ -166,7 +182,9 @@ pub fn status(db: &Db) -> Result<Vec<Entry>> {
 pub fn verify(db: &Db) -> Result<Vec<Entry>> {
     let entries = status(db)?;
     if let Some(edited) = entries.iter().find(|entry| entry.state == State::Edited) {
-        return Err(Error::MigrationEdited { name: edited.name.clone() });
+        return Err(Error::MigrationEdited {
+            name: edited.name.clone(),
+        });
     }
     let stamp = db.identity()?.schema;
     let applied = entries.iter().filter(|entry| entry.state != State::Pending);
@@ -176,7 +194,10 @@ pub fn verify(db: &Db) -> Result<Vec<Entry>> {
         return Err(Error::Corrupt(reason));
     }
     if newest > needed() {
-        return Err(Error::SchemaNewer { database: newest, binary: needed() });
+        return Err(Error::SchemaNewer {
+            database: newest,
+            binary: needed(),
+        });
     }
     Ok(entries)
 }
@@ -190,18 +211,23 @@ pub fn verify(db: &Db) -> Result<Vec<Entry>> {
 pub fn up(app: &App, actor: &Actor) -> Result<Vec<Entry>> {
     app.db().exclusively(|| {
         // Looked at under the lock: of five that start at once, four find nothing left to do.
-        let pending = verify(app.db())?.into_iter().filter(|entry| entry.state == State::Pending);
+        let pending = verify(app.db())?
+            .into_iter()
+            .filter(|entry| entry.state == State::Pending);
         let pending: Vec<u32> = pending.map(|entry| entry.number).collect();
-        let todo = ALL.iter().filter(|migration| pending.contains(&migration.number));
+        let todo = ALL
+            .iter()
+            .filter(|migration| pending.contains(&migration.number));
         todo.map(|migration| apply(app, actor, migration)).collect()
     })
 }
 
 fn apply(app: &App, actor: &Actor, migration: &'static Migration) -> Result<Entry> {
-    app.write(actor, move |cx| apply_in(cx, migration)).map_err(|source| Error::MigrationFailed {
-        name: migration.name.to_owned(),
-        source: Box::new(source),
-    })
+    app.write(actor, move |cx| apply_in(cx, migration))
+        .map_err(|source| Error::MigrationFailed {
+            name: migration.name.to_owned(),
+            source: Box::new(source),
+        })
 }
 
 fn apply_in(cx: &mut Cx<'_, '_>, migration: &Migration) -> Result<Entry> {
@@ -218,7 +244,10 @@ fn apply_in(cx: &mut Cx<'_, '_>, migration: &Migration) -> Result<Entry> {
     };
     store::insert(cx.tx, &entry, &lf(migration.down))?;
     cx.tx.stamp(migration.number)?;
-    audit::record(cx, Event::new("migration.applied", format!("migration:{}", migration.name)))?;
+    audit::record(
+        cx,
+        Event::new("migration.applied", format!("migration:{}", migration.name)),
+    )?;
     Ok(entry)
 }
 
@@ -230,14 +259,23 @@ mod tests {
     fn migrations_are_numbered_without_a_gap_and_named_after_their_number() {
         for (place, migration) in ALL.iter().enumerate() {
             assert_eq!(usize::try_from(migration.number).unwrap(), place + 1);
-            assert!(migration.name.starts_with(&format!("{:04}_", migration.number)));
+            assert!(
+                migration
+                    .name
+                    .starts_with(&format!("{:04}_", migration.number))
+            );
         }
     }
 
     #[test]
     fn applying_everything_leaves_nothing_pending_and_the_stamps_agree() {
         let app = App::memory();
-        assert!(verify(app.db()).unwrap().iter().all(|entry| entry.state == State::Applied));
+        assert!(
+            verify(app.db())
+                .unwrap()
+                .iter()
+                .all(|entry| entry.state == State::Applied)
+        );
         check(app.db()).unwrap();
         assert!(up(&app, &Actor::operator()).unwrap().is_empty());
     }
@@ -252,7 +290,9 @@ mod tests {
     #[test]
     fn an_edited_migration_is_named() {
         let app = App::memory();
-        app.db().write(|tx| store::set_sha256(tx, 2, "0".repeat(64))).unwrap();
+        app.db()
+            .write(|tx| store::set_sha256(tx, 2, "0".repeat(64)))
+            .unwrap();
         let error = verify(app.db()).unwrap_err();
         assert!(matches!(error, Error::MigrationEdited { name } if name == "0002_clock"));
         assert!(up(&app, &Actor::operator()).is_err());
@@ -261,15 +301,24 @@ mod tests {
     #[test]
     fn another_programs_database_is_left_alone() {
         let db = Db::memory().unwrap();
-        db.write(|tx| tx.script("CREATE TABLE theirs (n INTEGER)")).unwrap();
+        db.write(|tx| tx.script("CREATE TABLE theirs (n INTEGER)"))
+            .unwrap();
         assert!(matches!(check(&db), Err(Error::ForeignDatabase)));
         assert!(matches!(status(&db), Err(Error::ForeignDatabase)));
     }
 
     #[test]
     fn line_ends_do_not_change_a_check_sum() {
-        let unix = Migration { number: 1, name: "0001_x", up: "a\nb\n", down: "" };
-        let windows = Migration { up: "a\r\nb\r\n", ..unix };
+        let unix = Migration {
+            number: 1,
+            name: "0001_x",
+            up: "a\nb\n",
+            down: "",
+        };
+        let windows = Migration {
+            up: "a\r\nb\r\n",
+            ..unix
+        };
         assert_eq!(unix.sha256(), windows.sha256());
     }
 
@@ -284,6 +333,6 @@ mod tests {
                 tx.script("DROP TABLE migrations")
             })
             .unwrap();
-        assert!(app.db().read(crate::db::Tx::tables).unwrap().is_empty());
+        assert!(app.db().read(|tx| tx.tables()).unwrap().is_empty());
     }
 }

@@ -60,5 +60,8 @@ fn entry(row: &Row) -> Result<Entry> {
 
 #[cfg(test)]
 pub(super) fn set_sha256(tx: &mut Tx<'_>, number: u32, sha256: String) -> Result<u64> {
-    tx.run("UPDATE migrations SET sha256 = $2 WHERE number = $1", &[number.into(), sha256.into()])
+    tx.run(
+        "UPDATE migrations SET sha256 = $2 WHERE number = $1",
+        &[number.into(), sha256.into()],
+    )
 }

@@ -17,7 +17,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
 
 pub use purge::{delete_gone, gone};
-pub use text::{Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, parse, prefixed};
+pub use text::{
+    Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, parse, prefixed,
+};
 
 use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
@@ -103,8 +105,14 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] =
-        [Self::Active, Self::Expired, Self::Revoked, Self::UsedUp, Self::OwnerDisabled, Self::NotYet];
+    pub const ALL: [Self; 6] = [
+        Self::Active,
+        Self::Expired,
+        Self::Revoked,
+        Self::UsedUp,
+        Self::OwnerDisabled,
+        Self::NotYet,
+    ];
 
     /// As written in JSON and on the command line.
     #[must_use]
@@ -275,12 +283,21 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     cx.actor.require(known::TOKEN_CREATE)?;
     let scopes = Scopes::new(new.scopes.clone())?;
     if let Who::Token { scopes: own, .. } = &cx.actor.who {
-        let beyond = scopes.as_slice().iter().find(|scope| !own.permit(scope.as_str()));
+        let beyond = scopes
+            .as_slice()
+            .iter()
+            .find(|scope| !own.permit(scope.as_str()));
         if let Some(scope) = beyond {
-            return Err(Error::Forbidden { needs: scope.to_string() });
+            return Err(Error::Forbidden {
+                needs: scope.to_string(),
+            });
         }
     }
-    let owner = new.owner.as_deref().map(|user| users::resolve(cx, user)).transpose()?;
+    let owner = new
+        .owner
+        .as_deref()
+        .map(|user| users::resolve(cx, user))
+        .transpose()?;
     let expires_at = expiry(cx, new.kind, new.ttl)?;
     check_label_and_meta(new)?;
     if new.max_uses == Some(0) {
@@ -289,7 +306,10 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     if let (Some(from), Some(to)) = (new.not_before, expires_at)
         && from >= to
     {
-        return Err(Error::invalid("not_before", "must be before the token expires"));
+        return Err(Error::invalid(
+            "not_before",
+            "must be before the token expires",
+        ));
     }
     let mut row = store::NewRow {
         owner_id: owner.as_ref().map(|owner| owner.id.clone()),
@@ -316,16 +336,26 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a life outside of one minute to the longest that is configured.
-pub fn create_anonymous(cx: &mut Cx<'_, '_>, ttl: Option<Period>) -> Result<(TokenId, Secret<String>)> {
+pub fn create_anonymous(
+    cx: &mut Cx<'_, '_>,
+    ttl: Option<Period>,
+) -> Result<(TokenId, Secret<String>)> {
     let expires_at = expiry(cx, Kind::Temporary, ttl.map(Lifetime::For))?;
-    let (id, secret) = insert(cx, &mut store::NewRow::bare(Kind::Temporary, cx.now, expires_at))?;
+    let (id, secret) = insert(
+        cx,
+        &mut store::NewRow::bare(Kind::Temporary, cx.now, expires_at),
+    )?;
     audit::record(cx, Event::new("token.created", object(id)))?;
     Ok((id, secret))
 }
 
 fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secret<String>)> {
     let secret = random_base62::<SECRET>()?;
-    row.hint = secret.expose().get(SECRET - 4..).unwrap_or_default().to_owned();
+    row.hint = secret
+        .expose()
+        .get(SECRET - 4..)
+        .unwrap_or_default()
+        .to_owned();
     loop {
         row.id = TokenId(cx.kit.serials.next(cx.now)?);
         row.digest = digest(&cx.kit.keys, row.kind, row.id, secret.expose());
@@ -334,7 +364,13 @@ fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secr
             break;
         }
     }
-    cx.kit.metrics.tokens_issued.get_or_create(&KindLabel { kind: row.kind.as_str() }).inc();
+    cx.kit
+        .metrics
+        .tokens_issued
+        .get_or_create(&KindLabel {
+            kind: row.kind.as_str(),
+        })
+        .inc();
     Ok((row.id, secret))
 }
 
@@ -343,7 +379,14 @@ fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secr
 pub fn digest(keys: &Keys, kind: Kind, id: TokenId, secret: &str) -> [u8; 32] {
     let mut digits = [0_u8; 20];
     let digits = decimal_digits(id.0.unsigned_abs(), &mut digits);
-    let parts = [b"provost/v1/", kind.as_str().as_bytes(), b"\0", digits, b"\0", secret.as_bytes()];
+    let parts = [
+        b"provost/v1/",
+        kind.as_str().as_bytes(),
+        b"\0",
+        digits,
+        b"\0",
+        secret.as_bytes(),
+    ];
     keys.token.sign(&parts)
 }
 
@@ -375,27 +418,40 @@ fn expiry(cx: &Cx<'_, '_>, kind: Kind, ttl: Option<Lifetime>) -> Result<Option<T
     let at_shell = matches!(cx.actor.who, Who::Operator { .. });
     match ttl.unwrap_or(Lifetime::For(usual)) {
         Lifetime::Never if kind == Kind::Api && at_shell => Ok(None),
-        Lifetime::Never if kind == Kind::Api => {
-            Err(Error::invalid("ttl", "can be never only at the shell: provost token create --ttl never"))
-        }
-        Lifetime::Never => Err(Error::invalid("ttl", "cannot be never for a temporary token")),
-        Lifetime::For(period) if period.0 < Duration::from_secs(1) || period > longest => {
-            Err(Error::invalid("ttl", format!("must be from 1s to {longest} for this kind")))
-        }
+        Lifetime::Never if kind == Kind::Api => Err(Error::invalid(
+            "ttl",
+            "can be never only at the shell: provost token create --ttl never",
+        )),
+        Lifetime::Never => Err(Error::invalid(
+            "ttl",
+            "cannot be never for a temporary token",
+        )),
+        Lifetime::For(period) if period.0 < Duration::from_secs(1) || period > longest => Err(
+            Error::invalid("ttl", format!("must be from 1s to {longest} for this kind")),
+        ),
         Lifetime::For(period) => Ok(Some(cx.now.plus(period.0))),
     }
 }
 
 fn check_label_and_meta(new: &NewToken) -> Result<()> {
     if let Some(label) = &new.label {
-        let good = (1..=LABEL).contains(&label.chars().count()) && !label.chars().any(char::is_control);
+        let good =
+            (1..=LABEL).contains(&label.chars().count()) && !label.chars().any(char::is_control);
         if !good {
-            return Err(Error::invalid("label", format!("must have 1 to {LABEL} printable characters")));
+            return Err(Error::invalid(
+                "label",
+                format!("must have 1 to {LABEL} printable characters"),
+            ));
         }
     }
-    let size = new.meta.as_ref().map_or(Ok(0), |meta| serde_json::to_vec(meta).map(|json| json.len()));
+    let size = new.meta.as_ref().map_or(Ok(0), |meta| {
+        serde_json::to_vec(meta).map(|json| json.len())
+    });
     if size.map_err(Error::internal)? > META {
-        return Err(Error::invalid("meta", format!("must be at most {META} bytes of JSON")));
+        return Err(Error::invalid(
+            "meta",
+            format!("must be at most {META} bytes of JSON"),
+        ));
     }
     Ok(())
 }
@@ -421,7 +477,10 @@ pub struct Checked {
 ///
 /// # Errors
 /// Only those of the database; a bad token is a [`Reason`].
-pub fn check(cx: &mut Cx<'_, '_>, text: &str) -> Result<Result<Checked, (Reason, Option<TokenId>)>> {
+pub fn check(
+    cx: &mut Cx<'_, '_>,
+    text: &str,
+) -> Result<Result<Checked, (Reason, Option<TokenId>)>> {
     let presented = match parse(text) {
         Ok(presented) => presented,
         Err(Refusal::BadChecksum) => return Ok(Err(refused(cx, Reason::BadChecksum, None))),
@@ -444,7 +503,13 @@ fn refused(cx: &Cx<'_, '_>, reason: Reason, id: Option<TokenId>) -> (Reason, Opt
 }
 
 fn count(cx: &Cx<'_, '_>, reason: Reason) {
-    cx.kit.metrics.tokens_validated.get_or_create(&KindLabel { kind: reason.as_str() }).inc();
+    cx.kit
+        .metrics
+        .tokens_validated
+        .get_or_create(&KindLabel {
+            kind: reason.as_str(),
+        })
+        .inc();
 }
 
 /// The row that `presented` proves to know the secret of.
@@ -482,7 +547,11 @@ pub fn authenticate(cx: &mut Cx<'_, '_>, text: &str) -> Result<Checked> {
 /// # Errors
 /// [`Error::Unauthenticated`] if somebody else took the last one.
 pub fn take_use(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<()> {
-    if store::consume(cx.tx, id, cx.now)? { Ok(()) } else { Err(Error::Unauthenticated) }
+    if store::consume(cx.tx, id, cx.now)? {
+        Ok(())
+    } else {
+        Err(Error::Unauthenticated)
+    }
 }
 
 /// Notes the use of an API token for `last_used_at`, which a job writes later.
@@ -540,11 +609,19 @@ pub fn consume(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
         Ok(checked) => (Reason::UsedUp, Some(checked.id)),
         Err((reason, id)) => (reason, id),
     };
-    let Some(id) = id else { return Ok(Lookup { reason, token: None }) };
+    let Some(id) = id else {
+        return Ok(Lookup {
+            reason,
+            token: None,
+        });
+    };
     if reason == Reason::Ok {
         audit::record(cx, Event::new("token.consumed", object(id)))?;
     }
-    Ok(Lookup { reason, token: store::by_id(cx.tx, id, cx.now)? })
+    Ok(Lookup {
+        reason,
+        token: store::by_id(cx.tx, id, cx.now)?,
+    })
 }
 
 /// One token by its public id, or by the first characters of it.
@@ -557,11 +634,16 @@ pub fn get(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
 }
 
 fn find_one(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
-    let Ok((low, high)) = TokenId::starting_with(id) else { return Err(Error::NotFound("token")) };
+    let Ok((low, high)) = TokenId::starting_with(id) else {
+        return Err(Error::NotFound("token"));
+    };
     let mut found = store::between(cx.tx, low, high, cx.now)?;
     match (found.pop(), found.is_empty()) {
         (Some(token), true) => Ok(token),
-        (Some(_), false) => Err(Error::Ambiguous { noun: "token", prefix: id.to_owned() }),
+        (Some(_), false) => Err(Error::Ambiguous {
+            noun: "token",
+            prefix: id.to_owned(),
+        }),
         (None, _) => Err(Error::NotFound("token")),
     }
 }
@@ -592,17 +674,33 @@ pub struct Filter {
 /// # Errors
 /// [`Error::Forbidden`] without `token:read`; [`Error::Invalid`] for a cursor that is none;
 /// [`Error::NotFound`] for an owner who does not exist.
-pub fn list(cx: &mut Cx<'_, '_>, filter: &Filter, cursor: Option<&str>, limit: u32) -> Result<Page<Token>> {
+pub fn list(
+    cx: &mut Cx<'_, '_>,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Token>> {
     cx.actor.require(known::TOKEN_READ)?;
     let below = match cursor {
-        Some(cursor) => {
-            cursor.parse().map_err(|_| Error::invalid("cursor", "is not one of this list"))?
-        }
+        Some(cursor) => cursor
+            .parse()
+            .map_err(|_| Error::invalid("cursor", "is not one of this list"))?,
         None => TokenId(i64::MAX),
     };
-    let owner = filter.owner.as_deref().map(|user| users::resolve(cx, user)).transpose()?;
+    let owner = filter
+        .owner
+        .as_deref()
+        .map(|user| users::resolve(cx, user))
+        .transpose()?;
     let owner = owner.map(|owner| owner.id);
-    let tokens = store::page(cx.tx, filter, owner.as_deref(), below, limit.saturating_add(1), cx.now)?;
+    let tokens = store::page(
+        cx.tx,
+        filter,
+        owner.as_deref(),
+        below,
+        limit.saturating_add(1),
+        cx.now,
+    )?;
     Ok(Page::cut(tokens, limit, |token| token.id.to_string()))
 }
 
@@ -612,8 +710,17 @@ pub fn list(cx: &mut Cx<'_, '_>, filter: &Filter, cursor: Option<&str>, limit: u
 /// As [`list`].
 pub fn count_matching(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
     cx.actor.require(known::TOKEN_READ)?;
-    let owner = filter.owner.as_deref().map(|user| users::resolve(cx, user)).transpose()?;
-    store::count(cx.tx, filter, owner.map(|owner| owner.id).as_deref(), cx.now)
+    let owner = filter
+        .owner
+        .as_deref()
+        .map(|user| users::resolve(cx, user))
+        .transpose()?;
+    store::count(
+        cx.tx,
+        filter,
+        owner.map(|owner| owner.id).as_deref(),
+        cx.now,
+    )
 }
 
 /// Gives a token that is still good more time: `ttl` from now.
@@ -625,15 +732,27 @@ pub fn renew(cx: &mut Cx<'_, '_>, id: &str, ttl: Option<Lifetime>) -> Result<Tok
     cx.actor.require(known::TOKEN_RENEW)?;
     let token = find_one(cx, id)?;
     let expires_at = expiry(cx, token.kind, ttl)?;
-    if token.not_before.is_some_and(|from| expires_at.is_some_and(|to| from >= to)) {
-        return Err(Error::invalid("ttl", "ends before the token starts being good"));
+    if token
+        .not_before
+        .is_some_and(|from| expires_at.is_some_and(|to| from >= to))
+    {
+        return Err(Error::invalid(
+            "ttl",
+            "ends before the token starts being good",
+        ));
     }
     if !store::set_expiry(cx.tx, token.id, expires_at, cx.now)? {
-        let reason = format!("is {} and cannot be renewed; issue another", token.state.as_str());
+        let reason = format!(
+            "is {} and cannot be renewed; issue another",
+            token.state.as_str()
+        );
         return Err(Error::invalid("token", reason));
     }
     let details = json!({ "from": token.expires_at, "to": expires_at });
-    audit::record(cx, Event::new("token.renewed", object(token.id)).with(details))?;
+    audit::record(
+        cx,
+        Event::new("token.renewed", object(token.id)).with(details),
+    )?;
     find_one(cx, &token.id.to_string())
 }
 
@@ -651,7 +770,10 @@ pub fn revoke(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result<Tok
 fn end(cx: &mut Cx<'_, '_>, id: TokenId, reason: Option<&str>) -> Result<bool> {
     let ended = store::set_revoked(cx.tx, id, cx.now)?;
     if ended {
-        audit::record(cx, Event::new("token.revoked", object(id)).with(json!({ "reason": reason })))?;
+        audit::record(
+            cx,
+            Event::new("token.revoked", object(id)).with(json!({ "reason": reason })),
+        )?;
     }
     Ok(ended)
 }
@@ -691,8 +813,18 @@ pub fn revoke_some(
     most: u32,
 ) -> Result<Vec<TokenId>> {
     cx.actor.require(known::TOKEN_REVOKE)?;
-    let owner = filter.owner.as_deref().map(|user| users::resolve(cx, user)).transpose()?;
-    let ids = store::live_ids(cx.tx, filter, owner.map(|owner| owner.id).as_deref(), most, cx.now)?;
+    let owner = filter
+        .owner
+        .as_deref()
+        .map(|user| users::resolve(cx, user))
+        .transpose()?;
+    let ids = store::live_ids(
+        cx.tx,
+        filter,
+        owner.map(|owner| owner.id).as_deref(),
+        most,
+        cx.now,
+    )?;
     for id in &ids {
         end(cx, *id, reason)?;
     }

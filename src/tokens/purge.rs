@@ -23,10 +23,18 @@ pub struct Gone {
 /// # Errors
 /// Those of the database.
 pub fn gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp) -> Result<Gone> {
-    let [expired, used_up, revoked] = store::ENDED.map(|ended| store::count_ended(cx.tx, ended, kind, until));
+    let [expired, used_up, revoked] =
+        store::ENDED.map(|ended| store::count_ended(cx.tx, ended, kind, until));
     let (expired, used_up, revoked) = (expired?, used_up?, revoked?);
-    let oldest = [expired.1, used_up.1, revoked.1].into_iter().flatten().min();
-    Ok(Gone { expired: expired.0 + used_up.0, revoked: revoked.0, oldest })
+    let oldest = [expired.1, used_up.1, revoked.1]
+        .into_iter()
+        .flatten()
+        .min();
+    Ok(Gone {
+        expired: expired.0 + used_up.0,
+        revoked: revoked.0,
+        oldest,
+    })
 }
 
 /// Deletes at most `most` of them, the longest gone first; returns how many. Less than `most`
@@ -34,7 +42,12 @@ pub fn gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp) -> Result
 ///
 /// # Errors
 /// Those of the database.
-pub fn delete_gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp, most: u32) -> Result<u64> {
+pub fn delete_gone(
+    cx: &mut Cx<'_, '_>,
+    kind: Option<Kind>,
+    until: Timestamp,
+    most: u32,
+) -> Result<u64> {
     let mut deleted = 0;
     for ended in store::ENDED {
         let room = u64::from(most).saturating_sub(deleted);

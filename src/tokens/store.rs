@@ -49,8 +49,15 @@ impl NewRow {
 
 /// Adds `row`. Returns false, changing nothing, if its id is taken.
 pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow) -> Result<bool> {
-    let scopes = Some(&row.scopes).filter(|scopes| !scopes.is_empty()).map(ToString::to_string);
-    let meta = row.meta.as_ref().map(serde_json::to_string).transpose().map_err(Error::internal)?;
+    let scopes = Some(&row.scopes)
+        .filter(|scopes| !scopes.is_empty())
+        .map(ToString::to_string);
+    let meta = row
+        .meta
+        .as_ref()
+        .map(serde_json::to_string)
+        .transpose()
+        .map_err(Error::internal)?;
     let changed = tx.run(
         "INSERT INTO tokens (id, kind, digest, hint, created_at, expires_at, not_before, max_uses,
                              owner_id, label, scopes, cidr, meta)
@@ -121,8 +128,14 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<Opti
 }
 
 /// At most two of the tokens from `low` to `high`: enough to know whether there is exactly one.
-pub(super) fn between(tx: &mut Tx<'_>, low: TokenId, high: TokenId, now: Timestamp) -> Result<Vec<Token>> {
-    let sql = format!("SELECT {COLUMNS} {FROM} WHERE t.id >= $1 AND t.id <= $2 ORDER BY t.id LIMIT 2");
+pub(super) fn between(
+    tx: &mut Tx<'_>,
+    low: TokenId,
+    high: TokenId,
+    now: Timestamp,
+) -> Result<Vec<Token>> {
+    let sql =
+        format!("SELECT {COLUMNS} {FROM} WHERE t.id >= $1 AND t.id <= $2 ORDER BY t.id LIMIT 2");
     let rows = tx.all(&sql, &[low.0.into(), high.0.into()])?;
     rows.iter().map(|row| token(row, now)).collect()
 }
@@ -146,7 +159,10 @@ fn wanted(filter: &Filter, owner: Option<&str>, now: Timestamp) -> (String, Vec<
     if let Some(label) = &filter.label {
         match label.strip_suffix('*') {
             Some(stem) => {
-                let stem = stem.replace('!', "!!").replace('%', "!%").replace('_', "!_");
+                let stem = stem
+                    .replace('!', "!!")
+                    .replace('%', "!%")
+                    .replace('_', "!_");
                 and("t.label LIKE $N ESCAPE '!'", Value::Text(stem + "%"));
             }
             None => and("t.label = $N", label.as_str().into()),
@@ -154,7 +170,10 @@ fn wanted(filter: &Filter, owner: Option<&str>, now: Timestamp) -> (String, Vec<
     }
     if let Some(scope) = &filter.scope {
         let scope = scope.as_str().replace('_', "!_");
-        and("' ' || t.scopes || ' ' LIKE $N ESCAPE '!'", Value::Text(format!("% {scope} %")));
+        and(
+            "' ' || t.scopes || ' ' LIKE $N ESCAPE '!'",
+            Value::Text(format!("% {scope} %")),
+        );
     }
     if let Some(before) = filter.created_before {
         and("t.created_at < $N", before.into());
@@ -216,9 +235,17 @@ pub(super) fn page(
 }
 
 /// How many tokens there are of those.
-pub(super) fn count(tx: &mut Tx<'_>, filter: &Filter, owner: Option<&str>, now: Timestamp) -> Result<u64> {
+pub(super) fn count(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Result<u64> {
     let (wanted, values) = wanted(filter, owner, now);
-    let row = tx.first(&format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}"), &values)?;
+    let row = tx.first(
+        &format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}"),
+        &values,
+    )?;
     let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
     u64::try_from(row.int("n")?).map_err(Error::internal)
 }
@@ -234,8 +261,13 @@ pub(super) fn live_ids(
     let (wanted, mut values) = wanted(filter, owner, now);
     values.push(most.into());
     let most = values.len();
-    let sql = format!("SELECT t.id {FROM} WHERE {wanted} AND t.revoked_at IS NULL ORDER BY t.id LIMIT ${most}");
-    tx.all(&sql, &values)?.iter().map(|row| row.int("id").map(TokenId)).collect()
+    let sql = format!(
+        "SELECT t.id {FROM} WHERE {wanted} AND t.revoked_at IS NULL ORDER BY t.id LIMIT ${most}"
+    );
+    tx.all(&sql, &values)?
+        .iter()
+        .map(|row| row.int("id").map(TokenId))
+        .collect()
 }
 
 /// Takes one use. Returns false, changing nothing, if there is none left or it is not good
@@ -300,7 +332,9 @@ pub(super) fn delete_expired_one(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -
 
 fn token(row: &Row, now: Timestamp) -> Result<Token> {
     let facts = facts(row)?;
-    let meta = row.opt_text("meta")?.map(|meta| serde_json::from_str(&meta));
+    let meta = row
+        .opt_text("meta")?
+        .map(|meta| serde_json::from_str(&meta));
     Ok(Token {
         id: TokenId(row.int("id")?),
         kind: kind(row)?,
@@ -338,11 +372,15 @@ fn kind(row: &Row) -> Result<Kind> {
 }
 
 fn scopes(row: &Row) -> Result<Scopes> {
-    row.opt_text("scopes")?.map_or(Ok(Scopes::default()), |scopes| scopes.parse())
+    row.opt_text("scopes")?
+        .map_or(Ok(Scopes::default()), |scopes| scopes.parse())
 }
 
 fn cidr(row: &Row) -> Result<Option<IpNet>> {
-    row.opt_text("cidr")?.map(|cidr| cidr.parse()).transpose().map_err(Error::internal)
+    row.opt_text("cidr")?
+        .map(|cidr| cidr.parse())
+        .transpose()
+        .map_err(Error::internal)
 }
 
 /// A way in which a token ends for good: the condition, and the column that says when. Each is
@@ -355,13 +393,19 @@ pub(super) struct Ended {
 
 /// Expired, used up, revoked. `$1` is the instant until which it happened.
 pub(super) const ENDED: [Ended; 3] = [
-    Ended { condition: "revoked_at IS NULL AND expires_at <= $1", at: "expires_at" },
+    Ended {
+        condition: "revoked_at IS NULL AND expires_at <= $1",
+        at: "expires_at",
+    },
     Ended {
         condition: "used >= max_uses AND last_used_at <= $1 AND revoked_at IS NULL
                     AND (expires_at IS NULL OR expires_at > $1)",
         at: "last_used_at",
     },
-    Ended { condition: "revoked_at <= $1", at: "revoked_at" },
+    Ended {
+        condition: "revoked_at <= $1",
+        at: "revoked_at",
+    },
 ];
 
 /// How many ended that way by `until`, and when the first did.
@@ -380,7 +424,10 @@ pub(super) fn count_ended(
         &[until.into(), kind.map(Kind::as_str).into()],
     )?;
     let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
-    Ok((u64::try_from(row.int("n")?).map_err(Error::internal)?, row.opt_time("oldest")?))
+    Ok((
+        u64::try_from(row.int("n")?).map_err(Error::internal)?,
+        row.opt_time("oldest")?,
+    ))
 }
 
 /// Deletes at most `most` of them, the longest gone first.
@@ -398,6 +445,10 @@ pub(super) fn delete_ended(
                SELECT id FROM tokens WHERE {condition} AND (CAST($2 AS TEXT) IS NULL OR kind = $2)
                ORDER BY {at} LIMIT $3)"
         ),
-        &[until.into(), kind.map(Kind::as_str).into(), i64::try_from(most).unwrap_or(i64::MAX).into()],
+        &[
+            until.into(),
+            kind.map(Kind::as_str).into(),
+            i64::try_from(most).unwrap_or(i64::MAX).into(),
+        ],
     )
 }

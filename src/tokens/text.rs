@@ -83,19 +83,22 @@ impl TokenId {
     /// # Errors
     /// [`Error::Invalid`] unless it has 6 to 11 base62 characters and some id can start so.
     pub fn starting_with(prefix: &str) -> Result<(Self, Self)> {
-        let refuse = || Error::invalid("id", "must be 11 base62 characters, or at least the first 6");
+        let refuse = || {
+            Error::invalid(
+                "id",
+                "must be 11 base62 characters, or at least the first 6",
+            )
+        };
         if !(6..=ID).contains(&prefix.len()) {
             return Err(refuse());
         }
-        let filled = |fill: char| -> Option<i64> {
+        let filled = |fill: char| {
             let text: String = prefix.chars().chain(std::iter::repeat(fill)).take(ID).collect();
-            let number = number(text.as_bytes())?;
-            Some(i64::try_from(number).unwrap_or(i64::MAX))
+            number(text.as_bytes()).and_then(|number| i64::try_from(number).ok())
         };
         let low = filled('0').ok_or_else(refuse)?;
         // The highest ids of the range may not fit 63 bits; the lowest must.
-        let high = filled('z').unwrap_or(i64::MAX);
-        if low == i64::MAX { Err(refuse()) } else { Ok((Self(low), Self(high))) }
+        Ok((Self(low), Self(filled('z').unwrap_or(i64::MAX))))
     }
 }
 
@@ -116,7 +119,11 @@ impl FromStr for TokenId {
 
     fn from_str(text: &str) -> Result<Self> {
         let (low, high) = Self::starting_with(text)?;
-        if low == high { Ok(low) } else { Err(Error::invalid("id", "must be 11 base62 characters")) }
+        if low == high {
+            Ok(low)
+        } else {
+            Err(Error::invalid("id", "must be 11 base62 characters"))
+        }
     }
 }
 
@@ -151,7 +158,10 @@ pub enum Refusal {
 /// # Errors
 /// [`Refusal`], without having looked anything up.
 pub fn parse(text: &str) -> Result<Presented<'_>, Refusal> {
-    match Kind::ALL.into_iter().find(|kind| text.starts_with(kind.prefix())) {
+    match Kind::ALL
+        .into_iter()
+        .find(|kind| text.starts_with(kind.prefix()))
+    {
         Some(kind) => parse_prefixed(text, kind),
         None => parse_decimal(text).ok_or(Refusal::Malformed),
     }
@@ -168,8 +178,14 @@ fn parse_prefixed(text: &str, kind: Kind) -> Result<Presented<'_>, Refusal> {
     }
     let (id, secret) = after.split_at(ID);
     let secret = secret.get(..SECRET).ok_or(Refusal::Malformed)?;
-    let id = number(id.as_bytes()).and_then(|id| i64::try_from(id).ok()).ok_or(Refusal::Malformed)?;
-    Ok(Presented { kind: Some(kind), id: TokenId(id), secret })
+    let id = number(id.as_bytes())
+        .and_then(|id| i64::try_from(id).ok())
+        .ok_or(Refusal::Malformed)?;
+    Ok(Presented {
+        kind: Some(kind),
+        id: TokenId(id),
+        secret,
+    })
 }
 
 fn parse_decimal(text: &str) -> Option<Presented<'_>> {
@@ -182,7 +198,11 @@ fn parse_decimal(text: &str) -> Option<Presented<'_>> {
         && secret.len() == SECRET
         && secret.bytes().all(|byte| byte.is_ascii_alphanumeric());
     let id = digits.parse().ok().filter(|_| good)?;
-    Some(Presented { kind: None, id: TokenId(id), secret })
+    Some(Presented {
+        kind: None,
+        id: TokenId(id),
+        secret,
+    })
 }
 
 /// The prefixed form.
@@ -258,10 +278,26 @@ mod tests {
 
     /// Worked out with another implementation (Python's `binascii.crc32`).
     const VECTORS: [(Kind, i64, &str); 4] = [
-        (Kind::Temporary, 1, "pvt_00000000001abcdefghijklmnopqrstuvwxyzABCD0eJWfE"),
-        (Kind::Api, 1, "pva_00000000001abcdefghijklmnopqrstuvwxyzABCD0B1UOK"),
-        (Kind::Temporary, 754_321, "pvt_00000003AETabcdefghijklmnopqrstuvwxyzABCD4Wc67V"),
-        (Kind::Api, i64::MAX, "pva_AzL8n0Y58m7abcdefghijklmnopqrstuvwxyzABCD0bhuOC"),
+        (
+            Kind::Temporary,
+            1,
+            "pvt_00000000001abcdefghijklmnopqrstuvwxyzABCD0eJWfE",
+        ),
+        (
+            Kind::Api,
+            1,
+            "pva_00000000001abcdefghijklmnopqrstuvwxyzABCD0B1UOK",
+        ),
+        (
+            Kind::Temporary,
+            754_321,
+            "pvt_00000003AETabcdefghijklmnopqrstuvwxyzABCD4Wc67V",
+        ),
+        (
+            Kind::Api,
+            i64::MAX,
+            "pva_AzL8n0Y58m7abcdefghijklmnopqrstuvwxyzABCD0bhuOC",
+        ),
     ];
 
     #[test]
@@ -269,7 +305,10 @@ mod tests {
         for (kind, id, text) in VECTORS {
             assert_eq!(prefixed(kind, TokenId(id), &secret()).expose(), text);
             let presented = parse(text).unwrap();
-            assert_eq!((presented.kind, presented.id.0, presented.secret), (Some(kind), id, SECRET_TEXT));
+            assert_eq!(
+                (presented.kind, presented.id.0, presented.secret),
+                (Some(kind), id, SECRET_TEXT)
+            );
         }
     }
 
@@ -279,7 +318,10 @@ mod tests {
         let text = decimal(id, &secret());
         assert_eq!(text.expose(), &format!("754321:{SECRET_TEXT}"));
         let presented = parse(text.expose()).unwrap();
-        assert_eq!((presented.kind, presented.id, presented.secret), (None, id, SECRET_TEXT));
+        assert_eq!(
+            (presented.kind, presented.id, presented.secret),
+            (None, id, SECRET_TEXT)
+        );
     }
 
     #[test]
@@ -289,7 +331,11 @@ mod tests {
             let mut changed: Vec<u8> = text.expose().bytes().collect();
             changed[place] = if changed[place] == b'x' { b'y' } else { b'x' };
             let changed = String::from_utf8(changed).unwrap();
-            assert_eq!(parse(&changed).unwrap_err(), Refusal::BadChecksum, "{place}");
+            assert_eq!(
+                parse(&changed).unwrap_err(),
+                Refusal::BadChecksum,
+                "{place}"
+            );
         }
     }
 

@@ -4,8 +4,30 @@
 //! account, compared without regard to case; at least one enabled administrator always remains;
 //! a password is hashed outside any transaction.
 
-pub mod hashes;
-pub mod hashing;
-pub mod names;
-pub mod password;
-pub mod roles;
+mod names;
+mod roles;
+mod store;
+
+pub use names::{Email, FullName, Phone, Username};
+pub use roles::{Role, State};
+
+use crate::app::Cx;
+use crate::error::{Error, Result};
+
+/// An account, as far as other slices name one.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// The id.
+    pub id: String,
+    /// The user name.
+    pub username: String,
+}
+
+/// The user that `text` names: an id or the first characters of one, a user name, an e-mail
+/// address or a phone number.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Ambiguous`].
+pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
+    store::by_name(cx.tx, text)?.ok_or(Error::NotFound("user"))
+}

@@ -4,6 +4,9 @@
 //! case (ASVS 6.2.8); it is never printed and nothing serialises it; it is never longer than the
 //! limits, so that hashing has a bounded cost (SP 800-63B-4 §3.1.1.2).
 
+mod hash;
+mod hasher;
+
 use std::str::FromStr;
 
 use serde::Deserialize;
@@ -11,6 +14,9 @@ use unicode_normalization::UnicodeNormalization as _;
 
 use crate::error::{Error, Result};
 use crate::secret::{self, Secret};
+
+pub use hash::PasswordHash;
+pub use hasher::{Hasher, Limits, Verdict};
 
 /// A password as somebody gave it: to be compared with a stored hash, or, once a [`Policy`] has
 /// accepted it, to be hashed.

@@ -16,8 +16,8 @@ use thread_priority::ThreadPriority;
 
 use crate::error::{Error, Result};
 
-use super::hashes::{Match, Memory, PasswordHash, waste_time};
-use super::password::Password;
+use super::Password;
+use super::hash::{Match, Memory, PasswordHash, waste_time};
 
 /// How long a thread waits for more work before it ends and gives its memory back.
 const IDLE: Duration = Duration::from_secs(30);

@@ -16,7 +16,7 @@ use zeroize::{Zeroize as _, Zeroizing};
 use crate::error::{Error, Result};
 use crate::secret::{self, Secret};
 
-use super::password::Password;
+use super::Password;
 
 /// OWASP's first choice for Argon2id, and the floor of rule 1: KiB, passes, lanes.
 const MEMORY: u32 = 19_456;

@@ -1,0 +1,113 @@
+//! The operator: whoever can read the key file and write the database. The way in which commands
+//! reach the database, whether the daemon is up or down.
+
+use crate::app::{Actor, App, Cx, Who};
+use crate::config::Config;
+use crate::db::{Db, Role, clock};
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::migrations;
+use crate::time::Timestamp;
+
+/// The program as a command runs it, and the operating system's account that runs it.
+#[derive(Debug)]
+pub struct Operator {
+    app: App,
+    actor: Actor,
+}
+
+impl Operator {
+    /// Opens the database directly. The schema must fit this binary.
+    ///
+    /// # Errors
+    /// [`Error::NotSetUp`], [`Error::DatabaseMissing`], [`Error::KeyFile`], or as
+    /// [`migrations::check`].
+    pub fn open(config: Config, on_behalf_of: Option<String>) -> Result<Self> {
+        let operator = Self::open_any_schema(config, on_behalf_of)?;
+        migrations::check(operator.app.db())?;
+        let mark = operator.app.db().read(clock::mark)?;
+        operator.app.clock().raise(mark);
+        Ok(operator)
+    }
+
+    /// The same for commands that look after the schema.
+    ///
+    /// # Errors
+    /// As [`Operator::open`], but for the schema.
+    pub fn open_any_schema(config: Config, on_behalf_of: Option<String>) -> Result<Self> {
+        let path = config.db.sqlite()?;
+        if !path.exists() {
+            return Err(if config.key_file.exists() {
+                Error::DatabaseMissing {
+                    path: path.to_owned(),
+                }
+            } else {
+                Error::NotSetUp {
+                    path: path.to_owned(),
+                }
+            });
+        }
+        let keys = Keys::load(&config.key_file)?;
+        let db = Db::open(path, Role::Shell)?;
+        Ok(Self {
+            app: App::new(config, keys, db),
+            actor: actor(on_behalf_of),
+        })
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Who runs the command.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Now, as rules see it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.app.clock().now()
+    }
+
+    /// [`App::read`] as the operator.
+    ///
+    /// # Errors
+    /// As [`App::read`].
+    pub fn read<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+        self.app.read(&self.actor, f)
+    }
+
+    /// [`App::write`] as the operator.
+    ///
+    /// # Errors
+    /// As [`App::write`].
+    pub fn write<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        self.app.write(&self.actor, f)
+    }
+}
+
+/// The account as the audit log names it: `os:1000/maria@host`. The number is the kernel's word,
+/// the names are for people.
+#[must_use]
+pub fn actor(on_behalf_of: Option<String>) -> Actor {
+    let uid = rustix::process::getuid().as_raw();
+    let name = whoami::username().unwrap_or_else(|_| "?".into());
+    let host = whoami::hostname().unwrap_or_else(|_| "?".into());
+    let account = format!("os:{uid}/{name}@{host}");
+    Actor {
+        who: Who::Operator {
+            account,
+            on_behalf_of,
+        },
+        ip: None,
+        request: None,
+    }
+}

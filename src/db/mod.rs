@@ -6,6 +6,9 @@
 
 pub mod clock;
 mod lock;
+#[cfg(test)]
+mod plans;
+mod session;
 mod sqlite;
 mod value;
 mod writer;
@@ -183,7 +186,7 @@ pub struct Tx<'c> {
 
 #[derive(Debug)]
 enum TxEngine<'c> {
-    Sqlite(sqlite::Session<'c>),
+    Sqlite(session::Session<'c>),
 }
 
 impl Tx<'_> {

@@ -7,6 +7,7 @@ use http::{HeaderValue, Response, StatusCode};
 
 use super::framing::Fault;
 use crate::error::Error;
+use crate::problem::Problem;
 
 const TYPE: &str = "application/problem+json";
 
@@ -15,15 +16,7 @@ fn status(error: &Error) -> StatusCode {
 }
 
 fn problem(error: &Error) -> String {
-    let spec = error.spec();
-    serde_json::json!({
-        "type": format!("urn:provost:error:{}", spec.code),
-        "title": status(error).canonical_reason(),
-        "status": spec.status,
-        "code": spec.code,
-        "detail": error.to_string(),
-    })
-    .to_string()
+    serde_json::to_string(&Problem::from(error)).unwrap_or_default()
 }
 
 /// The refusal of a request that no service may see; the connection ends with it.

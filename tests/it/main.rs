@@ -1,9 +1,7 @@
-//! The integration tests, in one binary: what is asserted here is seen from outside of the program.
-
-// `cfg(test)` always holds here; it tells clippy that helper functions are test code, too.
-#[cfg(test)]
-mod install;
-//! Edge tests: everything that needs a socket, a process or a file.
+//! The integration tests, in one binary: what is asserted here is seen from outside of the
+//! program, through a socket, a process or a file.
+//! Edge tests, in one binary: everything that needs a socket, a process or a file, seen from
+//! outside of the program.
 #![expect(
     clippy::indexing_slicing,
     clippy::panic,
@@ -11,4 +9,9 @@ mod install;
     reason = "a test that cannot go on should stop with a backtrace"
 )]
 
+mod cli;
+#[cfg(test)]
+mod architecture;
+mod install;
 mod server;
+mod support;

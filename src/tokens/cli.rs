@@ -12,7 +12,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, TokenId, prefixed};
 use crate::cli::flags::{ListArgs, network, value, word};
-use crate::cli::output::{Output, Record};
+use crate::cli::output::{Output, Record, SecretFile};
 use crate::cli::prompt::{self, Confirm};
 use crate::cli::{Operator, Outcome, Site, printable};
 use crate::error::{Error, Result};
@@ -158,12 +158,13 @@ impl Create {
             meta: self.meta,
         };
         let not_before = self.not_before;
+        let file = self.out.as_deref().map(SecretFile::reserve).transpose()?;
         let issued = operator.write(move |cx| {
             new.not_before = not_before.map(|when| when.from(cx.now));
             super::create(cx, &new)
         })?;
         let text = prefixed(issued.token.kind, issued.token.id, &issued.secret);
-        out.created(&issued.token, "token", &text, self.out.as_deref())?;
+        out.created(&issued.token, "token", &text, file)?;
         Ok(Outcome::Done)
     }
 }
@@ -199,6 +200,28 @@ pub struct Which {
 }
 
 impl Which {
+    /// Whether no filter was given, which would mean every token there is.
+    fn is_none(&self) -> bool {
+        let Self {
+            owner,
+            kind,
+            state,
+            label,
+            scope,
+            expiring,
+            created_before,
+            created_after,
+        } = self;
+        owner.is_none()
+            && kind.is_none()
+            && state.is_none()
+            && label.is_none()
+            && scope.is_none()
+            && expiring.is_none()
+            && created_before.is_none()
+            && created_after.is_none()
+    }
+
     fn filter(self, now: Timestamp) -> Filter {
         Filter {
             kind: self.kind,
@@ -385,10 +408,12 @@ struct Revoked {
 
 impl Revoke {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        if self.ids.is_empty() {
-            self.by_filter(operator, out)
-        } else {
-            self.by_id(operator, out)
+        match (self.ids.is_empty(), self.which.is_none()) {
+            (true, true) => Err(Error::Usage(
+                "say which tokens: by their ids, or by a filter such as --owner or --label".into(),
+            )),
+            (true, false) => self.by_filter(operator, out),
+            (false, _) => self.by_id(operator, out),
         }
     }
 

@@ -6,6 +6,8 @@
 
 pub mod clock;
 mod lock;
+#[cfg(test)]
+mod plans;
 mod session;
 mod sqlite;
 mod value;
@@ -142,6 +144,15 @@ impl Db {
     pub fn tidy(&self, how: Tidy) -> Result<()> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.tidy(how),
+        }
+    }
+
+    /// Whether this process is not the daemon that serves the database, but one does. Then long
+    /// work leaves gaps between its writes, for the daemon to get in.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.is_guest(),
         }
     }
 

@@ -178,6 +178,11 @@ impl Sqlite {
         Session(&connection).number(sql).map(|_busy| ())
     }
 
+    pub(super) fn is_guest(&self) -> bool {
+        matches!(self.access, Access::Direct(_))
+            && self.locks.as_ref().is_some_and(Locks::daemon_runs)
+    }
+
     pub(super) fn facts(&self) -> Facts {
         let log = self.path.as_ref().map(|path| {
             let mut name = path.as_os_str().to_owned();
@@ -319,14 +324,14 @@ mod tests {
     #[test]
     fn a_failed_unit_of_work_leaves_nothing_behind() {
         let db = Db::memory().unwrap();
-        db.write(|tx| tx.script("CREATE TABLE t (n INTEGER) STRICT"))
+        db.write(|tx| tx.script("CREATE TABLE numbers (n INTEGER) STRICT"))
             .unwrap();
         let failed: Result<()> = db.write(|tx| {
-            tx.run("INSERT INTO t VALUES (1)", &[])?;
+            tx.run("INSERT INTO numbers VALUES (1)", &[])?;
             Err(Error::Unauthenticated)
         });
         assert!(failed.is_err());
-        let rows = db.read(|tx| tx.all("SELECT n FROM t", &[])).unwrap();
+        let rows = db.read(|tx| tx.all("SELECT n FROM numbers", &[])).unwrap();
         assert!(rows.is_empty());
     }
 

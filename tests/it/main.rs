@@ -9,6 +9,8 @@
 
 mod architecture;
 mod audit;
+#[cfg(test)]
+mod architecture;
 mod cli;
 mod install;
 mod migrations;

@@ -215,8 +215,7 @@ pub(super) fn grant(tx: &mut Tx<'_>, id: &str, role: Role, now: Timestamp) -> Re
 pub(super) fn revoke(tx: &mut Tx<'_>, id: &str, role: Role) -> Result<bool> {
     let sql = format!(
         "DELETE FROM user_roles WHERE user_id = $1 AND role = $2
-         AND (role <> 'admin' OR {ANOTHER_ADMIN}
-              OR EXISTS (SELECT 1 FROM users WHERE id = $1 AND state <> 'active'))"
+         AND (role <> 'admin' OR {ANOTHER_ADMIN})"
     );
     Ok(tx.run(&sql, &[id.into(), role.as_str().into()])? == 1)
 }

@@ -3,7 +3,11 @@
 //! A command parses, calls the same service functions as HTTP, and prints. Scripts depend on every
 //! word and on the exit status: both are part of the public contract.
 
+mod config;
 pub mod flags;
+mod health;
+mod init;
+pub mod interrupt;
 mod json;
 mod list;
 pub mod operator;
@@ -11,11 +15,145 @@ pub mod output;
 pub mod password;
 pub mod prompt;
 pub mod report;
+mod serve;
+mod setup;
+mod site;
 mod table;
 
 use std::process::ExitCode;
 
+use clap::{CommandFactory as _, FromArgMatches as _};
+
 pub use operator::Operator;
+pub use site::{Site, printable};
+
+use crate::config::arguments;
+use crate::error::Result;
+use crate::{audit, jobs, migrations, purge, time, tokens, users};
+use flags::Format;
+use output::Output;
+
+/// The whole command line.
+#[derive(Debug, clap::Parser)]
+#[command(
+    name = "provost",
+    bin_name = "provost",
+    version,
+    about = "Users, sessions and tokens for a small team",
+    after_help = EXAMPLES,
+    max_term_width = 100,
+    arg_required_else_help = true,
+    subcommand_required = true
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    site: Site,
+    #[command(flatten)]
+    format: Format,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  provost init                                 set up the data folder, the key file and the database
+  provost token create --label deploy          issue an API token
+  provost token list --expiring 14d            tokens that will end soon";
+
+/// The nouns: one line each.
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Set up the data folder, the key file and the database; safe to repeat
+    Init(init::Init),
+    /// Issue, check, list, renew and revoke tokens
+    #[command(subcommand, visible_alias = "tokens")]
+    Token(tokens::cli::Command),
+    /// Manage accounts: who may sign in, and as what
+    #[command(subcommand, visible_alias = "users")]
+    User(users::cli::Command),
+    /// Delete what has ended, in short batches; for a person or a cron line
+    Purge(purge::cli::Purge),
+    /// See the periodic jobs, and run one now
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(jobs::cli::Job),
+    /// Look after the database's schema
+    #[command(subcommand)]
+    Migrate(migrations::cli::Command),
+    /// See who did what
+    #[command(subcommand)]
+    Audit(audit::cli::Command),
+    /// Run the HTTP daemon
+    Serve(serve::Serve),
+    /// Ask a running daemon whether it is ready
+    Health(health::Health),
+    /// See, check and write settings
+    #[command(subcommand)]
+    Config(config::Command),
+}
+
+impl Command {
+    fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        match self {
+            Self::Init(command) => command.run(site, out),
+            Self::Token(command) => command.run(site, out),
+            Self::User(command) => command.run(&site.operator(out)?, out),
+            Self::Purge(command) => command.run(&site.operator(out)?, out),
+            Self::Job(command) => command.run(&site.operator(out)?, out),
+            Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
+            Self::Audit(command) => command.run(&site.operator(out)?, out),
+            Self::Serve(command) => command.run(site, out),
+            Self::Health(command) => command.run(site, out),
+            Self::Config(command) => command.run(site, out),
+        }
+    }
+}
+
+/// The program: parses the command line, runs the command, and chooses the exit status.
+#[must_use]
+pub fn main() -> ExitCode {
+    harden();
+    let cli = match parse() {
+        Ok(cli) => cli,
+        Err(error) => return report::report_usage(&error, asked_for_json()),
+    };
+    let format = cli.format;
+    let mut out = Output::new(format, time::wall());
+    let result = cli.command.run(&cli.site, &mut out);
+    match out.close(result) {
+        Ok(outcome) => outcome.into(),
+        Err(error) => report::report(&error, format),
+    }
+}
+
+/// The tree of commands, as help, completions and man pages see it.
+fn command() -> clap::Command {
+    // `provost help token` is enough; `provost token help` would hide a verb of that name.
+    Cli::command().mut_subcommands(|noun| noun.disable_help_subcommand(true))
+}
+
+fn parse() -> Result<Cli, clap::Error> {
+    Cli::from_arg_matches(&command().try_get_matches_from(arguments())?)
+}
+
+/// Whether a command line that makes no sense still asks for JSON.
+fn asked_for_json() -> bool {
+    let mut words = arguments().take_while(|word| word != "--");
+    words.any(|word| word == "--json")
+}
+
+/// Files that only their owner reads, and no memory image on disk: it would hold keys
+/// (security.md, rules 71 and 73).
+fn harden() {
+    use rustix::process::{DumpableBehavior, Resource, Rlimit};
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    // Where the kernel refuses there is nothing better to do than to go on.
+    let _ = rustix::process::setrlimit(Resource::Core, none);
+    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+}
 
 /// How a command ended that did not fail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

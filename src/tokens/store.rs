@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 use serde_json::{Map, Value as Json};
 
-use super::{Checked, Facts, Filter, Kind, State, Token, TokenId};
+use super::model::Facts;
+use super::{Checked, Filter, Kind, State, Token, TokenId};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::scope::Scopes;
@@ -250,6 +251,25 @@ pub(super) fn count(
     u64::try_from(row.int("n")?).map_err(Error::internal)
 }
 
+/// How many rows [`live_ids`] finds in all.
+pub(super) fn count_live(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Result<u64> {
+    let (wanted, values) = wanted(filter, owner, now);
+    let sql = format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted} AND t.revoked_at IS NULL");
+    let row = tx.first(&sql, &values)?;
+    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
+    u64::try_from(row.int("n")?).map_err(Error::internal)
+}
+
+/// Whether there is a row at all.
+pub(super) fn any(tx: &mut Tx<'_>) -> Result<bool> {
+    Ok(tx.first("SELECT id FROM tokens LIMIT 1", &[])?.is_some())
+}
+
 /// Ids of at most `most` of those that are not revoked yet.
 pub(super) fn live_ids(
     tx: &mut Tx<'_>,
@@ -442,6 +462,20 @@ pub(super) fn count_ended(
         u64::try_from(row.int("n")?).map_err(Error::internal)?,
         row.opt_time("oldest")?,
     ))
+}
+
+/// When the first of them ended.
+pub(super) fn first_ended(
+    tx: &mut Tx<'_>,
+    ended: Ended,
+    until: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let Ended { condition, at } = ended;
+    let row = tx.first(
+        &format!("SELECT {at} AS at FROM tokens WHERE {condition} ORDER BY {at} LIMIT 1"),
+        &[until.into()],
+    )?;
+    row.map(|row| row.time("at")).transpose()
 }
 
 /// Deletes at most `most` of them, the longest gone first.

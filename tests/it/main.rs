@@ -15,3 +15,4 @@ mod cli;
 mod install;
 mod server;
 mod support;
+mod users;

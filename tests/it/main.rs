@@ -17,3 +17,4 @@ mod migrations;
 mod server;
 mod support;
 mod tokens;
+mod users;

@@ -1,2 +1,5 @@
 //! The `provost` program.
-fn main() {}
+
+fn main() -> std::process::ExitCode {
+    provost::cli::main()
+}

@@ -1,9 +1,42 @@
 //! One page of a list, the same at the shell and over HTTP: `{"items":[…],"next":…}`.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+
+/// How many objects a page may have over HTTP: 1 to 200, 50 unless said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+pub struct Limit(u32);
+
+impl Limit {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> u32 {
+        self.0
+    }
+}
+
+impl Default for Limit {
+    fn default() -> Self {
+        Self(50)
+    }
+}
+
+impl TryFrom<u32> for Limit {
+    type Error = Error;
+
+    fn try_from(number: u32) -> Result<Self> {
+        if (1..=200).contains(&number) {
+            Ok(Self(number))
+        } else {
+            Err(Error::invalid("limit", "must be 1 to 200"))
+        }
+    }
+}
 
 /// A page of a list in keyset order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
     /// The objects, at most as many as were asked for.
     pub items: Vec<T>,

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::error::Error;
 
 /// An error as a JSON object. Member names and `code` are part of the public contract.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Problem {
     /// `urn:provost:error:<code>`.
     #[serde(rename = "type")]
@@ -29,7 +29,7 @@ pub struct Problem {
 }
 
 /// One member that is at fault.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FieldProblem {
     /// Where it is in the body: a JSON pointer (RFC 6901).
     pub pointer: String,

@@ -105,13 +105,16 @@ impl fmt::Debug for MacKey {
 /// SHA-256 of `bytes` as 64 hexadecimal digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
+    hex(&Sha256::digest(bytes))
+}
+
+fn hex(bytes: &[u8]) -> String {
     use fmt::Write as _;
-    Sha256::digest(bytes)
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            let _infallible = write!(hex, "{byte:02x}");
-            hex
-        })
+    let mut hex = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        let _infallible = write!(hex, "{byte:02x}");
+    }
+    hex
 }
 
 /// Whether two byte strings are equal, in a time that does not tell where they differ.
@@ -146,7 +149,7 @@ mod tests {
         let mut key = [0_u8; 32];
         key[..20].fill(0xaa);
         let digest = MacKey::new(&key).sign(&[&[0xdd; 20], &[0xdd; 30]]);
-        let hex: String = digest.iter().map(|b| format!("{b:02x}")).collect();
+        let hex = hex(&digest);
         assert_eq!(
             hex,
             "773ea91e36800e46854db8ebd09181a72959098b3ef8c122d9635514ced565fe"

@@ -1,1 +1,68 @@
-//! Not yet.
+//! `GET /api/v1/audit`.
+
+use axum::response::IntoResponse;
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Entry, Filter};
+use crate::app::App;
+use crate::error::Result;
+use crate::http::extract::{Json, Query};
+use crate::http::{Caller, Problems};
+use crate::page::{Limit, Page};
+use crate::time::Timestamp;
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new().routes(routes!(list))
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// Exactly this actor, or, ending in `*`, those that begin so.
+    actor: Option<String>,
+    /// Exactly this action, or, ending in `*`, those that begin so.
+    action: Option<String>,
+    /// Exactly this object, or, ending in `*`, those that begin so.
+    object: Option<String>,
+    /// Not before.
+    #[param(value_type = Option<String>, format = DateTime)]
+    since: Option<Timestamp>,
+    /// Before.
+    #[param(value_type = Option<String>, format = DateTime)]
+    until: Option<Timestamp>,
+    /// How many, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// The audit log, the newest entries first. Needs the scope `audit:read`.
+#[utoipa::path(get, path = "/api/v1/audit", tag = "operations", params(Wanted), security(("bearer" = [])),
+    responses((status = 200, description = "a page", body = Page<Entry>), Problems))]
+async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoResponse> {
+    let Wanted {
+        actor,
+        action,
+        object,
+        since,
+        until,
+        limit,
+        cursor,
+    } = wanted;
+    let filter = Filter {
+        actor,
+        action,
+        object,
+        since,
+        until,
+    };
+    let page = caller
+        .read(move |cx| super::list(cx, &filter, cursor.as_deref(), limit.get()))
+        .await?;
+    Ok(Json(page))
+}

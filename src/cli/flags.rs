@@ -1,23 +1,30 @@
 //! The flags that many commands share: how to print, and how much of a list.
 
-use clap::builder::ValueParser;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser as _, ValueParser};
+use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::Value;
 
 use super::output::{Record, Terminal};
 use crate::error::{Error, Result};
 
+/// Under which heading the help lists the flags that every command has.
+pub(super) const EVERYWHERE: &str = "Options of every command";
+
 /// How to print: flags of every command.
 #[derive(Clone, Copy, Debug, Default, clap::Args)]
 pub struct Format {
     /// Print exactly one JSON document; errors become one problem object on standard error
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = EVERYWHERE)]
     pub json: bool,
     /// Print ids only, and no talk
-    #[arg(long, short, global = true)]
+    #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
-    /// When to use colour (`NO_COLOR` is heeded)
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t)]
+    /// When to use colour [env: `NO_COLOR` is heeded]
+    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t, help_heading = EVERYWHERE)]
     pub color: Color,
 }
 
@@ -81,6 +88,43 @@ pub struct ListArgs {
     /// Go on where an earlier list ended
     #[arg(long, value_name = "C")]
     pub cursor: Option<String>,
+}
+
+/// Reads a value as its own type does, for `value_parser`. The refusal leaves out the name of the
+/// field: clap names the flag.
+///
+/// # Errors
+/// The rule that the text breaks.
+pub fn value<T: FromStr<Err = Error>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error| {
+        if let Error::Invalid { reason, .. } = error {
+            reason
+        } else {
+            error.to_string()
+        }
+    })
+}
+
+/// One of a few words, for `value_parser`: completions and help show them all.
+pub fn word<T, const N: usize>(all: [T; N], text: fn(T) -> &'static str) -> ValueParser
+where
+    T: Copy + Send + Sync + 'static,
+{
+    let words = PossibleValuesParser::new(all.map(text));
+    ValueParser::new(words.try_map(move |given| {
+        let found = all.into_iter().find(|one| text(*one) == given);
+        found.ok_or("is none of them")
+    }))
+}
+
+/// A network, or a single address, for `value_parser`.
+///
+/// # Errors
+/// If it is neither.
+pub fn network(text: &str) -> Result<IpNet, String> {
+    text.parse()
+        .or_else(|_| text.parse::<IpAddr>().map(IpNet::from))
+        .map_err(|_| "must be a network such as 10.0.0.0/8, or an address".to_owned())
 }
 
 fn limit() -> ValueParser {

@@ -1,37 +1,79 @@
-//! ^C and SIGTERM in commands that work long: the first asks the work to stop at its next step, so
-//! that what is done is kept and reported; the second ends the process.
+//! ^C and SIGTERM for commands that work for a while: at the first they stop between two steps,
+//! keep what is done, and say so; the second ends the process. Commands without it are ended by
+//! the signal itself.
 
+use std::io::{self, Read as _};
+use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
+use signal_hook::low_level::pipe;
 
 use crate::error::{Error, Result};
 
-/// Whether somebody wants the command to stop.
-#[derive(Clone, Debug, Default)]
-pub struct Interrupt(Arc<AtomicBool>);
+/// Watches for SIGINT and SIGTERM.
+#[derive(Debug)]
+pub struct Interrupt {
+    seen: Arc<AtomicBool>,
+    wake: UnixStream,
+}
 
 impl Interrupt {
-    /// Watches for the signals from now to the end of the process.
+    /// From now on the first of these signals does not end the process by itself.
     ///
     /// # Errors
-    /// [`Error::Io`] if the operating system refuses.
+    /// [`Error::Io`] if they cannot be caught.
     pub fn watch() -> Result<Self> {
-        let seen = Arc::new(AtomicBool::new(false));
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the first signal finds the flag down, and only raises it.
-            flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen))
-                .and_then(|_| flag::register(signal, Arc::clone(&seen)))
-                .map_err(Error::io("watch for signals"))?;
-        }
-        Ok(Self(seen))
+        let watch = || {
+            let seen = Arc::new(AtomicBool::new(false));
+            let (here, there) = UnixStream::pair()?;
+            for signal in [SIGINT, SIGTERM] {
+                // In this order: the first signal finds the flag down, and only raises it.
+                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen))?;
+                flag::register(signal, Arc::clone(&seen))?;
+                pipe::register(signal, there.try_clone()?)?;
+            }
+            Ok(Self { seen, wake: here })
+        };
+        watch().map_err(Error::io("catch signals"))
     }
 
-    /// Whether the work shall stop.
+    /// Whether there was a signal.
     #[must_use]
     pub fn seen(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a signal, at most so long. Tells whether there was one.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if that cannot be found out.
+    pub fn within(&self, time: Duration) -> Result<bool> {
+        let failed = || Error::io("wait for signals");
+        let end = Instant::now() + time;
+        while !self.seen() {
+            // A timeout of zero would be none at all.
+            let left = end
+                .saturating_duration_since(Instant::now())
+                .max(Duration::from_micros(1));
+            self.wake.set_read_timeout(Some(left)).map_err(failed())?;
+            match (&self.wake).read(&mut [0]) {
+                Ok(_) => return Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut
+                    ) =>
+                {
+                    return Ok(self.seen());
+                }
+                Err(error) => return Err(failed()(error)),
+            }
+        }
+        Ok(true)
     }
 }

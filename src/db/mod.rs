@@ -6,6 +6,7 @@
 
 pub mod clock;
 mod lock;
+mod session;
 mod sqlite;
 mod value;
 mod writer;
@@ -192,7 +193,7 @@ pub struct Tx<'c> {
 
 #[derive(Debug)]
 enum TxEngine<'c> {
-    Sqlite(sqlite::Session<'c>),
+    Sqlite(session::Session<'c>),
 }
 
 impl Tx<'_> {

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::Tx;
-use super::sqlite::{Session, connect, is_fault};
+use super::session::{Session, is_fault};
+use super::sqlite::connect;
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.
@@ -46,7 +47,7 @@ impl Writer {
                     connection: Some(connection),
                     faults,
                 }
-                .run(&waiting)
+                .run(&waiting);
             })
             .map_err(Error::io("start the writer thread"))?;
         Ok(Self {
@@ -66,12 +67,11 @@ impl Writer {
             result: None,
             done: Some(done),
         });
-        let refused = match self.queue.as_ref().map(|queue| queue.try_send(unit)) {
-            Some(Ok(())) => return,
-            Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) => unit,
-            None => return,
-        };
-        refused.answer(Some(&|| Error::unavailable("the writer's queue is full")));
+        // The queue is only gone while the writer is being dropped, when nobody can call this.
+        let sent = self.queue.as_ref().map(|queue| queue.try_send(unit));
+        if let Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) = sent {
+            unit.answer(Some(&|| Error::unavailable("the writer's queue is full")));
+        }
     }
 
     /// Queues `f` and waits for the commit.
@@ -155,23 +155,21 @@ struct Thread {
 
 impl Thread {
     fn run(mut self, waiting: &Receiver<Box<dyn Work>>) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(BATCH);
         while let Ok(first) = waiting.recv() {
             let outcome = self.commit(first, waiting, &mut batch);
-            let faulty = outcome.as_ref().is_err_and(is_fault)
-                || batch.iter().any(|unit: &Box<dyn Work>| unit.met_fault());
-            if faulty {
+            if outcome.as_ref().is_err_and(is_fault) || batch.iter().any(|unit| unit.met_fault()) {
                 // Never a second COMMIT on a connection that met a fault (rule 59).
                 self.connection = None;
-                let faults = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::error!(faults, "the storage under the database failed");
+                let in_a_row = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
+                tracing::error!(in_a_row, "the storage under the database failed");
             } else if outcome.is_ok() {
                 self.faults.store(0, Ordering::Relaxed);
             }
             match outcome {
                 Ok(()) => batch.drain(..).for_each(|unit| unit.answer(None)),
                 Err(error) => {
-                    let failure = again(error);
+                    let failure = again(&error);
                     batch
                         .drain(..)
                         .for_each(|unit| unit.answer(Some(&*failure)));
@@ -201,8 +199,9 @@ impl Thread {
                 unit.run(session);
                 ran += 1;
             }
-            // SQLite has given up the whole transaction by itself: disk full, I/O error.
-            if session.0.is_autocommit() {
+            // SQLite can give up the whole transaction by itself: disk full, I/O error. And what
+            // met a fault is never committed, for nobody knows what reached the disk.
+            if session.0.is_autocommit() || batch.iter().any(|unit| unit.met_fault()) {
                 return Err(Error::unavailable("the transaction was rolled back"));
             }
             if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {
@@ -218,13 +217,15 @@ impl Thread {
 }
 
 /// The same failure for each of a batch: errors cannot be copied, their sort and text can.
-fn again(error: Error) -> Box<dyn Fn() -> Error> {
-    let text =
-        std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
-    match error {
-        Error::StorageFull(_) => Box::new(move || Error::StorageFull(text.clone().into())),
-        Error::Corrupt(_) => Box::new(move || Error::Corrupt(text.clone())),
-        _ => Box::new(move || Error::unavailable(text.clone())),
+fn again(error: &Error) -> Box<dyn Fn() -> Error> {
+    let source = std::error::Error::source(error);
+    let text = source.map_or_else(|| error.to_string(), ToString::to_string);
+    if matches!(error, Error::StorageFull(_)) {
+        Box::new(move || Error::StorageFull(text.clone().into()))
+    } else if matches!(error, Error::Corrupt(_)) {
+        Box::new(move || Error::Corrupt(text.clone()))
+    } else {
+        Box::new(move || Error::unavailable(text.clone()))
     }
 }
 

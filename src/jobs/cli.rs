@@ -11,9 +11,14 @@ use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome};
 use crate::error::Result;
 
-/// See the scheduled jobs, their history, and run one now
+/// The verbs.
 #[derive(Clone, Debug, clap::Subcommand)]
-pub enum Job {
+#[command(after_help = "\
+Examples:
+  provost job list
+  provost job run purge
+  provost job history --job purge --limit 10")]
+pub enum Command {
     /// List the jobs: schedule, last run and its result, next run
     List,
     /// Run a job now and wait for its end, with a daemon or without one
@@ -27,7 +32,6 @@ pub enum Job {
         /// Only of this job
         #[arg(long, value_name = "NAME", value_parser = names())]
         job: Option<String>,
-        /// How much to list
         #[command(flatten)]
         list: ListArgs,
     },
@@ -37,7 +41,7 @@ fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(JOBS.iter().map(|job| job.name))
 }
 
-impl Job {
+impl Command {
     /// Runs the command.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 mod batches;
 pub mod cli;
+pub mod http;
 
 use std::time::{Duration, Instant};
 

@@ -1,1 +1,577 @@
-//! Not yet.
+//! `provost token …`: the service functions of tokens at the shell.
+//!
+//! Invariant: a token is never taken from the command line, where every user of the machine and
+//! the shell's history would see it; it comes from standard input, a file or a prompt.
+
+use std::borrow::Cow;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use serde::Serialize;
+use serde_json::{Map, Value as Json};
+
+use super::leaks::{Leak, Leaks};
+use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, TokenId, prefixed};
+use crate::cli::flags::{ListArgs, network, value, word};
+use crate::cli::output::{Output, Record};
+use crate::cli::prompt::{self, Confirm};
+use crate::cli::{Operator, Outcome, Site, printable};
+use crate::error::{Error, Result};
+use crate::page::Page;
+use crate::scope::Scope;
+use crate::secret::Secret;
+use crate::time::{Lifetime, Period, Timestamp, When};
+
+/// Tokens ended in one transaction.
+const BATCH: u32 = 500;
+
+/// The verbs.
+#[derive(Debug, clap::Subcommand)]
+pub enum Command {
+    /// Issue a token; its text is shown once
+    Create(Create),
+    /// List tokens, the newest first
+    List(List),
+    /// Show one token by its id
+    Show(Show),
+    /// Tell everything about a token that somebody holds: its owner, its state, why it is refused
+    Lookup(Presented),
+    /// Take one use of a token; fails if it is not good
+    Consume(Presented),
+    /// Give tokens more time
+    Renew(Renew),
+    /// End tokens
+    Revoke(Revoke),
+    /// Find leaked tokens in files or standard input, and tell which of them are live
+    Scan(Scan),
+    /// Print the pattern by which other scanners find tokens
+    Pattern,
+}
+
+impl Command {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// As the service function behind it.
+    pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        match self {
+            Self::Create(command) => command.run(&site.operator(out)?, out),
+            Self::List(command) => command.run(&site.operator(out)?, out),
+            Self::Show(command) => command.run(&site.operator(out)?, out),
+            Self::Lookup(command) => command.lookup(&site.operator(out)?, out),
+            Self::Consume(command) => command.consume(&site.operator(out)?, out),
+            Self::Renew(command) => command.run(&site.operator(out)?, out),
+            Self::Revoke(command) => command.run(&site.operator(out)?, out),
+            Self::Scan(command) => {
+                let operator = (!command.offline).then(|| site.operator(out));
+                command.run(operator.transpose()?.as_ref(), out)
+            }
+            Self::Pattern => out.line(PATTERN).map(|()| Outcome::Done),
+        }
+    }
+}
+
+impl Record for Token {
+    const COLUMNS: &'static [&'static str] = &[
+        "id",
+        "kind",
+        "state",
+        "owner",
+        "label",
+        "scopes",
+        "expires_at",
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        self.id.to_string().into()
+    }
+}
+
+impl Record for Lookup {
+    const COLUMNS: &'static [&'static str] = &["reason", "id", "kind", "owner"];
+
+    fn id(&self) -> Cow<'_, str> {
+        match &self.token {
+            Some(token) => token.id.to_string().into(),
+            None => self.reason.as_str().into(),
+        }
+    }
+}
+
+/// The flags of `create`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost token create --owner ci-bot --label deploy --scope course:read --ttl 30d --cidr 10.0.0.0/8
+  provost token create --kind temporary --ttl 15m --max-uses 1 --quiet
+  provost token create --label backup --out /etc/backup/token")]
+pub struct Create {
+    /// What it is for: api authenticates a program, temporary proves one thing for a while
+    #[arg(long, value_name = "KIND", default_value = "api", value_parser = word(Kind::ALL, Kind::as_str))]
+    kind: Kind,
+    /// The user it belongs to: id, user name, e-mail or phone [default: nobody]
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// A name for people
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// What it may do; may be repeated [default: nothing]
+    #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = value::<Scope>)]
+    scopes: Vec<Scope>,
+    /// How long it is good: 90s 15m 12h 30d 4w, or never for an API token [default: the settings
+    /// tokens.api_ttl and tokens.temporary_ttl, 90d and 60m]
+    #[arg(long, value_name = "TIME", value_parser = value::<Lifetime>)]
+    ttl: Option<Lifetime>,
+    /// How often it may be used [default: any number]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    max_uses: Option<u32>,
+    /// When it starts being good: RFC 3339, or +2d from now [default: at once]
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = value::<When>)]
+    not_before: Option<When>,
+    /// The network from which it may be used [default: any]
+    #[arg(long, value_name = "NETWORK", value_parser = network)]
+    cidr: Option<IpNet>,
+    /// A JSON object to remember with it, at most 4096 bytes
+    #[arg(long, value_name = "JSON", value_parser = object)]
+    meta: Option<Map<String, Json>>,
+    /// Write the token to this new file, readable by its owner alone, instead of showing it
+    #[arg(long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+fn object(text: &str) -> Result<Map<String, Json>, String> {
+    serde_json::from_str(text).map_err(|error| format!("must be a JSON object: {error}"))
+}
+
+impl Create {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let mut new = NewToken {
+            kind: self.kind,
+            owner: self.owner,
+            label: self.label,
+            scopes: self.scopes,
+            ttl: self.ttl,
+            max_uses: self.max_uses,
+            not_before: None,
+            cidr: self.cidr,
+            meta: self.meta,
+        };
+        let not_before = self.not_before;
+        let issued = operator.write(move |cx| {
+            new.not_before = not_before.map(|when| when.from(cx.now));
+            super::create(cx, &new)
+        })?;
+        let text = prefixed(issued.token.kind, issued.token.id, &issued.secret);
+        out.created(&issued.token, "token", &text, self.out.as_deref())?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// Which tokens: flags of `list` and `revoke`.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[group(id = "which", multiple = true)]
+pub struct Which {
+    /// Only those of this user: id, user name, e-mail or phone
+    #[arg(long, value_name = "USER")]
+    owner: Option<String>,
+    /// Only those for this
+    #[arg(long, value_name = "KIND", value_parser = word(Kind::ALL, Kind::as_str))]
+    kind: Option<Kind>,
+    /// Only those in this state
+    #[arg(long, value_name = "STATE", value_parser = word(State::ALL, State::as_str))]
+    state: Option<State>,
+    /// Only those with this label; a * at the end stands for any rest
+    #[arg(long, value_name = "TEXT")]
+    label: Option<String>,
+    /// Only those with this scope
+    #[arg(long, value_name = "SCOPE", value_parser = value::<Scope>)]
+    scope: Option<Scope>,
+    /// Only those that are good now and will have expired so long from now: 14d
+    #[arg(long, value_name = "TIME", value_parser = value::<Period>)]
+    expiring: Option<Period>,
+    /// Only those issued before: RFC 3339, now, or -2d
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = value::<When>)]
+    created_before: Option<When>,
+    /// Only those issued then or later: RFC 3339, or -2d
+    #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = value::<When>)]
+    created_after: Option<When>,
+}
+
+impl Which {
+    fn filter(self, now: Timestamp) -> Filter {
+        Filter {
+            kind: self.kind,
+            owner: self.owner,
+            label: self.label,
+            state: self.state,
+            scope: self.scope,
+            expiring: self.expiring,
+            created_before: self.created_before.map(|when| when.from(now)),
+            created_after: self.created_after.map(|when| when.from(now)),
+        }
+    }
+}
+
+/// The flags of `list`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost token list --owner ci-bot
+  provost token list --expiring 14d --exit-code --quiet     a line for cron: exit status 9 when any will expire
+  provost token list --state revoked --all --jsonl")]
+pub struct List {
+    #[command(flatten)]
+    which: Which,
+    /// End with status 9 if any token is listed
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+impl List {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        // One instant for all pages: a token that expires meanwhile must not shift them.
+        let filter = self.which.filter(operator.app().clock().now());
+        let mut any = false;
+        out.list(&self.list, |cursor, limit| {
+            let page = operator.read(|cx| super::list(cx, &filter, cursor, limit))?;
+            any |= !page.items.is_empty();
+            Ok(page)
+        })?;
+        Ok(if any && self.exit_code {
+            Outcome::Findings
+        } else {
+            Outcome::Done
+        })
+    }
+}
+
+/// The argument of `show`.
+#[derive(Debug, clap::Args)]
+pub struct Show {
+    /// The token's id, or the first 6 characters of it or more
+    #[arg(value_name = "ID")]
+    id: String,
+}
+
+impl Show {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let id = public(&self.id)?;
+        let token = operator.read(|cx| super::get(cx, id))?;
+        out.one(&token).map(|()| Outcome::Done)
+    }
+}
+
+/// The id that is meant. Somebody who pastes a whole token is told, and helped to its id.
+fn public(text: &str) -> Result<&str> {
+    match super::parse(text) {
+        Ok(presented) => Err(Error::Usage(format!(
+            "that is a token, not an id; it is in the shell's history now. Its id is {}",
+            presented.id
+        ))),
+        Err(_) => Ok(text),
+    }
+}
+
+/// How `lookup` and `consume` get the token.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost token lookup                      asks for the token without showing it
+  provost token lookup - < token.txt
+  provost token lookup --file token.txt --json")]
+pub struct Presented {
+    /// `-` reads the token from standard input [default: ask for it without showing it]
+    #[arg(value_name = "TOKEN", conflicts_with = "file")]
+    token: Option<String>,
+    /// Read the token from this file
+    #[arg(long, value_name = "FILE")]
+    file: Option<PathBuf>,
+}
+
+impl Presented {
+    fn read(&self, out: &mut Output) -> Result<Secret<String>> {
+        match (self.token.as_deref(), &self.file) {
+            (Some("-"), _) => prompt::secret_from_stdin(),
+            (Some(_), _) => Err(Error::Usage(
+                "a token on the command line can be seen by every user of this machine and stays \
+                 in the shell's history; give it by - (standard input) or --file, and revoke this one"
+                    .into(),
+            )),
+            (None, Some(file)) => prompt::secret_from_file(file),
+            (None, None) => prompt::password(out, "Token", "- (standard input) or --file"),
+        }
+    }
+
+    fn lookup(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let text = self.read(out)?;
+        let found = operator.read(|cx| super::lookup(cx, text.expose()))?;
+        out.one(&found).map(|()| Outcome::Done)
+    }
+
+    fn consume(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let text = self.read(out)?;
+        let found = operator.write(move |cx| super::consume(cx, text.expose()))?;
+        if found.reason != Reason::Ok {
+            let reason = format!("is refused: {}", found.reason.as_str());
+            return Err(Error::invalid("token", reason));
+        }
+        out.one(&found).map(|()| Outcome::Done)
+    }
+}
+
+/// The flags of `renew`.
+#[derive(Debug, clap::Args)]
+pub struct Renew {
+    /// The tokens' ids, or the first 6 characters of each or more
+    #[arg(value_name = "ID", required = true)]
+    ids: Vec<String>,
+    /// How long they are good from now: 15m 12h 30d, or never [default: as for a new token]
+    #[arg(long, value_name = "TIME", value_parser = value::<Lifetime>)]
+    ttl: Option<Lifetime>,
+}
+
+impl Renew {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        for id in &self.ids {
+            public(id)?;
+        }
+        // All or none: half a list renewed would have to be sorted out by hand.
+        let tokens = operator.write(move |cx| {
+            let renewed = self.ids.iter().map(|id| super::renew(cx, id, self.ttl));
+            renewed.collect::<Result<Vec<_>>>()
+        })?;
+        out.table(tokens).map(|()| Outcome::Done)
+    }
+}
+
+/// The flags of `revoke`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost token revoke 0LqP3xYz8Ab --reason \"laptop lost\"
+  provost token revoke --owner ivan --dry-run
+  provost token revoke --label 'ci-*' --yes=12")]
+pub struct Revoke {
+    /// The tokens' ids, or the first 6 characters of each or more
+    #[arg(
+        value_name = "ID",
+        conflicts_with = "which",
+        required_unless_present = "which"
+    )]
+    ids: Vec<String>,
+    #[command(flatten)]
+    which: Which,
+    /// Why, for the audit log
+    #[arg(long, value_name = "TEXT", value_parser = printable)]
+    reason: Option<String>,
+    #[command(flatten)]
+    confirm: Confirm,
+    /// Only tell what would be revoked
+    #[arg(long)]
+    dry_run: bool,
+}
+
+/// What `revoke` did, or, with `--dry-run`, would do.
+#[derive(Debug, Serialize)]
+struct Revoked {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    revoked: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    would_revoke: Option<u64>,
+}
+
+impl Revoke {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        if self.ids.is_empty() {
+            self.by_filter(operator, out)
+        } else {
+            self.by_id(operator, out)
+        }
+    }
+
+    fn by_id(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        for id in &self.ids {
+            public(id)?;
+        }
+        let mut ids: Vec<TokenId> = operator.read(|cx| {
+            let found = self.ids.iter().map(|id| Ok(super::get(cx, id)?.id));
+            found.collect::<Result<_>>()
+        })?;
+        ids.sort_unstable();
+        ids.dedup();
+        let count = u64::try_from(ids.len()).map_err(Error::internal)?;
+        if self.dry_run {
+            return told(out, count, true);
+        }
+        // One id, typed out, is no slip.
+        if count > 1 || self.confirm.yes.is_some() {
+            let what = format!("revoke {}", tokens(count));
+            self.confirm.ask(out, &what, count)?;
+        }
+        let reason = self.reason;
+        let done = operator.write(move |cx| {
+            let mut done = Vec::new();
+            for id in &ids {
+                let before = super::get(cx, &id.to_string())?;
+                super::revoke(cx, &id.to_string(), reason.as_deref())?;
+                if before.revoked_at.is_none() {
+                    done.push(*id);
+                }
+            }
+            Ok(done)
+        })?;
+        quiet_ids(out, &done)?;
+        told(
+            out,
+            u64::try_from(done.len()).map_err(Error::internal)?,
+            false,
+        )
+    }
+
+    fn by_filter(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let filter = self.which.filter(operator.app().clock().now());
+        let count = operator.read(|cx| super::count_revocable(cx, &filter))?;
+        if self.dry_run {
+            return told(out, count, true);
+        }
+        let what = format!("revoke {}", tokens(count));
+        self.confirm.ask(out, &what, count)?;
+        let bar = prompt::progress(out, "revoking", count);
+        let mut done = 0;
+        // Never more than was agreed to, even if others issue tokens meanwhile.
+        while done < count {
+            let most = BATCH.min(u32::try_from(count - done).unwrap_or(BATCH));
+            let (filter, reason) = (filter.clone(), self.reason.clone());
+            let ids = operator
+                .write(move |cx| super::revoke_some(cx, &filter, reason.as_deref(), most))?;
+            if ids.is_empty() {
+                break;
+            }
+            quiet_ids(out, &ids)?;
+            let ended = u64::try_from(ids.len()).map_err(Error::internal)?;
+            bar.inc(ended);
+            done += ended;
+        }
+        bar.finish_and_clear();
+        told(out, done, false)
+    }
+}
+
+fn tokens(count: u64) -> String {
+    if count == 1 {
+        "1 token".into()
+    } else {
+        format!("{count} tokens")
+    }
+}
+
+fn quiet_ids(out: &mut Output, ids: &[TokenId]) -> Result<()> {
+    if out.format().quiet && !out.format().json {
+        for id in ids {
+            out.line(id.to_string())?;
+        }
+    }
+    Ok(())
+}
+
+fn told(out: &mut Output, count: u64, dry: bool) -> Result<Outcome> {
+    if out.format().json {
+        out.value(&Revoked {
+            revoked: (!dry).then_some(count),
+            would_revoke: dry.then_some(count),
+        })?;
+    } else if !out.format().quiet {
+        let verb = if dry { "would revoke" } else { "revoked" };
+        out.line(format!("{verb} {}", tokens(count)))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// The flags of `scan`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Ends with status 9 if one of the tokens found is live. Secrets are never shown.
+
+Examples:
+  git diff --cached | provost token scan
+  provost token scan --offline $(git ls-files)      without a database: every token found counts")]
+pub struct Scan {
+    /// Files to look through; - is standard input
+    #[arg(value_name = "FILE", default_value = "-")]
+    files: Vec<PathBuf>,
+    /// Do not ask the database which tokens are live
+    #[arg(long)]
+    offline: bool,
+}
+
+/// A token that was found.
+#[derive(Debug, Serialize)]
+struct Finding {
+    file: String,
+    line: u64,
+    id: TokenId,
+    kind: Option<Kind>,
+    /// Whether it is good; null if that was not asked.
+    reason: Option<Reason>,
+}
+
+impl Record for Finding {
+    const COLUMNS: &'static [&'static str] = &["file", "line", "id", "kind", "reason"];
+
+    fn id(&self) -> Cow<'_, str> {
+        self.id.to_string().into()
+    }
+}
+
+impl Scan {
+    fn run(self, operator: Option<&Operator>, out: &mut Output) -> Result<Outcome> {
+        let mut leaks = self.files.iter().flat_map(|file| Leaks::open(file));
+        let mut findings = leaks
+            .by_ref()
+            .map(|leak| leak.and_then(|leak| finding(&leak, operator)))
+            .peekable();
+        if findings.peek().is_none() && !out.format().json {
+            out.message("no tokens found")?;
+            return Ok(Outcome::Done);
+        }
+        let (mut any, mut live) = (false, false);
+        let all = ListArgs {
+            all: true,
+            ..ListArgs::default()
+        };
+        out.list(&all, |_, most| {
+            let most = usize::try_from(most).unwrap_or(usize::MAX);
+            let items: Vec<Finding> = findings.by_ref().take(most).collect::<Result<_>>()?;
+            any |= !items.is_empty();
+            live |= items
+                .iter()
+                .any(|item| item.reason.is_none_or(|reason| reason == Reason::Ok));
+            let next = findings.peek().map(|_| String::new());
+            Ok(Page { items, next })
+        })?;
+        Ok(if any && live {
+            Outcome::Findings
+        } else {
+            Outcome::Done
+        })
+    }
+}
+
+fn finding(leak: &Leak, operator: Option<&Operator>) -> Result<Finding> {
+    let (id, kind) = match super::parse(leak.token.expose()) {
+        Ok(presented) => (presented.id, presented.kind),
+        Err(_) => return Err(Error::internal("a leak that is no token")),
+    };
+    let found = operator
+        .map(|operator| operator.read(|cx| super::lookup(cx, leak.token.expose())))
+        .transpose()?;
+    Ok(Finding {
+        file: leak.file.clone(),
+        line: leak.line,
+        id,
+        kind,
+        reason: found.map(|found| found.reason),
+    })
+}

@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 use serde_json::{Map, Value as Json};
 
-use super::{Checked, Facts, Filter, Kind, State, Token, TokenId};
+use super::model::Facts;
+use super::{Checked, Filter, Kind, State, Token, TokenId};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::scope::Scopes;
@@ -250,6 +251,25 @@ pub(super) fn count(
     u64::try_from(row.int("n")?).map_err(Error::internal)
 }
 
+/// How many rows [`live_ids`] finds in all.
+pub(super) fn count_live(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Result<u64> {
+    let (wanted, values) = wanted(filter, owner, now);
+    let sql = format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted} AND t.revoked_at IS NULL");
+    let row = tx.first(&sql, &values)?;
+    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
+    u64::try_from(row.int("n")?).map_err(Error::internal)
+}
+
+/// Whether there is a row at all.
+pub(super) fn any(tx: &mut Tx<'_>) -> Result<bool> {
+    Ok(tx.first("SELECT id FROM tokens LIMIT 1", &[])?.is_some())
+}
+
 /// Ids of at most `most` of those that are not revoked yet.
 pub(super) fn live_ids(
     tx: &mut Tx<'_>,
@@ -328,6 +348,20 @@ pub(super) fn delete_expired_one(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -
         &[id.0.into(), now.into()],
     )?;
     Ok(changed == 1)
+}
+
+/// Deletes at most `most` tokens of `kind` that have expired, the longest gone first.
+pub(super) fn delete_expired(
+    tx: &mut Tx<'_>,
+    kind: Kind,
+    now: Timestamp,
+    most: u32,
+) -> Result<u64> {
+    tx.run(
+        "DELETE FROM tokens WHERE id IN (
+           SELECT id FROM tokens WHERE expires_at <= $1 AND kind = $2 ORDER BY expires_at LIMIT $3)",
+        &[now.into(), kind.as_str().into(), most.into()],
+    )
 }
 
 fn token(row: &Row, now: Timestamp) -> Result<Token> {

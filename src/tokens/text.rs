@@ -230,14 +230,17 @@ pub fn decimal(id: TokenId, secret: &Secret<String>) -> Secret<String> {
 /// The pattern for programs that look for leaked tokens.
 pub const PATTERN: &str = r"\bpv[atipl]_[0-9A-Za-z]{47}\b";
 
-/// Every text in `line` that has the prefixed form and whose check fits.
-pub fn find(line: &str) -> impl Iterator<Item = &str> {
-    line.match_indices("pv").filter_map(|(start, _)| {
-        let text = line.get(start..start.checked_add(LENGTH)?)?;
-        let ends = |rest: Option<char>| !rest.is_some_and(|c| c.is_alphanumeric() || c == '_');
-        let alone = ends(line.get(..start)?.chars().next_back())
-            && ends(line.get(start + LENGTH..)?.chars().next());
-        (alone && parse(text).is_ok()).then_some(text)
+/// Every text in `bytes` that has the prefixed form and whose check fits, with its place.
+pub fn find(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
+    let starts = bytes.iter().enumerate().filter(|(_, byte)| **byte == b'p');
+    starts.filter_map(|(start, _)| {
+        let end = start.checked_add(LENGTH)?;
+        let text = std::str::from_utf8(bytes.get(start..end)?).ok()?;
+        let word =
+            |byte: Option<&u8>| byte.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        let alone = !word(start.checked_sub(1).and_then(|before| bytes.get(before)))
+            && !word(bytes.get(end));
+        (alone && text.starts_with("pv") && parse(text).is_ok()).then_some((start, text))
     })
 }
 
@@ -397,7 +400,8 @@ mod tests {
         let token = prefixed(Kind::Api, TokenId(77), &secret());
         let token = token.expose();
         let line = format!("export KEY=\"{token}\" # x{token} {token}y pva_short");
-        assert_eq!(find(&line).collect::<Vec<_>>(), [token]);
+        let found: Vec<&str> = find(line.as_bytes()).map(|(_, text)| text).collect();
+        assert_eq!(found, [token]);
     }
 
     proptest::proptest! {

@@ -224,7 +224,7 @@ impl FromStr for FullName {
 /// separators, and those that Unicode says to ignore when drawing (`Default_Ignorable_Code_Point`),
 /// the bidirectional controls among them.
 #[must_use]
-pub fn is_hidden(c: char) -> bool {
+pub(super) fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

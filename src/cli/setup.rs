@@ -1,0 +1,137 @@
+//! Setting up: the data folder, the database with its schema, the key file.
+//!
+//! Invariants: everything may be repeated and may have been cut off at any point before; a key
+//! file is never made for a database that holds what an earlier one has keyed, and a database is
+//! never made for a key file that has lost its own. The database comes first, the key file last:
+//! a key file without a database is then always a loss and never an unfinished start.
+
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::Path;
+
+use crate::app::{Actor, App};
+use crate::config::Config;
+use crate::db::{Db, Role};
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::{migrations, tokens};
+
+/// What was found and what was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Setup {
+    /// The key file was made.
+    pub(super) new_key: bool,
+    /// The database was made.
+    pub(super) new_database: bool,
+}
+
+/// Makes whatever is missing. An existing database keeps its schema.
+///
+/// # Errors
+/// [`Error::DatabaseMissing`] if there is only the key file, [`Error::KeyFile`] if there is only a
+/// database in use, or if something cannot be made.
+pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
+    let database = config.db.sqlite()?;
+    let mut setup = Setup {
+        new_key: !exists(&config.key_file)?,
+        new_database: !exists(database)?,
+    };
+    if setup.new_database && !setup.new_key {
+        return Err(Error::DatabaseMissing {
+            path: database.to_owned(),
+        });
+    }
+    if setup.new_database {
+        for file in [database, &config.key_file] {
+            folder(file.parent().unwrap_or(&config.data_dir))?;
+        }
+        folder(&config.data_dir)?;
+        create_database(config, database, actor)?;
+    }
+    if setup.new_key {
+        setup.new_key = create_key(config, database)?;
+    }
+    Ok(setup)
+}
+
+fn exists(path: &Path) -> Result<bool> {
+    path.try_exists()
+        .map_err(Error::io(format!("look at {}", path.display())))
+}
+
+fn folder(path: &Path) -> Result<()> {
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(path)
+        .map_err(Error::io(format!("make the folder {}", path.display())))
+}
+
+/// Makes the database with its schema. Another process may be doing the same.
+fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()> {
+    // SQLite gives its other files to whom the database belongs: give that away before they exist.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(database);
+    match made {
+        Ok(file) => give_to_owner_of_folder(&file, database)?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => {
+            let making = format!("make the database {}", database.display());
+            return Err(Error::io(making)(error));
+        }
+    }
+    // Migrations key nothing.
+    let db = Db::open(database, Role::Shell)?;
+    migrations::up(&App::new(config.clone(), Keys::ephemeral()?, db), actor)?;
+    Ok(())
+}
+
+/// Makes the key file for a database that has no use for a lost one. False if another process
+/// was faster.
+fn create_key(config: &Config, database: &Path) -> Result<bool> {
+    let db = Db::open(database, Role::Shell)?;
+    if db.identity()?.schema > 0 && db.read(tokens::any)? {
+        return Err(Error::KeyFile {
+            path: config.key_file.clone(),
+            reason: "is missing, and without it no token of the database can be checked; put its \
+                     copy back"
+                .into(),
+        });
+    }
+    match Keys::create(&config.key_file) {
+        Ok(_) => {}
+        Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+            return Ok(false);
+        }
+        Err(error) => return Err(error),
+    }
+    let opening = || Error::io(format!("open {}", config.key_file.display()));
+    let file = fs::File::open(&config.key_file).map_err(opening())?;
+    give_to_owner_of_folder(&file, database)?;
+    Ok(true)
+}
+
+/// What root makes in the folder of a service's account belongs to that account: the daemon could
+/// not open it otherwise.
+fn give_to_owner_of_folder(file: &fs::File, database: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = database.parent().unwrap_or(Path::new("."));
+    let doing = || {
+        Error::io(format!(
+            "give a new file to the owner of {}",
+            folder.display()
+        ))
+    };
+    let owner = fs::metadata(folder).map_err(doing())?;
+    let (user, group) = (
+        rustix::fs::Uid::from_raw(owner.uid()),
+        rustix::fs::Gid::from_raw(owner.gid()),
+    );
+    rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
+}

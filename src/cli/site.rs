@@ -1,0 +1,85 @@
+//! Where things are and who asks: the flags that every command has besides how to print.
+
+use std::path::PathBuf;
+
+use super::flags::EVERYWHERE;
+use super::operator::Operator;
+use super::output::Output;
+use crate::config::{Config, Environment, Sources};
+use crate::error::Result;
+
+/// Where things are and who asks.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Site {
+    /// Read settings from this file [env: `PROVOST_CONFIG`] [default: provost.toml in the usual
+    /// folder: /etc/provost for root, ~/.config/provost for others]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The database: a path or sqlite:PATH [env: `PROVOST_DB`] [default: provost.db in the data folder]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL")]
+    db: Option<String>,
+    /// Folder of the database and the key file [env: `PROVOST_DATA_DIR`] [default: /var/lib/provost
+    /// for root, ~/.local/share/provost for others]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
+    data_dir: Option<PathBuf>,
+    /// Name in the audit log the person on whose behalf this is done [default: nobody]
+    #[arg(long = "as", global = true, help_heading = EVERYWHERE, value_name = "USER", value_parser = printable)]
+    on_behalf_of: Option<String>,
+}
+
+/// A short text that cannot be mistaken for several lines of a log.
+pub fn printable(text: &str) -> Result<String, String> {
+    let good = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    good.then(|| text.to_owned())
+        .ok_or_else(|| "must have 1 to 200 printable characters".to_owned())
+}
+
+impl Site {
+    /// Reads the settings, and tells on standard error what the operator should know of them.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config(&self, out: &mut Output) -> Result<Config> {
+        self.config_listening(Vec::new(), out)
+    }
+
+    /// The same for a daemon that was told where to listen.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn config_listening(&self, listen: Vec<String>, out: &mut Output) -> Result<Config> {
+        let sources = Sources {
+            config: self.config.clone(),
+            db: self.db.clone(),
+            data_dir: self.data_dir.clone(),
+            listen,
+        };
+        let config = Config::load(&sources, &Environment::read()?)?;
+        for warning in &config.warnings {
+            out.warn(warning)?;
+        }
+        Ok(config)
+    }
+
+    /// Opens the database, whose schema must fit this binary.
+    ///
+    /// # Errors
+    /// As [`Operator::open`].
+    pub fn operator(&self, out: &mut Output) -> Result<Operator> {
+        Operator::open(self.config(out)?, self.on_behalf_of.clone())
+    }
+
+    /// Opens the database whatever its schema.
+    ///
+    /// # Errors
+    /// As [`Operator::open_any_schema`].
+    pub fn operator_any_schema(&self, out: &mut Output) -> Result<Operator> {
+        Operator::open_any_schema(self.config(out)?, self.on_behalf_of.clone())
+    }
+
+    /// The person named by `--as`.
+    #[must_use]
+    pub fn on_behalf_of(&self) -> Option<String> {
+        self.on_behalf_of.clone()
+    }
+}

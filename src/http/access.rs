@@ -1,0 +1,168 @@
+//! The access log: one line for each request, formatted by hand into a reused buffer.
+//!
+//! Invariant: no secret in a line. Query strings and bodies are never logged, and of the one route
+//! that carries a token in its path only the template is (security.md, rules 17 and 69).
+
+use std::cell::RefCell;
+use std::io::Write as _;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+use crate::config::LogFormat;
+use crate::log::Sink;
+use crate::time;
+
+/// What a line tells.
+pub(super) struct Line<'a> {
+    pub(super) method: &'a Method,
+    /// As [`loggable`] gave it, or the template.
+    pub(super) path: &'a str,
+    pub(super) route: &'a str,
+    pub(super) status: StatusCode,
+    pub(super) seconds: Duration,
+    pub(super) bytes: Option<u64>,
+    pub(super) ip: Option<IpAddr>,
+    pub(super) id: &'a str,
+    pub(super) code: Option<&'static str>,
+}
+
+/// The longest part of a path that is surely no token; ids (UUID, base62) of known routes pass.
+const LONGEST: usize = 36;
+
+/// The path as it may be logged; `None` where the route's template says it all.
+pub(super) fn loggable(route: Option<&str>, path: &str) -> Option<String> {
+    match route {
+        Some(route) if !route.contains('{') || route.contains("{token}") => None,
+        _ => Some(mask(path, route.is_some())),
+    }
+}
+
+/// A part that could be a token is masked: on an unknown route whatever is longer than a word.
+fn mask(path: &str, known: bool) -> String {
+    let longest = if known { LONGEST } else { 20 };
+    let parts = path
+        .split('/')
+        .map(|part| if part.len() > longest { "***" } else { part });
+    let mut masked = crate::escape::line(&parts.collect::<Vec<_>>().join("/")).into_owned();
+    masked.truncate(masked.floor_char_boundary(256));
+    masked
+}
+
+/// Writes `line` into the log.
+pub(super) fn write(sink: &Sink, line: &Line<'_>) {
+    thread_local! { static BUFFER: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) } }
+    BUFFER.with_borrow_mut(|buffer| {
+        buffer.clear();
+        let written = match sink.format() {
+            LogFormat::Json => json(buffer, line),
+            LogFormat::Text => text(buffer, line),
+        };
+        if written.is_ok() {
+            sink.line(buffer);
+        }
+    });
+}
+
+fn json(buffer: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
+    write!(
+        buffer,
+        r#"{{"timestamp":"{}","level":"INFO","message":"request","method":"{}","path":"#,
+        time::wall(),
+        line.method,
+    )?;
+    // The path is the client's: it is the one member that must be escaped.
+    serde_json::to_writer(&mut *buffer, line.path)?;
+    write!(buffer, r#","status":{},"ms":"#, line.status.as_u16())?;
+    milliseconds(buffer, line.seconds)?;
+    if line.route != line.path {
+        write!(buffer, r#","route":"{}""#, line.route)?;
+    }
+    if let Some(bytes) = line.bytes {
+        write!(buffer, r#","bytes":{bytes}"#)?;
+    }
+    if let Some(ip) = line.ip {
+        write!(buffer, r#","ip":"{ip}""#)?;
+    }
+    if let Some(code) = line.code {
+        write!(buffer, r#","code":"{code}""#)?;
+    }
+    writeln!(buffer, r#","request":"{}"}}"#, line.id)
+}
+
+fn text(buffer: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
+    let path = crate::escape::line(line.path);
+    write!(
+        buffer,
+        "{} {} {} {} ",
+        time::wall(),
+        line.method,
+        path,
+        line.status.as_u16()
+    )?;
+    milliseconds(buffer, line.seconds)?;
+    write!(buffer, "ms")?;
+    if let Some(ip) = line.ip {
+        write!(buffer, " {ip}")?;
+    }
+    if let Some(code) = line.code {
+        write!(buffer, " {code}")?;
+    }
+    writeln!(buffer, " {}", line.id)
+}
+
+fn milliseconds(buffer: &mut Vec<u8>, time: Duration) -> std::io::Result<()> {
+    let micros = time.as_micros();
+    write!(buffer, "{}.{:03}", micros / 1000, micros % 1000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_that_carries_a_token_is_never_logged() {
+        let token = format!("754321:{}", "a".repeat(30));
+        assert_eq!(
+            loggable(Some("/app/valid/{token}"), &format!("/app/valid/{token}")),
+            None
+        );
+        for path in [
+            format!("/app//valid/{token}"),
+            format!("/aap/valid/{token}/"),
+        ] {
+            assert!(!loggable(None, &path).unwrap().contains("aaaa"), "{path}");
+        }
+        let older = "/app/vaild/754321:xyz9AbC2DeF3GhI4JkL";
+        assert!(!loggable(None, older).unwrap().contains("xyz9"));
+    }
+
+    #[test]
+    fn an_id_in_a_known_path_is_logged() {
+        let path = "/api/v1/users/0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77";
+        assert_eq!(loggable(Some("/api/v1/users/{id}"), path).unwrap(), path);
+        assert_eq!(loggable(Some("/livez"), "/livez"), None);
+    }
+
+    #[test]
+    fn a_json_line_is_json_whatever_the_path_holds() {
+        let line = Line {
+            method: &Method::GET,
+            path: "/a\"\\[31m",
+            route: "",
+            status: StatusCode::NOT_FOUND,
+            seconds: Duration::from_micros(1234),
+            bytes: Some(7),
+            ip: Some(IpAddr::from([127, 0, 0, 1])),
+            id: "x-1",
+            code: Some("no_route"),
+        };
+        let mut buffer = Vec::new();
+        json(&mut buffer, &line).unwrap();
+        assert!(buffer.ends_with(b"}\n"));
+        let value: serde_json::Value = serde_json::from_slice(&buffer).unwrap();
+        assert_eq!(value["path"], "/a\"\\[31m");
+        assert_eq!(value["ms"], 1.234);
+    }
+}

@@ -1,0 +1,310 @@
+//! Who makes a request. [`Caller`] has proved who it is, a [`Visitor`] need not; both run service
+//! functions as that actor, and are the only ways in which a route reaches the database.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse, Response};
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::Serialize;
+use tokio::sync::{Semaphore, oneshot};
+
+use super::extract::{self, Posted};
+use super::layers::Call;
+use crate::app::{Actor, App, Cx, Who};
+use crate::error::{Error, Result};
+use crate::idempotency::{self, Key};
+use crate::tokens;
+
+/// Long reads at the same time: the pool keeps connections for point reads.
+const LONG_READS: usize = 4;
+
+/// A request that has proved who makes it.
+#[derive(Clone, Debug)]
+pub struct Caller(Visitor);
+
+/// A request, whoever makes it.
+#[derive(Clone, Debug)]
+pub struct Visitor {
+    app: App,
+    actor: Actor,
+    idempotency_key: Option<HeaderValue>,
+}
+
+impl FromRequestParts<App> for Visitor {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let call = parts
+            .extensions
+            .get::<Call>()
+            .ok_or_else(|| Error::internal("no call"))?;
+        let actor = Actor {
+            who: Who::Anonymous,
+            ip: call.ip,
+            request: Some(call.id_text().to_owned()),
+        };
+        let mut keys = parts.headers.get_all(IDEMPOTENCY_KEY).iter();
+        let idempotency_key = keys.next().cloned();
+        if keys.next().is_some() {
+            return Err(Error::Malformed("Idempotency-Key is there twice".into()));
+        }
+        Ok(Self {
+            app: app.clone(),
+            actor,
+            idempotency_key,
+        })
+    }
+}
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let mut visitor = Visitor::from_request_parts(parts, app).await?;
+        let token = bearer(parts)?;
+        let checked = visitor.look(|cx| {
+            let checked = tokens::authenticate(cx, token)?;
+            tokens::note_use(cx, checked.id);
+            Ok(checked)
+        })?;
+        app.kit().rates.api.take(&checked.id.0)?;
+        if checked.counted {
+            // The use is taken before the action that it pays for (security.md, rule 16).
+            let id = checked.id;
+            visitor
+                .clone()
+                .write(move |cx| tokens::take_use(cx, id))
+                .await?;
+        }
+        visitor.actor.who = Who::Token {
+            id: checked.id.to_string(),
+            owner: checked.owner_id,
+            scopes: checked.scopes,
+        };
+        Ok(Self(visitor))
+    }
+}
+
+/// The one credential of the request (RFC 6750 §2.1).
+fn bearer(parts: &Parts) -> Result<&str> {
+    let mut given = parts.headers.get_all(AUTHORIZATION).iter();
+    let value = given.next().ok_or(Error::Unauthenticated)?;
+    if given.next().is_some() {
+        return Err(Error::Malformed("there is more than one credential".into()));
+    }
+    let (scheme, token) = value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .ok_or(Error::Unauthenticated)?;
+    if scheme.eq_ignore_ascii_case("bearer") {
+        Ok(token)
+    } else {
+        Err(Error::Unauthenticated)
+    }
+}
+
+impl Caller {
+    /// As [`Visitor::look`].
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn look<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+        self.0.look(f)
+    }
+
+    /// As [`Visitor::read`].
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn read<T, F>(self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        self.0.read(f).await
+    }
+
+    /// As [`Visitor::write`].
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn write<T, F>(self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        self.0.write(f).await
+    }
+
+    /// As [`Visitor::create`].
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn create<T, B, F>(
+        self,
+        route: &'static str,
+        posted: Posted<B>,
+        f: F,
+    ) -> Result<Response>
+    where
+        T: Serialize + Send + 'static,
+        B: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
+    {
+        self.0.create(route, posted, StatusCode::CREATED, f).await
+    }
+
+    /// As [`Caller::create`], for actions that make nothing: the answer has status 200.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn answer<T, B, F>(
+        self,
+        route: &'static str,
+        posted: Posted<B>,
+        f: F,
+    ) -> Result<Response>
+    where
+        T: Serialize + Send + 'static,
+        B: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
+    {
+        self.0.create(route, posted, StatusCode::OK, f).await
+    }
+
+    /// The program and the actor, for workflows with slow work between transactions; they belong
+    /// on the blocking pool.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn work<T, F>(self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
+    {
+        let Visitor { app, actor, .. } = self.0;
+        tokio::task::spawn_blocking(move || f(&app, &actor))
+            .await
+            .map_err(Error::internal)?
+    }
+}
+
+impl Visitor {
+    /// The address of the client.
+    #[must_use]
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.actor.ip
+    }
+
+    /// The program.
+    #[must_use]
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// A point read, on the spot: it takes microseconds, less than moving to another thread.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub fn look<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+        if self.app.db().reads_are_local() {
+            self.app.read(&self.actor, f)
+        } else {
+            tokio::task::block_in_place(|| self.app.read(&self.actor, f))
+        }
+    }
+
+    /// A read that may take longer, on the blocking pool.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn read<T, F>(self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        static SLOTS: Semaphore = Semaphore::const_new(LONG_READS);
+        let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
+        let work = move || self.app.read(&self.actor, f);
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Error::internal)?
+    }
+
+    /// A write. It is finished even when the client has gone.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn write<T, F>(self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        let (tell, told) = oneshot::channel();
+        self.app.submit(self.actor, f, move |result| {
+            let _client_has_gone = tell.send(result);
+        });
+        told.await.map_err(Error::internal)?
+    }
+
+    /// A write that makes something and answers it with `status`. Under an `Idempotency-Key` the
+    /// same request gets the same answer again; key, effect and audit row are one transaction.
+    ///
+    /// # Errors
+    /// What `f` returns, [`Error::IdempotencyKeyReused`].
+    pub async fn create<T, B, F>(
+        self,
+        route: &'static str,
+        posted: Posted<B>,
+        status: StatusCode,
+        mut f: F,
+    ) -> Result<Response>
+    where
+        T: Serialize + Send + 'static,
+        B: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
+    {
+        let Posted { value, bytes } = posted;
+        let key = self.key(route, &bytes)?.map(Arc::new);
+        let answer = self.write(move |cx| {
+            let kept = match &key {
+                Some(key) => idempotency::find(cx, key)?,
+                None => None,
+            };
+            if let Some(kept) = kept {
+                return Ok((kept, true));
+            }
+            let body = serde_json::to_vec(&f(cx, &value)?).map_err(Error::internal)?;
+            if let Some(key) = &key {
+                idempotency::keep(cx, key, &body)?;
+            }
+            Ok((body, false))
+        });
+        let (body, replayed) = answer.await?;
+        let mut response = extract::json(body);
+        *response.status_mut() = status;
+        if replayed {
+            response
+                .headers_mut()
+                .insert(IDEMPOTENT_REPLAYED, HeaderValue::from_static("true"));
+        }
+        Ok(response.into_response())
+    }
+
+    fn key(&self, route: &str, body: &[u8]) -> Result<Option<Key>> {
+        let Some(key) = &self.idempotency_key else {
+            return Ok(None);
+        };
+        // Not ASCII: refused by the same rule as an empty one.
+        let key = key.to_str().unwrap_or_default();
+        Key::new(&self.actor.to_string(), route, key, body).map(Some)
+    }
+}

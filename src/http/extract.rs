@@ -1,0 +1,296 @@
+//! Extractors that fail with our [`Error`], so that every refusal looks alike.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::body;
+use crate::error::{Error, Result};
+
+/// The largest JSON body, in bytes (security.md §2.8).
+const LARGEST: usize = 64 * 1024;
+
+/// A JSON body, in or out. Coming in, unknown members are refused and the media type must be
+/// `application/json`, so that no HTML form can call the API (rule 37).
+#[derive(Clone, Copy, Debug)]
+pub struct Json<T>(pub T);
+
+/// A JSON body together with the bytes it came as, for requests that may be sent again under an
+/// `Idempotency-Key`.
+#[derive(Clone, Debug)]
+pub struct Posted<T> {
+    /// What it says.
+    pub value: T,
+    /// As it came.
+    pub bytes: Bytes,
+}
+
+/// As [`Posted`], but no body at all is the default value.
+#[derive(Clone, Debug)]
+pub struct MaybePosted<T>(pub Posted<T>);
+
+/// A body in JSON or as an HTML form, where a standard asks for forms (RFC 7009, RFC 7662).
+#[derive(Clone, Copy, Debug)]
+pub struct FormOrJson<T>(pub T);
+
+/// The query string; unknown members are refused.
+#[derive(Clone, Copy, Debug)]
+pub struct Query<T>(pub T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        let mut bytes = Vec::with_capacity(256);
+        match serde_json::to_writer(&mut bytes, &self.0) {
+            Ok(()) => json(bytes),
+            Err(error) => Error::internal(error).into_response(),
+        }
+    }
+}
+
+/// An answer of JSON that is written already.
+pub(crate) fn json(bytes: impl Into<Body>) -> Response {
+    let mut response = Response::new(bytes.into());
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        Posted::from_request(request, state)
+            .await
+            .map(|posted| Self(posted.value))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
+        if !is(request.headers(), "application/json") {
+            return Err(Error::UnsupportedMediaType {
+                expected: "application/json",
+            });
+        }
+        let bytes = read(request).await?;
+        Ok(Self {
+            value: parse(&bytes)?,
+            bytes,
+        })
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned + Default> FromRequest<S> for MaybePosted<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
+        let good_type = is(request.headers(), "application/json");
+        let bytes = read(request).await?;
+        if bytes.is_empty() {
+            return Ok(Self(Posted {
+                value: T::default(),
+                bytes,
+            }));
+        }
+        if !good_type {
+            return Err(Error::UnsupportedMediaType {
+                expected: "application/json",
+            });
+        }
+        Ok(Self(Posted {
+            value: parse(&bytes)?,
+            bytes,
+        }))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for FormOrJson<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
+        let form = is(request.headers(), "application/x-www-form-urlencoded");
+        if !form && !is(request.headers(), "application/json") {
+            let expected = "application/x-www-form-urlencoded or application/json";
+            return Err(Error::UnsupportedMediaType { expected });
+        }
+        let bytes = read(request).await?;
+        if form {
+            serde_urlencoded::from_bytes(&bytes)
+                .map(Self)
+                .map_err(|error| refused(&error.to_string()))
+        } else {
+            parse(&bytes).map(Self)
+        }
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, _state: &S) -> Result<Self> {
+        let query = parts.uri.query().unwrap_or_default();
+        serde_urlencoded::from_str(query)
+            .map(Self)
+            .map_err(|error| refused(&error.to_string()))
+    }
+}
+
+fn is(headers: &HeaderMap, wanted: &str) -> bool {
+    let given = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    let given = given.split(';').next().unwrap_or_default();
+    given.trim().eq_ignore_ascii_case(wanted)
+}
+
+async fn read(request: Request) -> Result<Bytes> {
+    let length = request
+        .headers()
+        .get(CONTENT_LENGTH)
+        .and_then(|value| value.to_str().ok());
+    let length = length.and_then(|length| length.parse().ok());
+    body::read(request.into_body(), length, LARGEST).await
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    check_shape(bytes)?;
+    serde_json::from_slice(bytes).map_err(|error| {
+        if error.is_data() {
+            refused(&error.to_string())
+        } else {
+            Error::Malformed(place(&error))
+        }
+    })
+}
+
+/// Where JSON stops being JSON. serde's own words can quote the input.
+fn place(error: &serde_json::Error) -> String {
+    format!(
+        "the body is not JSON: line {}, column {}",
+        error.line(),
+        error.column()
+    )
+}
+
+/// serde's words for a value that does not fit, without what they quote of the input.
+fn refused(message: &str) -> Error {
+    if let Some(rest) = message.strip_prefix("unknown field `") {
+        let field = rest.split('`').next().unwrap_or_default();
+        return Error::UnknownField {
+            field: field.chars().take(64).collect(),
+        };
+    }
+    // Our own types speak as "field: reason"; both are texts of ours.
+    for field in FIELDS {
+        if let Some(reason) = message
+            .strip_prefix(field)
+            .and_then(|rest| rest.strip_prefix(": "))
+        {
+            let reason = reason.split(" at line ").next().unwrap_or(reason);
+            return Error::invalid(field, reason);
+        }
+    }
+    if let Some(rest) = message.strip_prefix("missing field `") {
+        let field = rest.split('`').next().unwrap_or_default();
+        return Error::Malformed(format!("the member {field:?} is missing"));
+    }
+    if let Some(rest) = message.strip_prefix("duplicate field `") {
+        let field = rest.split('`').next().unwrap_or_default();
+        return Error::Malformed(format!("the member {field:?} is there twice"));
+    }
+    match message.split_once(", expected ") {
+        Some((_, expected)) => {
+            let expected: String = expected.chars().take(120).collect();
+            Error::Malformed(format!(
+                "a member has the wrong type or value: expected {expected}"
+            ))
+        }
+        None => Error::Malformed("a member has the wrong type or value".into()),
+    }
+}
+
+/// Names under which the domain's types refuse a value.
+const FIELDS: [&str; 13] = [
+    "scope", "scopes", "kind", "duration", "time", "id", "username", "email", "phone", "name",
+    "password", "role", "limit",
+];
+
+/// Depth and members are bounded before anything is built from them (security.md §2.8): 32 levels,
+/// 10,000 members. Strings are bounded by the body.
+fn check_shape(bytes: &[u8]) -> Result<()> {
+    let (mut depth, mut members, mut in_string, mut escaped) = (0_u32, 0_u32, false, false);
+    for byte in bytes {
+        if in_string {
+            (in_string, escaped) = match byte {
+                _ if escaped => (true, false),
+                b'\\' => (true, true),
+                b'"' => (false, false),
+                _ => (true, false),
+            };
+            continue;
+        }
+        match byte {
+            b'"' => in_string = true,
+            b'{' | b'[' => depth += 1,
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            b',' => members += 1,
+            _ => {}
+        }
+        if depth > 32 || members >= 10_000 {
+            return Err(Error::Malformed(
+                "the body has more than 32 levels or 10,000 members".into(),
+            ));
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, serde::Deserialize)]
+    #[serde(deny_unknown_fields)]
+    #[expect(dead_code, reason = "only parsing is of interest")]
+    struct Body {
+        n: u32,
+        #[serde(default)]
+        scope: Option<crate::scope::Scope>,
+    }
+
+    fn code(text: &str) -> &'static str {
+        parse::<Body>(text.as_bytes()).unwrap_err().spec().code
+    }
+
+    #[test]
+    fn each_sort_of_bad_body_has_its_code_and_quotes_no_input() {
+        assert_eq!(code(r#"{"n":1,"hunter2":3}"#), "unknown_field");
+        assert_eq!(code(r#"{"n":1"#), "malformed");
+        assert_eq!(code("{}"), "malformed");
+        assert_eq!(code(r#"{"n":1,"n":2}"#), "malformed");
+        assert_eq!(code(r#"{"n":1,"scope":"x"}"#), "invalid");
+        let error = parse::<Body>(br#"{"n":"hunter2"}"#).unwrap_err();
+        assert_eq!(error.spec().code, "malformed");
+        assert!(!error.to_string().contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn depth_and_members_are_bounded_and_brackets_in_strings_do_not_count() {
+        let deep = |n: usize| "[".repeat(n) + &"]".repeat(n);
+        assert!(check_shape(deep(32).as_bytes()).is_ok());
+        assert!(check_shape(deep(33).as_bytes()).is_err());
+        assert!(check_shape(format!("[{}1]", "1,".repeat(9_999)).as_bytes()).is_ok());
+        assert!(check_shape(format!("[{}1]", "1,".repeat(10_000)).as_bytes()).is_err());
+        assert!(check_shape(format!(r#""\"{}""#, "[".repeat(99)).as_bytes()).is_ok());
+    }
+}

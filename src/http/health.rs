@@ -1,0 +1,120 @@
+//! `/livez`, `/readyz`, `/metrics`: for supervisors, proxies and Prometheus. No version for
+//! anonymous callers (security.md, rule 75).
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use serde::Serialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::docs::Problems;
+use super::extract::Json;
+use super::layers::Layers;
+use crate::app::App;
+use crate::config::Config;
+use crate::db::clock;
+use crate::error::{Error, Result};
+
+/// Less than this is too little to go on writing (rule 60).
+const DISK: u64 = 64 * 1024 * 1024;
+/// A write-ahead log beyond this means that checkpoints do not get through.
+const LOG: u64 = 256 * 1024 * 1024;
+
+pub(super) fn routes(config: &Config) -> OpenApiRouter<App> {
+    let both = OpenApiRouter::new()
+        .routes(routes!(livez))
+        .routes(routes!(readyz));
+    // A listener of its own takes the metrics away from this one.
+    if config.server.metrics_listen.is_none() {
+        both.routes(routes!(metrics))
+    } else {
+        both
+    }
+}
+
+/// `/metrics` for a listener of its own.
+pub(super) fn metrics_alone(app: &App) -> Result<Router> {
+    let router = Router::new()
+        .route("/metrics", axum::routing::get(metrics))
+        .fallback(|| async { Error::NoRoute })
+        .layer(Layers::new(app, None)?);
+    Ok(router.with_state(app.clone()))
+}
+
+/// The process answers.
+#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200, description = "alive"), Problems))]
+async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// What readiness looks at.
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+struct Readiness {
+    /// `ready` or `unready`.
+    status: &'static str,
+    /// One line for each check that failed.
+    reasons: Vec<&'static str>,
+}
+
+/// The daemon can do its work: it reads, it may write, there is room, the clock is right.
+#[utoipa::path(get, path = "/readyz", tag = "operations", responses(
+    (status = 200, description = "ready", body = Readiness),
+    (status = 503, description = "not ready", body = Readiness),
+))]
+async fn readyz(State(app): State<App>) -> Response {
+    let reasons = unready(&app);
+    let ready = reasons.is_empty();
+    let body = Readiness {
+        status: if ready { "ready" } else { "unready" },
+        reasons,
+    };
+    let status = if ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    (status, Json(body)).into_response()
+}
+
+fn unready(app: &App) -> Vec<&'static str> {
+    let facts = app.db().facts();
+    let checks = [
+        (
+            app.db().read(clock::mark).is_err(),
+            "the database cannot be read",
+        ),
+        (facts.faults > 0, "the last write met a storage fault"),
+        (
+            facts.disk_free.is_some_and(|free| free < DISK),
+            "less than 64 MiB are free on the database's disk",
+        ),
+        (
+            facts.log_bytes > LOG,
+            "the write-ahead log is larger than 256 MiB",
+        ),
+    ];
+    checks
+        .into_iter()
+        .filter_map(|(failed, reason)| failed.then_some(reason))
+        .collect()
+}
+
+/// Counters, gauges and histograms in the Prometheus text format.
+#[utoipa::path(get, path = "/metrics", tag = "operations", responses(
+    (status = 200, description = "the metrics", content_type = "application/openmetrics-text"), Problems,
+))]
+async fn metrics(State(app): State<App>) -> Result<Response> {
+    let metrics = &app.kit().metrics;
+    metrics
+        .log_bytes
+        .set(i64::try_from(app.db().facts().log_bytes).unwrap_or(i64::MAX));
+    let mut response = metrics.render()?.into_response();
+    let kind = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response
+        .headers_mut()
+        .insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    Ok(response)
+}

@@ -1,0 +1,119 @@
+//! The network edge: one line for each slice, around them one layer, below them the accept loop.
+
+mod access;
+pub mod body;
+mod caller;
+mod connection;
+mod cors;
+mod docs;
+pub mod extract;
+mod forwarded;
+mod framing;
+mod gate;
+mod health;
+mod layers;
+pub mod listener;
+mod problem;
+mod refusal;
+mod security;
+mod series;
+pub mod server;
+mod wire;
+
+use axum::Router;
+use tokio_util::sync::CancellationToken;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+pub use caller::{Caller, Visitor};
+pub use docs::Problems;
+
+use crate::app::App;
+use crate::config::{Config, ListenAddr};
+use crate::error::{Error, Result};
+use crate::log::Sink;
+use crate::{audit, jobs, purge, tokens};
+use layers::Layers;
+use listener::Listener;
+use server::Limits;
+
+/// Every route, without the layer.
+fn routes(config: &Config) -> OpenApiRouter<App> {
+    let api = OpenApiRouter::with_openapi(docs::describe(config))
+        .merge(health::routes(config))
+        .merge(audit::http::routes())
+        .merge(tokens::http::routes())
+        .merge(purge::http::routes())
+        .merge(jobs::http::routes());
+    if config.compat.token_manager {
+        api.merge(tokens::http::compat_routes())
+    } else {
+        api
+    }
+}
+
+/// The description of the API in `OpenAPI` 3.1, made from the handlers.
+#[must_use]
+pub fn openapi(config: &Config) -> OpenApi {
+    routes(config).into_openapi()
+}
+
+/// The whole service.
+///
+/// # Errors
+/// [`Error::Internal`] if the operating system gives no random bytes.
+pub fn router(app: &App, sink: Option<Sink>) -> Result<Router> {
+    let (router, api) = routes(app.config()).split_for_parts();
+    let router = if app.config().server.docs {
+        router.merge(docs::routes(&api)?)
+    } else {
+        router
+    };
+    let router = router
+        .fallback(|| async { Error::NoRoute })
+        .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })
+        .layer(Layers::new(app, sink)?);
+    Ok(router.with_state(app.clone()))
+}
+
+/// Serves until `stop`, then finishes what is running.
+///
+/// # Errors
+/// [`Error::Io`] if the listener for metrics cannot be opened; as [`server::serve`].
+pub async fn run(
+    app: App,
+    listeners: Vec<Listener>,
+    sink: Sink,
+    stop: CancellationToken,
+) -> Result<()> {
+    let settings = &app.config().server;
+    let limits = Limits {
+        connections: settings.max_connections,
+        connections_per_ip: settings.max_connections_per_ip,
+        trusted: settings.trusted_proxies.clone(),
+        stop: settings.stop_timeout.0,
+        ..Limits::default()
+    };
+    let metrics = settings.metrics_listen.as_ref().map(bind).transpose()?;
+    let service = router(&app, Some(sink))?;
+    let Some(metrics) = metrics else {
+        return server::serve(listeners, service, limits, stop).await;
+    };
+    let apart = health::metrics_alone(&app)?;
+    let both = tokio::try_join!(
+        server::serve(listeners, service, limits.clone(), stop.clone()),
+        server::serve(vec![metrics], apart, limits, stop),
+    );
+    both.map(|_| ())
+}
+
+/// Opens the listener for one address of the configuration.
+///
+/// # Errors
+/// [`Error::Io`] if the address is taken or may not be used.
+pub fn bind(address: &ListenAddr) -> Result<Listener> {
+    match address {
+        ListenAddr::Tcp(address) => Listener::tcp(*address),
+        ListenAddr::Unix(path) => Listener::unix(path),
+    }
+}

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::id::Serials;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::password::{Hasher, Limits};
 use crate::rate::Rates;
 use crate::scope::Scopes;
 use crate::time::{Clock, Timestamp};
@@ -115,6 +116,8 @@ pub struct Kit {
     pub metrics: Metrics,
     /// Uses of API tokens that are not written yet.
     pub uses: Uses,
+    /// Where passwords are hashed.
+    pub hasher: Hasher,
     /// Limits that hold in this process.
     pub rates: Rates,
 }
@@ -147,7 +150,9 @@ impl App {
     /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
     #[must_use]
     pub fn new(config: Config, keys: Keys, db: Db) -> Self {
+        let slots = config.password.hash_slots.unwrap_or_default();
         let kit = Kit {
+            hasher: Hasher::new(Limits::with_slots(slots)),
             rates: Rates::new(&config.throttle),
             config,
             keys,

@@ -212,6 +212,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// The daemon that was asked cannot do its work.
+    #[error("not ready: {0}")]
+    NotReady(String),
     /// Stored data that cannot be right.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
@@ -287,6 +290,7 @@ impl Error {
             Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
+            Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
             Self::Io { .. } => row("io", 500, 1),
             Self::Internal(_) => row("internal", 500, 1),

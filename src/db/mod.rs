@@ -6,6 +6,8 @@
 
 pub mod clock;
 mod lock;
+#[cfg(test)]
+mod plans;
 mod session;
 mod sqlite;
 mod value;

@@ -68,6 +68,8 @@ impl<'c> Session<'c> {
     }
 
     fn answer(self, sql: &str, params: &[Value], most: usize) -> Result<Vec<Row>> {
+        #[cfg(test)]
+        super::plans::assert_no_scan(self, sql);
         let mut statement = self.0.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
         let columns: Arc<[Box<str>]> = statement
@@ -98,6 +100,8 @@ impl<'c> Session<'c> {
     }
 
     pub(super) fn run(self, sql: &str, params: &[Value]) -> Result<u64> {
+        #[cfg(test)]
+        super::plans::assert_no_scan(self, sql);
         let mut statement = self.0.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
         let changed = statement.raw_execute().map_err(error)?;

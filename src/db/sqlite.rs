@@ -324,14 +324,14 @@ mod tests {
     #[test]
     fn a_failed_unit_of_work_leaves_nothing_behind() {
         let db = Db::memory().unwrap();
-        db.write(|tx| tx.script("CREATE TABLE t (n INTEGER) STRICT"))
+        db.write(|tx| tx.script("CREATE TABLE numbers (n INTEGER) STRICT"))
             .unwrap();
         let failed: Result<()> = db.write(|tx| {
-            tx.run("INSERT INTO t VALUES (1)", &[])?;
+            tx.run("INSERT INTO numbers VALUES (1)", &[])?;
             Err(Error::Unauthenticated)
         });
         assert!(failed.is_err());
-        let rows = db.read(|tx| tx.all("SELECT n FROM t", &[])).unwrap();
+        let rows = db.read(|tx| tx.all("SELECT n FROM numbers", &[])).unwrap();
         assert!(rows.is_empty());
     }
 

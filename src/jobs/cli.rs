@@ -28,13 +28,17 @@ pub enum Command {
         name: String,
     },
     /// List the runs, the newest first
-    History {
-        /// Only of this job
-        #[arg(long, value_name = "NAME", value_parser = names())]
-        job: Option<String>,
-        #[command(flatten)]
-        list: ListArgs,
-    },
+    History(History),
+}
+
+/// The flags of `history`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct History {
+    /// Only of this job [default: all]
+    #[arg(long, value_name = "NAME", value_parser = names())]
+    job: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 fn names() -> PossibleValuesParser {
@@ -64,7 +68,7 @@ impl Command {
                     Some(Finish::Ok | Finish::Failed) | None => Outcome::Done,
                 })
             }
-            Self::History { job, list } => {
+            Self::History(History { job, list }) => {
                 out.list(&list, |cursor, limit| {
                     operator.read(|cx| super::history(cx, job.as_deref(), cursor, limit))
                 })?;

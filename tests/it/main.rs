@@ -13,5 +13,7 @@
 mod architecture;
 mod cli;
 mod install;
+mod jobs;
+mod purge;
 mod server;
 mod support;

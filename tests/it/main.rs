@@ -14,6 +14,8 @@ mod architecture;
 mod cli;
 mod install;
 mod migrations;
+mod jobs;
+mod purge;
 mod server;
 mod support;
 mod tokens;

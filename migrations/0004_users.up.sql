@@ -5,6 +5,7 @@ CREATE TABLE users (
   email TEXT,                           -- lower case
   phone TEXT,                           -- E.164
   name TEXT,
+  name_key TEXT,                        -- NFKC, lower case: what is searched
   state TEXT NOT NULL CHECK (state IN ('active', 'disabled')),
   disabled_reason TEXT,
   password_hash TEXT,                   -- PHC string; null: nobody can log in with a password

@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::id::Serials;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
+use crate::password::{Hasher, Limits};
 use crate::rate::Rates;
 use crate::scope::Scopes;
 use crate::time::{Clock, Timestamp};
@@ -115,6 +116,8 @@ pub struct Kit {
     pub metrics: Metrics,
     /// Uses of API tokens that are not written yet.
     pub uses: Uses,
+    /// Where passwords are hashed.
+    pub hasher: Hasher,
     /// Limits that hold in this process.
     pub rates: Rates,
 }
@@ -147,7 +150,9 @@ impl App {
     /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
     #[must_use]
     pub fn new(config: Config, keys: Keys, db: Db) -> Self {
+        let slots = config.password.hash_slots.unwrap_or_default();
         let kit = Kit {
+            hasher: Hasher::new(Limits::with_slots(slots)),
             rates: Rates::new(&config.throttle),
             config,
             keys,
@@ -281,7 +286,9 @@ impl Uses {
     pub fn note(&self, token: i64, at: Timestamp) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.len() < Self::MOST || uses.contains_key(&token) {
-            uses.insert(token, at);
+            // What could not be written comes back here, and may be older by then.
+            let noted = uses.entry(token).or_insert(at);
+            *noted = at.max(*noted);
         }
     }
 
@@ -290,78 +297,5 @@ impl Uses {
     pub fn take(&self) -> Vec<(i64, Timestamp)> {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         uses.drain().collect()
-    }
-}
-
-#[cfg(test)]
-impl App {
-    /// A program on an in-memory database with every migration applied, for rule tests.
-    pub(crate) fn memory() -> Self {
-        let config = Config::load(
-            &crate::config::Sources::default(),
-            &crate::config::Environment::bare(std::path::Path::new("/nonexistent")),
-        );
-        let app = Self::new(
-            config.unwrap(),
-            Keys::ephemeral().unwrap(),
-            Db::memory().unwrap(),
-        );
-        crate::migrations::up(&app, &Actor::operator()).unwrap();
-        app
-    }
-
-    /// Runs `f` as `actor` at `now`, and commits if it returns `Ok`.
-    pub(crate) fn at<T, F>(&self, now: Timestamp, actor: &Actor, mut f: F) -> Result<T>
-    where
-        T: Send + 'static,
-        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
-    {
-        self.write(actor, move |cx| {
-            f(&mut Cx {
-                tx: cx.tx,
-                now,
-                actor: cx.actor,
-                kit: cx.kit,
-            })
-        })
-    }
-}
-
-#[cfg(test)]
-impl Actor {
-    /// An operator at the shell.
-    pub(crate) fn operator() -> Self {
-        let who = Who::Operator {
-            account: "os:0/root@test".into(),
-            on_behalf_of: None,
-        };
-        Self {
-            who,
-            ip: None,
-            request: None,
-        }
-    }
-
-    /// A request with an API token that has `scopes`.
-    pub(crate) fn token(scopes: &str) -> Self {
-        let who = Who::Token {
-            id: "0".into(),
-            owner: None,
-            scopes: scopes.parse().unwrap(),
-        };
-        Self {
-            who,
-            ip: None,
-            request: None,
-        }
-    }
-
-    /// A request without a credential.
-    pub(crate) fn anonymous() -> Self {
-        Self {
-            who: Who::Anonymous,
-            ip: None,
-            request: None,
-        }
     }
 }

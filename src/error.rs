@@ -147,6 +147,14 @@ pub enum Error {
         /// The other daemon's process id.
         pid: u32,
     },
+    /// Another process, or another thread of this one, runs the job.
+    #[error("the job {job} is running ({holder})")]
+    JobRunning {
+        /// The job's name.
+        job: &'static str,
+        /// Who runs it: host and process.
+        holder: String,
+    },
     /// There is no data folder yet.
     #[error("nothing is set up at {}", path.display())]
     NotSetUp {
@@ -204,6 +212,9 @@ pub enum Error {
         #[source]
         source: Box<Error>,
     },
+    /// The daemon that was asked cannot do its work.
+    #[error("not ready: {0}")]
+    NotReady(String),
     /// Stored data that cannot be right.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
@@ -269,6 +280,7 @@ impl Error {
             Self::Unavailable(_) => row("unavailable", 503, 10),
             Self::StorageFull(_) => row("storage_full", 507, 10),
             Self::DaemonRunning { .. } => row("daemon_running", 503, 10),
+            Self::JobRunning { .. } => row("job_running", 503, 10),
             Self::NotSetUp { .. } => row("not_set_up", 503, 5),
             Self::DatabaseMissing { .. } => row("database_missing", 503, 5),
             Self::KeyFile { .. } => row("key_file", 500, 7),
@@ -278,6 +290,7 @@ impl Error {
             Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
+            Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
             Self::Io { .. } => row("io", 500, 1),
             Self::Internal(_) => row("internal", 500, 1),

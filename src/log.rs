@@ -3,11 +3,13 @@
 //! Invariant: a log that cannot be written never stops a request; lines are dropped and counted
 //! (security.md, rule 68). What must not be lost is in the audit log.
 
-use std::fmt;
 use std::io::{BufWriter, Write as _};
 
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Registry, fmt, reload};
 
 use crate::config::{Log as Settings, LogFormat};
 use crate::error::{Error, Result};
@@ -18,11 +20,12 @@ const WAITING: usize = 16_384;
 /// The running log. Dropping it writes what waits.
 pub struct Log {
     sink: Sink,
+    level: reload::Handle<LevelFilter, Registry>,
     _thread: WorkerGuard,
 }
 
-impl fmt::Debug for Log {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for Log {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Log")
             .field("sink", &self.sink)
             .finish_non_exhaustive()
@@ -38,8 +41,8 @@ pub struct Sink {
     access: bool,
 }
 
-impl fmt::Debug for Sink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl std::fmt::Debug for Sink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Sink")
             .field("format", &self.format)
             .finish_non_exhaustive()
@@ -88,23 +91,28 @@ pub fn start(settings: &Settings) -> Result<Log> {
         format: settings.format,
         access: settings.access,
     };
-    let level = LevelFilter::from_level(settings.level);
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_target(false)
-        .with_writer(writer);
+    let (level, handle) = reload::Layer::new(LevelFilter::from_level(settings.level));
+    let log = tracing_subscriber::registry().with(level);
+    let lines = fmt::layer().with_target(false).with_writer(writer);
     let started = match settings.format {
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
-        LogFormat::Text => lines.with_ansi(false).try_init(),
+        LogFormat::Json => log.with(lines.json().flatten_event(true)).try_init(),
+        LogFormat::Text => log.with(lines.with_ansi(false)).try_init(),
     };
     started.map_err(Error::internal)?;
     Ok(Log {
         sink,
+        level: handle,
         _thread: thread,
     })
 }
 
 impl Log {
+    /// From now on logs events of this level and those that matter more.
+    pub fn set_level(&self, level: tracing::Level) {
+        // It fails only when there is no log any more.
+        let _ = self.level.reload(LevelFilter::from_level(level));
+    }
+
     /// Where the access log goes.
     #[must_use]
     pub fn sink(&self) -> Sink {

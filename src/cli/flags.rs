@@ -23,13 +23,15 @@ pub struct Format {
     /// Print ids only, and no talk
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
-    /// When to use colour [env: `NO_COLOR` is heeded]
-    #[arg(long, global = true, value_name = "WHEN", value_enum, default_value_t, help_heading = EVERYWHERE)]
+    #[arg(long, global = true, value_name = "WHEN", value_parser = word(Color::ALL, Color::as_str), default_value = "auto", help_heading = EVERYWHERE, help = COLOR)]
     pub color: Color,
 }
 
+// Not a doc comment: clippy would want marks around the variable's name, and they would show.
+const COLOR: &str = "When to use colour [env: NO_COLOR switches it off]";
+
 /// When to use colour.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Color {
     /// On a terminal that shows colour
     #[default]
@@ -41,6 +43,16 @@ pub enum Color {
 }
 
 impl Color {
+    const ALL: [Self; 3] = [Self::Auto, Self::Always, Self::Never];
+
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Always => "always",
+            Self::Never => "never",
+        }
+    }
+
     /// Whether standard output gets colour.
     #[must_use]
     pub fn on_stdout(self, terminal: Terminal) -> bool {

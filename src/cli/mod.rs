@@ -3,14 +3,19 @@
 //! A command parses, calls the same service functions as HTTP, and prints. Scripts depend on every
 //! word and on the exit status: both are part of the public contract.
 
+mod config;
 pub mod flags;
+mod health;
 mod init;
+pub mod interrupt;
 mod json;
 mod list;
 pub mod operator;
 pub mod output;
+pub mod password;
 pub mod prompt;
 pub mod report;
+mod serve;
 mod setup;
 mod site;
 mod table;
@@ -22,8 +27,9 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 pub use operator::Operator;
 pub use site::{Site, printable};
 
+use crate::config::arguments;
 use crate::error::Result;
-use crate::{time, tokens};
+use crate::{audit, jobs, migrations, purge, time, tokens, users};
 use flags::Format;
 use output::Output;
 
@@ -31,9 +37,9 @@ use output::Output;
 #[derive(Debug, clap::Parser)]
 #[command(
     name = "provost",
+    bin_name = "provost",
     version,
     about = "Users, sessions and tokens for a small team",
-    long_about = LONG_ABOUT,
     after_help = EXAMPLES,
     max_term_width = 100,
     arg_required_else_help = true,
@@ -47,11 +53,6 @@ struct Cli {
     #[command(flatten)]
     format: Format,
 }
-
-const LONG_ABOUT: &str = "\
-Users, sessions and tokens for a small team: one program that runs as an HTTP daemon over one \
-SQLite file, and as the command line that manages the same file directly, whether the daemon is \
-up or down.";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,6 +68,27 @@ enum Command {
     /// Issue, check, list, renew and revoke tokens
     #[command(subcommand, visible_alias = "tokens")]
     Token(tokens::cli::Command),
+    /// Manage accounts: who may sign in, and as what
+    #[command(subcommand, visible_alias = "users")]
+    User(users::cli::Command),
+    /// Delete what has ended, in short batches; for a person or a cron line
+    Purge(purge::cli::Purge),
+    /// See the periodic jobs, and run one now
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(jobs::cli::Job),
+    /// Look after the database's schema
+    #[command(subcommand)]
+    Migrate(migrations::cli::Command),
+    /// See who did what
+    #[command(subcommand)]
+    Audit(audit::cli::Command),
+    /// Run the HTTP daemon
+    Serve(serve::Serve),
+    /// Ask a running daemon whether it is ready
+    Health(health::Health),
+    /// See, check and write settings
+    #[command(subcommand)]
+    Config(config::Command),
 }
 
 impl Command {
@@ -74,6 +96,14 @@ impl Command {
         match self {
             Self::Init(command) => command.run(site, out),
             Self::Token(command) => command.run(site, out),
+            Self::User(command) => command.run(&site.operator(out)?, out),
+            Self::Purge(command) => command.run(&site.operator(out)?, out),
+            Self::Job(command) => command.run(&site.operator(out)?, out),
+            Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
+            Self::Audit(command) => command.run(&site.operator(out)?, out),
+            Self::Serve(command) => command.run(site, out),
+            Self::Health(command) => command.run(site, out),
+            Self::Config(command) => command.run(site, out),
         }
     }
 }
@@ -102,13 +132,13 @@ fn command() -> clap::Command {
 }
 
 fn parse() -> Result<Cli, clap::Error> {
-    Cli::from_arg_matches(&command().try_get_matches()?)
+    Cli::from_arg_matches(&command().try_get_matches_from(arguments())?)
 }
 
 /// Whether a command line that makes no sense still asks for JSON.
 fn asked_for_json() -> bool {
-    let matches = command().ignore_errors(true).try_get_matches();
-    matches.is_ok_and(|matches| matches.get_flag("json"))
+    let mut words = arguments().take_while(|word| word != "--");
+    words.any(|word| word == "--json")
 }
 
 /// Files that only their owner reads, and no memory image on disk: it would hold keys

@@ -111,3 +111,14 @@ pub fn actor(on_behalf_of: Option<String>) -> Actor {
         request: None,
     }
 }
+
+#[cfg(test)]
+impl Operator {
+    /// An operator of `app`, for tests of commands.
+    pub(crate) fn of(app: App) -> Self {
+        Self {
+            app,
+            actor: Actor::operator(),
+        }
+    }
+}

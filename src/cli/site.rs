@@ -11,21 +11,23 @@ use crate::error::Result;
 /// Where things are and who asks.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Site {
-    /// Read settings from this file [env: `PROVOST_CONFIG`] [default: provost.toml in the usual
-    /// folder: /etc/provost for root, ~/.config/provost for others]
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "FILE", help = CONFIG)]
     config: Option<PathBuf>,
-    /// The database: a path or sqlite:PATH [env: `PROVOST_DB`] [default: provost.db in the data folder]
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "URL", help = DB)]
     db: Option<String>,
-    /// Folder of the database and the key file [env: `PROVOST_DATA_DIR`] [default: /var/lib/provost
-    /// for root, ~/.local/share/provost for others]
-    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR")]
+    #[arg(long, global = true, help_heading = EVERYWHERE, value_name = "DIR", help = DATA_DIR)]
     data_dir: Option<PathBuf>,
-    /// Name in the audit log the person on whose behalf this is done [default: nobody]
+    /// Name in the audit log on whose behalf this is done [default: nobody]
     #[arg(long = "as", global = true, help_heading = EVERYWHERE, value_name = "USER", value_parser = printable)]
     on_behalf_of: Option<String>,
 }
+
+const CONFIG: &str = "Settings file [env: PROVOST_CONFIG] [default: /etc/provost/provost.toml for \
+    root, ~/.config/provost/provost.toml for others]";
+const DB: &str = "Database: a path or sqlite:PATH [env: PROVOST_DB] [default: provost.db in the \
+    data folder]";
+const DATA_DIR: &str = "Data folder, with the database and the key file [env: PROVOST_DATA_DIR] \
+    [default: /var/lib/provost for root, ~/.local/share/provost for others]";
 
 /// A short text that cannot be mistaken for several lines of a log.
 pub fn printable(text: &str) -> Result<String, String> {

@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use ipnet::IpNet;
 
 pub use self::settings::{SETTINGS, Setting};
-pub use self::sources::{Environment, Origin, Sources};
+pub use self::sources::{Environment, Origin, Sources, arguments};
 pub use self::values::{DbUrl, ListenAddr, LogFormat, Schedule};
 
 use self::sources::Layers;

@@ -16,6 +16,13 @@ const OTHER_VARIABLES: &[&str] = &["PROVOST_CONFIG", "PROVOST_TEST_POSTGRES"];
 const SECRET_KEY: &str = "SECRET_KEY";
 const MAX_VALUE_FILE: u64 = 64 * 1024;
 
+/// The words of the command line, the program's name first: surroundings, too, and read nowhere
+/// else.
+#[must_use]
+pub fn arguments() -> std::env::ArgsOs {
+    std::env::args_os()
+}
+
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {

@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::types::{ToSqlOutput, ValueRef};
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::lock::Locks;
+use super::session::{Session, error};
 use super::writer::Writer;
-use super::{APPLICATION, Facts, Identity, Role, Row, Tidy, Tx, TxEngine, Value};
+use super::{Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
 
 /// 3.7.0 to 3.51.2 have a race at the reset of the write-ahead log that two processes on one
@@ -178,6 +178,11 @@ impl Sqlite {
         Session(&connection).number(sql).map(|_busy| ())
     }
 
+    pub(super) fn is_guest(&self) -> bool {
+        matches!(self.access, Access::Direct(_))
+            && self.locks.as_ref().is_some_and(Locks::daemon_runs)
+    }
+
     pub(super) fn facts(&self) -> Facts {
         let log = self.path.as_ref().map(|path| {
             let mut name = path.as_os_str().to_owned();
@@ -311,255 +316,22 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// A connection at work: binds, runs, reads back.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Session<'c>(pub(super) &'c Connection);
-
-impl<'c> Session<'c> {
-    fn tx(self) -> Tx<'c> {
-        Tx {
-            engine: TxEngine::Sqlite(self),
-        }
-    }
-
-    /// Runs `f` on one snapshot; nothing it writes is kept.
-    fn snapshot<T>(self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.command("BEGIN")?;
-        let result = f(&mut self.tx());
-        let ended = self.command("ROLLBACK");
-        let value = result?;
-        ended.map(|()| value)
-    }
-
-    /// Runs `f` inside the open transaction so that it can fail without taking others with it.
-    pub(super) fn nested<T>(self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.command("SAVEPOINT work")?;
-        let result = f(&mut self.tx());
-        if result.is_err() && !self.0.is_autocommit() {
-            self.command("ROLLBACK TO work")?;
-        }
-        if !self.0.is_autocommit() {
-            self.command("RELEASE work")?;
-        }
-        result
-    }
-
-    /// Commits if `result` is good, else rolls back.
-    pub(super) fn end<T>(self, result: Result<T>) -> Result<T> {
-        let result = result.and_then(|value| self.command("COMMIT").map(|()| value));
-        if result.is_err() && !self.0.is_autocommit() {
-            self.command("ROLLBACK")?;
-        }
-        result
-    }
-
-    /// Runs a statement that takes and gives nothing, like `BEGIN IMMEDIATE`.
-    pub(super) fn command(self, sql: &str) -> Result<()> {
-        let mut statement = self.0.prepare_cached(sql).map_err(error)?;
-        statement.raw_execute().map(|_| ()).map_err(error)
-    }
-
-    /// Sets a pragma of this connection.
-    fn pragma(self, name: &str, value: i64) -> Result<()> {
-        self.0.pragma_update(None, name, value).map_err(error)
-    }
-
-    /// The integer that a pragma answers.
-    fn number(self, sql: &str) -> Result<i64> {
-        self.0.query_row(sql, [], |row| row.get(0)).map_err(error)
-    }
-
-    fn answer(self, sql: &str, params: &[Value], most: usize) -> Result<Vec<Row>> {
-        let mut statement = self.0.prepare_cached(sql).map_err(error)?;
-        bind(&mut statement, params)?;
-        let columns: Arc<[Box<str>]> = statement
-            .column_names()
-            .into_iter()
-            .map(Box::from)
-            .collect();
-        let mut rows = statement.raw_query();
-        let mut answer = Vec::new();
-        while answer.len() < most {
-            let Some(row) = rows.next().map_err(error)? else {
-                break;
-            };
-            let values = (0..columns.len())
-                .map(|place| value(row, place))
-                .collect::<Result<_>>()?;
-            answer.push(Row::new(Arc::clone(&columns), values));
-        }
-        Ok(answer)
-    }
-
-    pub(super) fn all(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
-        self.answer(sql, params, usize::MAX)
-    }
-
-    pub(super) fn first(self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
-        Ok(self.answer(sql, params, 1)?.pop())
-    }
-
-    pub(super) fn run(self, sql: &str, params: &[Value]) -> Result<u64> {
-        let mut statement = self.0.prepare_cached(sql).map_err(error)?;
-        bind(&mut statement, params)?;
-        let changed = statement.raw_execute().map_err(error)?;
-        u64::try_from(changed).map_err(Error::internal)
-    }
-
-    pub(super) fn script(self, sql: &str) -> Result<()> {
-        self.0.execute_batch(sql).map_err(error)
-    }
-
-    pub(super) fn tables(self) -> Result<Vec<String>> {
-        let rows = self.all("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
-        rows.iter().map(|row| row.text("name")).collect()
-    }
-
-    pub(super) fn stamp(self, schema: u32) -> Result<()> {
-        self.pragma("application_id", APPLICATION)?;
-        self.pragma("user_version", i64::from(schema))
-    }
-}
-
-/// Binds `params[N - 1]` to the parameter *named* `$N`.
-///
-/// `SQLite` numbers `$2, $1` by first appearance, so binding by position would silently swap them;
-/// and it takes `$1::text` for a name. Both are errors here, as is a surplus value.
-fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<()> {
-    let mut highest = 0;
-    for place in 1..=statement.parameter_count() {
-        let name = statement.parameter_name(place).unwrap_or("?");
-        let number = name
-            .strip_prefix('$')
-            .and_then(|digits| digits.parse::<usize>().ok());
-        let bound = number
-            .and_then(|n| n.checked_sub(1))
-            .and_then(|n| params.get(n));
-        let (Some(number), Some(bound)) = (number, bound) else {
-            return Err(Error::internal(format!("there is no value for {name}")));
-        };
-        highest = highest.max(number);
-        statement
-            .raw_bind_parameter(place, Bound(bound))
-            .map_err(error)?;
-    }
-    if params.len() > highest {
-        return Err(Error::internal(format!(
-            "{} values for ${highest}",
-            params.len()
-        )));
-    }
-    Ok(())
-}
-
-struct Bound<'v>(&'v Value);
-
-impl rusqlite::ToSql for Bound<'_> {
-    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
-        Ok(ToSqlOutput::Borrowed(match self.0 {
-            Value::Null => ValueRef::Null,
-            Value::Int(int) => ValueRef::Integer(*int),
-            Value::Text(text) => ValueRef::Text(text.as_bytes()),
-            Value::Bytes(bytes) => ValueRef::Blob(bytes),
-        }))
-    }
-}
-
-fn value(row: &rusqlite::Row<'_>, place: usize) -> Result<Value> {
-    Ok(match row.get_ref(place).map_err(error)? {
-        ValueRef::Null => Value::Null,
-        ValueRef::Integer(int) => Value::Int(int),
-        ValueRef::Text(text) => Value::Text(
-            std::str::from_utf8(text)
-                .map_err(|_| Error::Corrupt("stored text is not UTF-8".into()))?
-                .to_owned(),
-        ),
-        ValueRef::Blob(bytes) => Value::Bytes(bytes.to_vec()),
-        ValueRef::Real(_) => return Err(Error::internal("a floating-point column")),
-    })
-}
-
-/// What the rest of the program may know of an engine's error: the message stays in `source()`.
-pub(super) fn error(source: rusqlite::Error) -> Error {
-    let code = source.sqlite_error_code();
-    match code {
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            Error::Corrupt(source.to_string())
-        }
-        Some(ErrorCode::DiskFull) => Error::StorageFull(source.into()),
-        Some(
-            ErrorCode::DatabaseBusy
-            | ErrorCode::DatabaseLocked
-            | ErrorCode::OperationInterrupted
-            | ErrorCode::SystemIoFailure
-            | ErrorCode::CannotOpen
-            | ErrorCode::ReadOnly
-            | ErrorCode::OutOfMemory,
-        ) => Error::unavailable(source),
-        Some(_) | None => Error::internal(source),
-    }
-}
-
-/// Whether `error` says that the storage underneath is at fault, so that the connection on which
-/// it happened must not be used again (rule 59).
-pub(super) fn is_fault(error: &Error) -> bool {
-    let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
-    while let Some(cause) = source {
-        if let Some(engine) = cause.downcast_ref::<rusqlite::Error>() {
-            return matches!(
-                engine.sqlite_error_code(),
-                Some(ErrorCode::SystemIoFailure | ErrorCode::CannotOpen)
-            );
-        }
-        source = cause.source();
-    }
-    matches!(error, Error::Corrupt(_))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::db::Db;
 
-    fn one(sql: &str, params: &[Value]) -> Result<Vec<Value>> {
-        Db::memory()?.read(|tx| {
-            let row = tx.first(sql, params)?.unwrap();
-            ["a", "b"]
-                .iter()
-                .map(|column| row.text(column).map(Value::from))
-                .collect()
-        })
-    }
-
-    #[test]
-    fn parameters_are_bound_by_their_number_and_not_by_their_first_appearance() {
-        let params = ["one".into(), "two".into()];
-        let swapped = one("SELECT $2 AS a, $1 AS b", &params).unwrap();
-        assert_eq!(swapped, ["two".into(), "one".into()]);
-        let twice = one("SELECT $1 AS a, $1 AS b", &params[..1]).unwrap();
-        assert_eq!(twice, ["one".into(), "one".into()]);
-    }
-
-    #[test]
-    fn a_missing_a_surplus_and_a_cast_parameter_are_refused() {
-        let params: [Value; 2] = ["one".into(), "two".into()];
-        assert!(one("SELECT $1 AS a, $2 AS b", &params[..1]).is_err());
-        assert!(one("SELECT $1 AS a, $1 AS b", &params).is_err());
-        assert!(one("SELECT $1::text AS a, $2 AS b", &params).is_err());
-        assert!(one("SELECT ? AS a, ? AS b", &params).is_err());
-    }
-
     #[test]
     fn a_failed_unit_of_work_leaves_nothing_behind() {
         let db = Db::memory().unwrap();
-        db.write(|tx| tx.script("CREATE TABLE t (n INTEGER) STRICT"))
+        db.write(|tx| tx.script("CREATE TABLE numbers (n INTEGER) STRICT"))
             .unwrap();
         let failed: Result<()> = db.write(|tx| {
-            tx.run("INSERT INTO t VALUES (1)", &[])?;
+            tx.run("INSERT INTO numbers VALUES (1)", &[])?;
             Err(Error::Unauthenticated)
         });
         assert!(failed.is_err());
-        let rows = db.read(|tx| tx.all("SELECT n FROM t", &[])).unwrap();
+        let rows = db.read(|tx| tx.all("SELECT n FROM numbers", &[])).unwrap();
         assert!(rows.is_empty());
     }
 

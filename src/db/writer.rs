@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::Tx;
-use super::sqlite::{Session, connect, is_fault};
+use super::session::{Session, is_fault};
+use super::sqlite::connect;
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.
@@ -237,14 +238,14 @@ mod tests {
 
     fn daemon(folder: &tempfile::TempDir) -> Db {
         let db = Db::open(&folder.path().join("x.db"), Role::Daemon).unwrap();
-        db.write(|tx| tx.script("CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT"))
+        db.write(|tx| tx.script("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT"))
             .unwrap();
         db
     }
 
     fn stored(db: &Db) -> Vec<i64> {
         let rows = db
-            .read(|tx| tx.all("SELECT n FROM t ORDER BY n", &[]))
+            .read(|tx| tx.all("SELECT n FROM numbers ORDER BY n", &[]))
             .unwrap();
         rows.iter().map(|row| row.int("n").unwrap()).collect()
     }
@@ -268,7 +269,7 @@ mod tests {
             let tell = tell.clone();
             db.submit(
                 move |tx| {
-                    tx.run("INSERT INTO t VALUES ($1)", &[n.into()])?;
+                    tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()])?;
                     assert!(n != 3, "three panics");
                     if n == 2 {
                         Err(Error::Unauthenticated)
@@ -291,7 +292,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let db = daemon(&folder);
         for n in 1..=50_i64 {
-            db.write(move |tx| tx.run("INSERT INTO t VALUES ($1)", &[n.into()]))
+            db.write(move |tx| tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()]))
                 .unwrap();
             assert_eq!(stored(&db).last(), Some(&n));
         }
@@ -302,7 +303,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let db = daemon(&folder);
         assert!(
-            db.read(|tx| tx.run("INSERT INTO t VALUES (1)", &[]))
+            db.read(|tx| tx.run("INSERT INTO numbers VALUES (1)", &[]))
                 .is_err()
         );
     }
@@ -319,13 +320,13 @@ mod tests {
                     let own = Db::open(path, Role::Shell).unwrap();
                     for n in 0..25 {
                         let n = 1000 * (shell + 1) + n;
-                        own.write(move |tx| tx.run("INSERT INTO t VALUES ($1)", &[n.into()]))
+                        own.write(move |tx| tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()]))
                             .unwrap();
                     }
                 });
             }
             for n in 0..200_i64 {
-                db.write(move |tx| tx.run("INSERT INTO t VALUES ($1)", &[n.into()]))
+                db.write(move |tx| tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()]))
                     .unwrap();
             }
         });

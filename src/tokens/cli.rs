@@ -232,7 +232,7 @@ pub struct List {
 impl List {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         // One instant for all pages: a token that expires meanwhile must not shift them.
-        let filter = self.which.filter(operator.app().clock().now());
+        let filter = self.which.filter(operator.now());
         let mut any = false;
         out.list(&self.list, |cursor, limit| {
             let page = operator.read(|cx| super::list(cx, &filter, cursor, limit))?;
@@ -431,7 +431,7 @@ impl Revoke {
     }
 
     fn by_filter(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        let filter = self.which.filter(operator.app().clock().now());
+        let filter = self.which.filter(operator.now());
         let count = operator.read(|cx| super::count_revocable(cx, &filter))?;
         if self.dry_run {
             return told(out, count, true);

@@ -4,20 +4,25 @@
 //! expired or used up is never good again; a check without a use limit writes nothing; a use is
 //! taken by one guarded statement, so that `max_uses` holds under any concurrency.
 
+mod check;
 pub mod cli;
 pub mod http;
 mod leaks;
+mod model;
 mod purge;
 mod store;
 mod text;
 
 use std::time::Duration;
 
-use ipnet::IpNet;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 
-pub use purge::{delete_gone, gone};
+pub use check::{
+    Checked, Lookup, authenticate, check, consume, digest, introspect, lookup, note_use, take_use,
+    write_uses,
+};
+pub use model::{Filter, Issued, NewToken, Reason, State, Token};
+pub use purge::{Gone, delete_gone, gone, oldest_gone};
 pub use text::{
     Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, parse, prefixed,
 };
@@ -26,254 +31,16 @@ use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::keys::Keys;
 use crate::metrics::KindLabel;
 use crate::page::Page;
-use crate::scope::{Scope, Scopes, known};
-use crate::secret::{Secret, random_base62, same};
+use crate::scope::{Scopes, known};
+use crate::secret::{Secret, random_base62};
 use crate::time::{Lifetime, Period, Timestamp};
 use crate::users;
 
 /// The longest label, in characters, and the largest `meta`, in bytes of JSON.
 const LABEL: usize = 200;
 const META: usize = 4096;
-
-/// Uses are noted at most once in this time for a token.
-const NOTED: Duration = Duration::from_mins(1);
-
-/// A token as its owner and the operator may see it: everything but the secret.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
-pub struct Token {
-    /// The public id; logs and commands name tokens by it.
-    #[schema(value_type = String, example = "0LqP3xYz8Ab")]
-    pub id: TokenId,
-    /// What it is for.
-    pub kind: Kind,
-    /// Whether it is good, and if not, why.
-    pub state: State,
-    /// The user name of its owner.
-    pub owner: Option<String>,
-    /// What the operator calls it.
-    pub label: Option<String>,
-    /// What it may do.
-    #[schema(value_type = Vec<String>)]
-    pub scopes: Scopes,
-    /// When it was issued.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// When it stops being good; null for never.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Option<Timestamp>,
-    /// When it starts being good, if not at once.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub not_before: Option<Timestamp>,
-    /// How often it may be used; null for any number.
-    pub max_uses: Option<u32>,
-    /// How often it was used up.
-    pub used: u32,
-    /// About when it was last used.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub revoked_at: Option<Timestamp>,
-    /// The network from which it may be used.
-    #[schema(value_type = Option<String>, example = "10.0.0.0/8")]
-    pub cidr: Option<IpNet>,
-    /// What the issuer wants to remember with it.
-    #[schema(value_type = Option<Object>)]
-    pub meta: Option<Map<String, Json>>,
-    /// The secret's last four characters.
-    pub hint: String,
-}
-
-/// Whether a token is good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum State {
-    /// It is good.
-    Active,
-    /// Its time is over.
-    Expired,
-    /// Somebody ended it.
-    Revoked,
-    /// It was used as often as it may be.
-    UsedUp,
-    /// Its owner may not do anything.
-    OwnerDisabled,
-    /// Its time has not come.
-    NotYet,
-}
-
-impl State {
-    /// Every state.
-    pub const ALL: [Self; 6] = [
-        Self::Active,
-        Self::Expired,
-        Self::Revoked,
-        Self::UsedUp,
-        Self::OwnerDisabled,
-        Self::NotYet,
-    ];
-
-    /// As written in JSON and on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Active => "active",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::UsedUp => "used_up",
-            Self::OwnerDisabled => "owner_disabled",
-            Self::NotYet => "not_yet",
-        }
-    }
-}
-
-/// What came out of looking at a presented token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Reason {
-    /// It is good.
-    Ok,
-    /// Its time is over.
-    Expired,
-    /// Somebody ended it.
-    Revoked,
-    /// It was used as often as it may be.
-    UsedUp,
-    /// Its owner may not do anything.
-    OwnerDisabled,
-    /// Its time has not come.
-    NotYet,
-    /// It was mistyped: no such token was ever issued.
-    BadChecksum,
-    /// It is not one of ours, or no longer stored.
-    Unknown,
-}
-
-impl Reason {
-    /// As written in JSON, in metrics and on the command line.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Expired => "expired",
-            Self::Revoked => "revoked",
-            Self::UsedUp => "used_up",
-            Self::OwnerDisabled => "owner_disabled",
-            Self::NotYet => "not_yet",
-            Self::BadChecksum => "bad_checksum",
-            Self::Unknown => "unknown",
-        }
-    }
-}
-
-impl From<State> for Reason {
-    fn from(state: State) -> Self {
-        match state {
-            State::Active => Self::Ok,
-            State::Expired => Self::Expired,
-            State::Revoked => Self::Revoked,
-            State::UsedUp => Self::UsedUp,
-            State::OwnerDisabled => Self::OwnerDisabled,
-            State::NotYet => Self::NotYet,
-        }
-    }
-}
-
-/// What decides whether a token is good, and nothing else.
-#[derive(Clone, Copy, Debug)]
-struct Facts {
-    expires_at: Option<Timestamp>,
-    not_before: Option<Timestamp>,
-    max_uses: Option<u32>,
-    used: u32,
-    revoked_at: Option<Timestamp>,
-    owner_disabled: bool,
-}
-
-impl Facts {
-    /// The one place where it is decided. The first that applies is told.
-    fn state(&self, now: Timestamp) -> State {
-        if self.revoked_at.is_some() {
-            State::Revoked
-        } else if self.expires_at.is_some_and(|at| at <= now) {
-            State::Expired
-        } else if self.max_uses.is_some_and(|max| self.used >= max) {
-            State::UsedUp
-        } else if self.owner_disabled {
-            State::OwnerDisabled
-        } else if self.not_before.is_some_and(|at| at > now) {
-            State::NotYet
-        } else {
-            State::Active
-        }
-    }
-}
-
-/// A token to be issued.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct NewToken {
-    /// What it is for.
-    pub kind: Kind,
-    /// Its owner: id, user name, e-mail or phone of a user.
-    #[serde(default)]
-    pub owner: Option<String>,
-    /// A name for people, at most 200 characters.
-    #[serde(default)]
-    pub label: Option<String>,
-    /// What it may do.
-    #[serde(default)]
-    pub scopes: Vec<Scope>,
-    /// How long it is good: `30d`; `never` only at the shell.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "30d")]
-    pub ttl: Option<Lifetime>,
-    /// How often it may be used.
-    #[serde(default)]
-    pub max_uses: Option<u32>,
-    /// When it starts being good.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub not_before: Option<Timestamp>,
-    /// The network from which it may be used.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, example = "10.0.0.0/8")]
-    pub cidr: Option<IpNet>,
-    /// A JSON object of at most 4096 bytes.
-    #[serde(default)]
-    #[schema(value_type = Option<Object>)]
-    pub meta: Option<Map<String, Json>>,
-}
-
-impl NewToken {
-    /// A token of `kind` with nothing but the defaults.
-    #[must_use]
-    pub fn of(kind: Kind) -> Self {
-        Self {
-            kind,
-            owner: None,
-            label: None,
-            scopes: Vec::new(),
-            ttl: None,
-            max_uses: None,
-            not_before: None,
-            cidr: None,
-            meta: None,
-        }
-    }
-}
-
-/// A token that was just issued, with the secret that is never shown again.
-#[derive(Clone, Debug)]
-pub struct Issued {
-    /// The token.
-    pub token: Token,
-    /// Its secret part; [`prefixed`] and [`decimal`] write the whole text.
-    pub secret: Secret<String>,
-}
 
 /// Issues a token to an operator or to a program with `token:create`, which can give away only
 /// scopes that it has itself.
@@ -372,37 +139,6 @@ fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secr
     Ok((row.id, secret))
 }
 
-/// What is stored instead of the secret (security.md, rule 12).
-#[must_use]
-pub fn digest(keys: &Keys, kind: Kind, id: TokenId, secret: &str) -> [u8; 32] {
-    let mut digits = [0_u8; 20];
-    let digits = decimal_digits(id.0.unsigned_abs(), &mut digits);
-    let parts = [
-        b"provost/v1/",
-        kind.as_str().as_bytes(),
-        b"\0",
-        digits,
-        b"\0",
-        secret.as_bytes(),
-    ];
-    keys.token.sign(&parts)
-}
-
-/// The decimal digits of `number`, written into `room` from its end: no allocation on the path of
-/// every check.
-fn decimal_digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
-    let mut length = 0;
-    for place in room.iter_mut().rev() {
-        *place = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        length += 1;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    room.get(20 - length..).unwrap_or_default()
-}
-
 fn object(id: TokenId) -> String {
     format!("token:{id}")
 }
@@ -454,191 +190,6 @@ fn check_label_and_meta(new: &NewToken) -> Result<()> {
     Ok(())
 }
 
-/// What a check learns of a good token.
-#[derive(Clone, Debug)]
-pub struct Checked {
-    /// Its id.
-    pub id: TokenId,
-    /// Its kind.
-    pub kind: Kind,
-    /// Its owner's id.
-    pub owner_id: Option<String>,
-    /// What it may do.
-    pub scopes: Scopes,
-    /// From where it may be used.
-    pub cidr: Option<IpNet>,
-    /// Whether its uses are counted.
-    pub counted: bool,
-}
-
-/// Looks at a presented token: a pure read.
-///
-/// # Errors
-/// Only those of the database; a bad token is a [`Reason`].
-pub fn check(
-    cx: &mut Cx<'_, '_>,
-    text: &str,
-) -> Result<Result<Checked, (Reason, Option<TokenId>)>> {
-    let presented = match parse(text) {
-        Ok(presented) => presented,
-        Err(Refusal::BadChecksum) => return Ok(Err(refused(cx, Reason::BadChecksum, None))),
-        Err(Refusal::Malformed) => return Ok(Err(refused(cx, Reason::Unknown, None))),
-    };
-    let Some(row) = matching(cx, &presented)? else {
-        return Ok(Err(refused(cx, Reason::Unknown, None)));
-    };
-    let reason = Reason::from(row.facts.state(cx.now));
-    if reason != Reason::Ok {
-        return Ok(Err(refused(cx, reason, Some(presented.id))));
-    }
-    count(cx, Reason::Ok);
-    Ok(Ok(row.checked))
-}
-
-fn refused(cx: &Cx<'_, '_>, reason: Reason, id: Option<TokenId>) -> (Reason, Option<TokenId>) {
-    count(cx, reason);
-    (reason, id)
-}
-
-fn count(cx: &Cx<'_, '_>, reason: Reason) {
-    cx.kit
-        .metrics
-        .tokens_validated
-        .get_or_create(&KindLabel {
-            kind: reason.as_str(),
-        })
-        .inc();
-}
-
-/// The row that `presented` proves to know the secret of.
-fn matching(cx: &mut Cx<'_, '_>, presented: &Presented<'_>) -> Result<Option<store::CheckRow>> {
-    let row = store::for_check(cx.tx, presented.id)?;
-    // An unknown id costs the same digest as a known one (rule 13).
-    let kind = row.as_ref().map_or(Kind::Temporary, |row| row.checked.kind);
-    let computed = digest(&cx.kit.keys, kind, presented.id, presented.secret);
-    Ok(row.filter(|row| {
-        same(&row.digest, &computed) && presented.kind.is_none_or(|claimed| claimed == kind)
-    }))
-}
-
-/// Checks an API token that authenticates a request from `cx.actor.ip`, taking one use if its uses
-/// are counted. Must run in a write transaction for those: [`Checked::counted`] tells after
-/// [`check`].
-///
-/// # Errors
-/// [`Error::Unauthenticated`] for any token that is not good here and now.
-pub fn authenticate(cx: &mut Cx<'_, '_>, text: &str) -> Result<Checked> {
-    let checked = check(cx, text)?.map_err(|_| Error::Unauthenticated)?;
-    let near = match (checked.cidr, cx.actor.ip) {
-        (Some(network), Some(ip)) => network.contains(&ip.to_canonical()),
-        (Some(_), None) => false,
-        (None, _) => true,
-    };
-    if checked.kind != Kind::Api || !near {
-        return Err(Error::Unauthenticated);
-    }
-    Ok(checked)
-}
-
-/// Takes one use of an authenticated token, before the action that it pays for.
-///
-/// # Errors
-/// [`Error::Unauthenticated`] if somebody else took the last one.
-pub fn take_use(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<()> {
-    if store::consume(cx.tx, id, cx.now)? {
-        Ok(())
-    } else {
-        Err(Error::Unauthenticated)
-    }
-}
-
-/// Notes the use of an API token for `last_used_at`, which a job writes later.
-pub fn note_use(cx: &Cx<'_, '_>, id: TokenId) {
-    cx.kit.uses.note(id.0, cx.now);
-}
-
-/// Writes the uses that were noted, in one batch; returns how many tokens had one.
-///
-/// # Errors
-/// Those of the database.
-pub fn write_uses(cx: &mut Cx<'_, '_>, uses: &[(i64, Timestamp)]) -> Result<u64> {
-    let mut written = 0;
-    for (id, at) in uses {
-        written += store::set_last_used(cx.tx, TokenId(*id), *at, at.minus(NOTED))?;
-    }
-    Ok(written)
-}
-
-/// A presented token, its state and everything about it.
-#[derive(Clone, Debug, Serialize)]
-pub struct Lookup {
-    /// Why it is good or not.
-    pub reason: Reason,
-    /// The token itself, if the text proves to know its secret.
-    #[serde(flatten)]
-    pub token: Option<Token>,
-}
-
-/// Tells everything about a presented token. Does not count as a use.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `token:introspect`.
-pub fn lookup(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
-    cx.actor.require(known::TOKEN_INTROSPECT)?;
-    let (reason, id) = match check(cx, text)? {
-        Ok(checked) => (Reason::Ok, Some(checked.id)),
-        Err((reason, id)) => (reason, id),
-    };
-    let token = match id {
-        Some(id) => store::by_id(cx.tx, id, cx.now)?,
-        None => None,
-    };
-    Ok(Lookup { reason, token })
-}
-
-/// A good token and its owner's id, or nothing: what another service may learn (RFC 7662). Counts
-/// as a use for `last_used_at`.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `token:introspect`.
-pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<(Token, Option<String>)>> {
-    cx.actor.require(known::TOKEN_INTROSPECT)?;
-    let Ok(checked) = check(cx, text)? else {
-        return Ok(None);
-    };
-    if checked.kind == Kind::Api {
-        note_use(cx, checked.id);
-    }
-    let token = store::by_id(cx.tx, checked.id, cx.now)?;
-    Ok(token.map(|token| (token, checked.owner_id)))
-}
-
-/// Takes one use of a presented token, atomically: of many at once, `max_uses` succeed.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `token:consume`.
-pub fn consume(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
-    cx.actor.require(known::TOKEN_CONSUME)?;
-    let (reason, id) = match check(cx, text)? {
-        Ok(checked) if store::consume(cx.tx, checked.id, cx.now)? => (Reason::Ok, Some(checked.id)),
-        Ok(checked) => (Reason::UsedUp, Some(checked.id)),
-        Err((reason, id)) => (reason, id),
-    };
-    let Some(id) = id else {
-        return Ok(Lookup {
-            reason,
-            token: None,
-        });
-    };
-    if reason == Reason::Ok {
-        audit::record(cx, Event::new("token.consumed", object(id)))?;
-    }
-    Ok(Lookup {
-        reason,
-        token: store::by_id(cx.tx, id, cx.now)?,
-    })
-}
-
 /// One token by its public id, or by the first characters of it.
 ///
 /// # Errors
@@ -661,27 +212,6 @@ fn find_one(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
         }),
         (None, _) => Err(Error::NotFound("token")),
     }
-}
-
-/// Which tokens to list; what is `None` is not asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// Of this kind.
-    pub kind: Option<Kind>,
-    /// Of this user: id, user name, e-mail or phone.
-    pub owner: Option<String>,
-    /// With exactly this label, or, ending in `*`, labels that begin so.
-    pub label: Option<String>,
-    /// In this state.
-    pub state: Option<State>,
-    /// With this scope.
-    pub scope: Option<Scope>,
-    /// Good now, but expired so long from now.
-    pub expiring: Option<Period>,
-    /// Issued before.
-    pub created_before: Option<Timestamp>,
-    /// Issued at or after.
-    pub created_after: Option<Timestamp>,
 }
 
 /// Tokens, the newest first.
@@ -823,7 +353,7 @@ fn end(cx: &mut Cx<'_, '_>, id: TokenId, reason: Option<&str>) -> Result<bool> {
 /// [`Error::Forbidden`].
 pub fn revoke_presented(cx: &mut Cx<'_, '_>, text: &str) -> Result<()> {
     let row = match parse(text) {
-        Ok(presented) => matching(cx, &presented)?,
+        Ok(presented) => check::matching(cx, &presented)?,
         Err(_) => None,
     };
     let own = match (&cx.actor.who, &row) {

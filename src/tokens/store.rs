@@ -3,7 +3,8 @@
 use ipnet::IpNet;
 use serde_json::{Map, Value as Json};
 
-use super::{Checked, Facts, Filter, Kind, State, Token, TokenId};
+use super::model::Facts;
+use super::{Checked, Filter, Kind, State, Token, TokenId};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::scope::Scopes;
@@ -461,6 +462,20 @@ pub(super) fn count_ended(
         u64::try_from(row.int("n")?).map_err(Error::internal)?,
         row.opt_time("oldest")?,
     ))
+}
+
+/// When the first of them ended.
+pub(super) fn first_ended(
+    tx: &mut Tx<'_>,
+    ended: Ended,
+    until: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let Ended { condition, at } = ended;
+    let row = tx.first(
+        &format!("SELECT {at} AS at FROM tokens WHERE {condition} ORDER BY {at} LIMIT 1"),
+        &[until.into()],
+    )?;
+    row.map(|row| row.time("at")).transpose()
 }
 
 /// Deletes at most `most` of them, the longest gone first.

@@ -1,5 +1,6 @@
 use super::*;
 use crate::app::{Actor, App};
+use crate::keys::Keys;
 
 const MINUTE: i64 = 60_000;
 /// An arbitrary instant; times below are counted from it.

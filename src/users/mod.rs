@@ -2,32 +2,469 @@
 //!
 //! Invariants: a user name, an e-mail address and a phone number each belong to at most one
 //! account, compared without regard to case; at least one enabled administrator always remains;
-//! a password is hashed outside any transaction.
+//! a password is hashed outside any transaction, and its hash is never shown.
 
+pub mod cli;
+mod find;
 mod names;
 mod roles;
 mod store;
 
+use serde::Serialize;
+use serde_json::json;
+
+pub use find::resolve;
 pub use names::{Email, FullName, Phone, Username};
 pub use roles::{Role, State};
 
-use crate::app::Cx;
-use crate::error::{Error, Result};
+use find::taken;
 
-/// An account, as far as other slices name one.
-#[derive(Clone, Debug)]
+use crate::app::{Actor, App, Cx};
+use crate::audit::{self, Event};
+use crate::error::{Error, Result};
+use crate::id;
+use crate::page::Page;
+use crate::password::{Password, PasswordHash, Policy};
+use crate::scope::known;
+use crate::time::Timestamp;
+
+/// The longest reason for disabling an account, in characters.
+const REASON: usize = 200;
+
+/// An account as administrators may see it: everything but the password's hash.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct User {
     /// The id.
     pub id: String,
-    /// The user name.
+    /// The user name as it was typed.
+    #[schema(example = "maria")]
     pub username: String,
+    /// The e-mail address, in lower case.
+    pub email: Option<String>,
+    /// The phone number: `+` and digits.
+    pub phone: Option<String>,
+    /// The name shown to other people.
+    pub name: Option<String>,
+    /// Whether the account can be used.
+    pub state: State,
+    /// Why it was disabled.
+    pub disabled_reason: Option<String>,
+    /// What it may do.
+    pub roles: Vec<Role>,
+    /// Whether it has a password to sign in with.
+    pub has_password: bool,
+    /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When anything of this was last changed.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
 }
 
-/// The user that `text` names: an id or the first characters of one, a user name, an e-mail
-/// address or a phone number.
+/// A role that an account has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Grant {
+    /// The role.
+    pub role: Role,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub granted_at: Timestamp,
+}
+
+/// An account to be made.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// The user name.
+    pub username: Username,
+    /// The e-mail address.
+    pub email: Option<Email>,
+    /// The phone number.
+    pub phone: Option<Phone>,
+    /// The name shown to other people.
+    pub name: Option<FullName>,
+    /// What it may do; with none given it is an ordinary [`Role::User`].
+    pub roles: Vec<Role>,
+    /// The password.
+    pub password: NewPassword,
+}
+
+impl NewUser {
+    /// An ordinary account with nothing but a user name.
+    #[must_use]
+    pub fn named(username: Username) -> Self {
+        Self {
+            username,
+            email: None,
+            phone: None,
+            name: None,
+            roles: Vec::new(),
+            password: NewPassword::None,
+        }
+    }
+}
+
+/// A password to be set.
+#[derive(Clone, Debug, Default)]
+pub enum NewPassword {
+    /// None: nobody can sign in with a password.
+    #[default]
+    None,
+    /// As somebody chose it: the policy decides, then it is hashed.
+    Text(Password),
+    /// The hash of one that was chosen elsewhere.
+    Hash(PasswordHash),
+}
+
+impl NewPassword {
+    /// As the audit log names it.
+    const fn sort(&self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Text(_) => "text",
+            Self::Hash(_) => "hash",
+        }
+    }
+}
+
+/// What happens to a member that need not be there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Change<T> {
+    /// It stays as it is.
+    #[default]
+    Keep,
+    /// It goes away.
+    Clear,
+    /// It becomes this.
+    Set(T),
+}
+
+impl<T> Change<T> {
+    /// What `write` makes of the new value, unless that is the `old` one.
+    fn written<'a, U>(
+        &'a self,
+        old: Option<&str>,
+        text: impl FnOnce(&T) -> &str,
+        write: impl FnOnce(Option<&'a T>) -> U,
+    ) -> Option<U> {
+        match self {
+            Self::Keep => None,
+            Self::Clear => old.map(|_| write(None)),
+            Self::Set(new) if old == Some(text(new)) => None,
+            Self::Set(new) => Some(write(Some(new))),
+        }
+    }
+
+    fn value(&self) -> Option<&T> {
+        match self {
+            Self::Keep | Self::Clear => None,
+            Self::Set(new) => Some(new),
+        }
+    }
+}
+
+/// Changes to an account.
+#[derive(Clone, Debug, Default)]
+pub struct Changes {
+    /// The e-mail address.
+    pub email: Change<Email>,
+    /// The phone number.
+    pub phone: Change<Phone>,
+    /// The name shown to other people.
+    pub name: Change<FullName>,
+}
+
+/// Makes an account, by somebody with `user:write`.
 ///
 /// # Errors
-/// [`Error::NotFound`], [`Error::Ambiguous`].
-pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
-    store::by_name(cx.tx, text)?.ok_or(Error::NotFound("user"))
+/// [`Error::Forbidden`]; [`Error::Invalid`] for a password that may not be chosen;
+/// [`Error::UsernameTaken`], [`Error::EmailTaken`], [`Error::PhoneTaken`]; [`Error::Unavailable`]
+/// when too many passwords wait to be hashed.
+pub fn create(app: &App, actor: &Actor, mut new: NewUser) -> Result<User> {
+    actor.require(known::USER_WRITE)?;
+    let names = [
+        Some(new.username.as_str()),
+        new.email.as_ref().map(Email::as_str),
+        new.phone.as_ref().map(Phone::as_str),
+        new.name.as_ref().map(FullName::as_str),
+    ];
+    let (sort, hash) = (new.password.sort(), hash(app, &new.password, &names)?);
+    // The password itself goes no further than this.
+    new.password = NewPassword::None;
+    app.write(actor, move |cx| insert(cx, &new, sort, hash.as_ref()))
 }
+
+/// The hash to store, if `password` may be chosen by whoever goes by `names`.
+fn hash(app: &App, password: &NewPassword, names: &[Option<&str>]) -> Result<Option<PasswordHash>> {
+    match password {
+        NewPassword::None => Ok(None),
+        NewPassword::Hash(hash) => Ok(Some(hash.clone())),
+        NewPassword::Text(password) => {
+            let names: Vec<&str> = names.iter().flatten().copied().collect();
+            let config = app.config();
+            Policy::new(config.password.min_length, &config.app.title).check(password, &names)?;
+            app.kit().hasher.hash(password).map(Some)
+        }
+    }
+}
+
+fn insert(
+    cx: &mut Cx<'_, '_>,
+    new: &NewUser,
+    password: &'static str,
+    hash: Option<&PasswordHash>,
+) -> Result<User> {
+    let id = id::entity(cx.now);
+    if !store::insert(cx.tx, &id, new, hash, cx.now)? {
+        let username = Some(&new.username);
+        return Err(taken(
+            cx,
+            &id,
+            username,
+            new.email.as_ref(),
+            new.phone.as_ref(),
+        ));
+    }
+    let default = [Role::User];
+    let roles = match new.roles.as_slice() {
+        [] => &default,
+        roles => roles,
+    };
+    for role in roles {
+        store::grant(cx.tx, &id, *role, cx.now)?;
+    }
+    let user = by_id(cx, &id)?;
+    let details = json!({ "username": user.username, "roles": user.roles, "password": password });
+    audit::record(cx, Event::new("user.created", object(&id)).with(details))?;
+    Ok(user)
+}
+
+fn object(id: &str) -> String {
+    format!("user:{id}")
+}
+
+fn by_id(cx: &mut Cx<'_, '_>, id: &str) -> Result<User> {
+    store::by_id(cx.tx, id)?.ok_or(Error::NotFound("user"))
+}
+
+/// One account, by any of its names.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:read`, [`Error::NotFound`], [`Error::Ambiguous`].
+pub fn get(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
+    cx.actor.require(known::USER_READ)?;
+    resolve(cx, user)
+}
+
+/// Which accounts to list; what is `None` is not asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// With this role.
+    pub role: Option<Role>,
+    /// In this state.
+    pub state: Option<State>,
+    /// With this in the user name, the e-mail address or the name, in any case.
+    pub q: Option<String>,
+}
+
+/// Accounts, the newest first.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:read`; [`Error::Invalid`] for a cursor that is none.
+pub fn list(
+    cx: &mut Cx<'_, '_>,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<User>> {
+    cx.actor.require(known::USER_READ)?;
+    let before = match cursor {
+        Some(cursor) => {
+            let place = cursor
+                .split_once('.')
+                .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id.to_owned())));
+            Some(place.ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?)
+        }
+        None => None,
+    };
+    let users = store::page(cx.tx, filter, before.as_ref(), limit.saturating_add(1))?;
+    Ok(Page::cut(users, limit, |user| {
+        format!("{}.{}", user.created_at.0, user.id)
+    }))
+}
+
+/// Changes an account's e-mail address, phone number or name.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::EmailTaken`],
+/// [`Error::PhoneTaken`].
+pub fn update(cx: &mut Cx<'_, '_>, user: &str, changes: &Changes) -> Result<User> {
+    cx.actor.require(known::USER_WRITE)?;
+    let user = resolve(cx, user)?;
+    let written = [
+        changes
+            .email
+            .written(user.email.as_deref(), Email::as_str, |to| {
+                ("email", store::Field::Email(to))
+            }),
+        changes
+            .phone
+            .written(user.phone.as_deref(), Phone::as_str, |to| {
+                ("phone", store::Field::Phone(to))
+            }),
+        changes
+            .name
+            .written(user.name.as_deref(), FullName::as_str, |to| {
+                ("name", store::Field::Name(to))
+            }),
+    ];
+    let (members, fields): (Vec<_>, Vec<_>) = written.into_iter().flatten().unzip();
+    if fields.is_empty() {
+        return Ok(user);
+    }
+    if !store::set(cx.tx, &user.id, &fields, cx.now)? {
+        let (email, phone) = (changes.email.value(), changes.phone.value());
+        return Err(taken(cx, &user.id, None, email, phone));
+    }
+    // Which, but not from what to what: the log keeps for ever what may have to be forgotten.
+    let details = json!({ "changed": members });
+    audit::record(
+        cx,
+        Event::new("user.updated", object(&user.id)).with(details),
+    )?;
+    by_id(cx, &user.id)
+}
+
+/// Gives an account another user name.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::UsernameTaken`].
+pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
+    cx.actor.require(known::USER_WRITE)?;
+    let user = resolve(cx, user)?;
+    if user.username == to.as_str() {
+        return Ok(user);
+    }
+    if !store::set(cx.tx, &user.id, &[store::Field::Username(to)], cx.now)? {
+        return Err(taken(cx, &user.id, Some(to), None, None));
+    }
+    let details = json!({ "changed": ["username"], "from": user.username, "to": to });
+    audit::record(
+        cx,
+        Event::new("user.updated", object(&user.id)).with(details),
+    )?;
+    by_id(cx, &user.id)
+}
+
+/// Disables an account: whatever it opened is refused from now on. Disabling one that is disabled
+/// already changes nothing and is no error.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::LastAdmin`];
+/// [`Error::Invalid`] for a reason that is too long.
+pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<User> {
+    cx.actor.require(known::USER_WRITE)?;
+    let good = |reason: &str| {
+        (1..=REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control)
+    };
+    if !reason.is_none_or(good) {
+        let rule = format!("must have 1 to {REASON} printable characters");
+        return Err(Error::invalid("reason", rule));
+    }
+    let id = resolve(cx, user)?.id;
+    let done = store::disable(cx.tx, &id, reason, cx.now)?;
+    let user = by_id(cx, &id)?;
+    match (done, user.state) {
+        (true, _) => {
+            let event = Event::new("user.disabled", object(&id));
+            audit::record(cx, event.with(json!({ "reason": reason })))?;
+        }
+        (false, State::Disabled) => {}
+        (false, State::Active) => return Err(Error::LastAdmin),
+    }
+    Ok(user)
+}
+
+/// Enables an account again.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`].
+pub fn enable(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
+    cx.actor.require(known::USER_WRITE)?;
+    let id = resolve(cx, user)?.id;
+    if store::enable(cx.tx, &id, cx.now)? {
+        audit::record(cx, Event::new("user.enabled", object(&id)))?;
+    }
+    by_id(cx, &id)
+}
+
+/// Sets an account's password, by an administrator who need not know the old one.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::Invalid`] for a
+/// password that may not be chosen; [`Error::Unavailable`] when too many wait to be hashed.
+pub fn set_password(app: &App, actor: &Actor, user: &str, password: NewPassword) -> Result<User> {
+    actor.require(known::USER_WRITE)?;
+    let user = app.read(actor, |cx| resolve(cx, user))?;
+    let names = [
+        Some(user.username.as_str()),
+        user.email.as_deref(),
+        user.phone.as_deref(),
+        user.name.as_deref(),
+    ];
+    let (sort, hash) = (password.sort(), hash(app, &password, &names)?);
+    drop(password);
+    let id = user.id;
+    app.write(actor, move |cx| {
+        if store::set_password(cx.tx, &id, hash.as_ref(), cx.now)? {
+            let event = Event::new("user.password_set", object(&id));
+            audit::record(cx, event.with(json!({ "password": sort })))?;
+        }
+        by_id(cx, &id)
+    })
+}
+
+/// The roles of an account, and since when it has them.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:read`; [`Error::NotFound`].
+pub fn grants(cx: &mut Cx<'_, '_>, user: &str) -> Result<Vec<Grant>> {
+    let id = get(cx, user)?.id;
+    store::grants(cx.tx, &id)
+}
+
+/// Gives an account a role.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`].
+pub fn grant(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
+    cx.actor.require(known::USER_WRITE)?;
+    let id = resolve(cx, user)?.id;
+    if store::grant(cx.tx, &id, role, cx.now)? {
+        note_role(cx, "user.role_granted", &id, role)?;
+    }
+    by_id(cx, &id)
+}
+
+/// Takes a role away.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::LastAdmin`].
+pub fn revoke(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
+    cx.actor.require(known::USER_WRITE)?;
+    let id = resolve(cx, user)?.id;
+    if store::revoke(cx.tx, &id, role)? {
+        note_role(cx, "user.role_revoked", &id, role)?;
+    } else if by_id(cx, &id)?.roles.contains(&role) {
+        return Err(Error::LastAdmin);
+    }
+    by_id(cx, &id)
+}
+
+fn note_role(cx: &mut Cx<'_, '_>, action: &'static str, id: &str, role: Role) -> Result<()> {
+    store::touch(cx.tx, id, cx.now)?;
+    let event = Event::new(action, object(id));
+    audit::record(cx, event.with(json!({ "role": role })))
+}
+
+#[cfg(test)]
+mod tests;

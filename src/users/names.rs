@@ -60,8 +60,7 @@ impl Username {
     /// The canonical form, by which user names are compared and found.
     #[must_use]
     pub fn key(&self) -> String {
-        // Lower-casing can undo the normalisation (İ becomes i and a combining dot): once more.
-        self.0.to_lowercase().nfkc().collect()
+        folded(&self.0)
     }
 }
 
@@ -203,6 +202,14 @@ pub struct FullName(String);
 
 text!(FullName);
 
+impl FullName {
+    /// The form in which full names are searched.
+    #[must_use]
+    pub fn key(&self) -> String {
+        folded(&self.0)
+    }
+}
+
 impl FromStr for FullName {
     type Err = Error;
 
@@ -220,11 +227,20 @@ impl FromStr for FullName {
     }
 }
 
+/// `text` as it is compared: without regard to case and to ways of writing the same letter.
+pub(super) fn folded(text: &str) -> String {
+    // Lower-casing can undo the normalisation (İ becomes i and a combining dot): once more.
+    text.nfkc()
+        .collect::<String>()
+        .to_lowercase()
+        .nfkc()
+        .collect()
+}
+
 /// Whether `c` changes what is read without being seen: control characters, line and paragraph
 /// separators, and those that Unicode says to ignore when drawing (`Default_Ignorable_Code_Point`),
 /// the bidirectional controls among them.
-#[must_use]
-pub(super) fn is_hidden(c: char) -> bool {
+fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,
             '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'

@@ -1,21 +1,275 @@
 //! The users' tables.
 
-use super::User;
-use crate::db::Tx;
-use crate::error::{Error, Result};
+use std::fmt::Write as _;
 
-/// The user with this id, name, e-mail address or phone number.
-pub(super) fn by_name(tx: &mut Tx<'_>, text: &str) -> Result<Option<User>> {
-    let row = tx.first(
-        "SELECT id, username FROM users
-         WHERE id = $1 OR username_key = $1 OR email = $1 OR phone = $1",
-        &[text.into()],
+use super::find::Key;
+use super::names::folded;
+use super::{Email, Filter, FullName, Grant, NewUser, Phone, Role, State, User, Username};
+use crate::db::{Row, Tx, Value};
+use crate::error::{Error, Result};
+use crate::password::PasswordHash;
+use crate::time::Timestamp;
+
+/// Everything that may be shown. Of the password only whether there is one.
+const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.state, u.disabled_reason,
+    u.created_at, u.updated_at,
+    CASE WHEN u.password_hash IS NULL THEN 0 ELSE 1 END AS has_password,
+    (SELECT STRING_AGG(r.role, ' ' ORDER BY r.role) FROM user_roles r WHERE r.user_id = u.id) AS roles";
+
+/// Holds if somebody other than `$1` is an enabled administrator.
+const ANOTHER_ADMIN: &str = "EXISTS (
+    SELECT 1 FROM user_roles r JOIN users o ON o.id = r.user_id
+    WHERE r.role = 'admin' AND o.state = 'active' AND o.id <> $1)";
+
+/// Adds an account without roles. Returns false, changing nothing, if a name of it is taken.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    id: &str,
+    new: &NewUser,
+    hash: Option<&PasswordHash>,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx.run(
+        "INSERT INTO users (id, username, username_key, email, phone, name, name_key, state,
+                            password_hash, password_changed_at, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $10)
+         ON CONFLICT DO NOTHING",
+        &[
+            id.into(),
+            new.username.as_str().into(),
+            new.username.key().into(),
+            new.email.as_ref().map(Email::as_str).into(),
+            new.phone.as_ref().map(Phone::as_str).into(),
+            new.name.as_ref().map(FullName::as_str).into(),
+            new.name.as_ref().map(FullName::key).into(),
+            hash.map(PasswordHash::expose).into(),
+            hash.map(|_| now).into(),
+            now.into(),
+        ],
     )?;
-    let user = row.map(|row| {
-        Ok::<_, Error>(User {
-            id: row.text("id")?,
-            username: row.text("username")?,
+    Ok(changed == 1)
+}
+
+/// One account.
+pub(super) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<User>> {
+    let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1");
+    tx.first(&sql, &[id.into()])?.as_ref().map(user).transpose()
+}
+
+/// At most two of the accounts with this key: enough to know whether there is exactly one.
+pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key) -> Result<Vec<User>> {
+    let (condition, values): (_, Vec<Value>) = match key {
+        Key::Ids(low, high) => (
+            "u.id >= $1 AND u.id <= $2",
+            vec![low.as_str().into(), high.as_str().into()],
+        ),
+        Key::Username(key) => ("u.username_key = $1", vec![key.as_str().into()]),
+        Key::Email(email) => ("u.email = $1", vec![email.as_str().into()]),
+        Key::Phone(phone) => ("u.phone = $1", vec![phone.as_str().into()]),
+    };
+    let sql = format!("SELECT {COLUMNS} FROM users u WHERE {condition} ORDER BY u.id LIMIT 2");
+    tx.all(&sql, &values)?.iter().map(user).collect()
+}
+
+/// Accounts created before `before`, the newest first. Only what is asked for is in the statement,
+/// so that the engine can choose the index that serves it.
+pub(super) fn page(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    before: Option<&(Timestamp, String)>,
+    limit: u32,
+) -> Result<Vec<User>> {
+    let mut sql = format!("SELECT {COLUMNS} FROM users u WHERE 1 = 1");
+    let mut values = Vec::new();
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(" AND ");
+        sql.push_str(&condition.replace("$N", &format!("${}", values.len())));
+    };
+    if let Some(role) = filter.role {
+        let condition = "u.id IN (SELECT r.user_id FROM user_roles r WHERE r.role = $N)";
+        and(condition, role.as_str().into());
+    }
+    if let Some(state) = filter.state {
+        and("u.state = $N", state.as_str().into());
+    }
+    if let Some(part) = &filter.q {
+        let part = folded(part);
+        let part = part
+            .replace('!', "!!")
+            .replace('%', "!%")
+            .replace('_', "!_");
+        let condition = "(u.username_key LIKE $N ESCAPE '!' OR u.email LIKE $N ESCAPE '!'
+                          OR u.name_key LIKE $N ESCAPE '!')";
+        and(condition, format!("%{part}%").into());
+    }
+    if let Some((at, id)) = before {
+        values.extend([(*at).into(), id.as_str().into()]);
+        let (at, id) = (values.len() - 1, values.len());
+        let _infallible = write!(sql, " AND (u.created_at, u.id) < (${at}, ${id})");
+    }
+    values.push(limit.into());
+    let limit = values.len();
+    sql.push_str(" ORDER BY u.created_at DESC, u.id DESC LIMIT $");
+    sql.push_str(&limit.to_string());
+    tx.all(&sql, &values)?.iter().map(user).collect()
+}
+
+/// A column to be written.
+pub(super) enum Field<'a> {
+    Username(&'a Username),
+    Email(Option<&'a Email>),
+    Phone(Option<&'a Phone>),
+    Name(Option<&'a FullName>),
+}
+
+/// Writes `fields`. Returns false, changing nothing, if one of them belongs to somebody else, or
+/// there is no such account.
+pub(super) fn set(tx: &mut Tx<'_>, id: &str, fields: &[Field<'_>], now: Timestamp) -> Result<bool> {
+    let mut sets = String::from("updated_at = $2");
+    let mut taken = String::new();
+    let mut values: Vec<Value> = vec![id.into(), now.into()];
+    let mut write = |column: &str, value: Value, unique: bool| {
+        values.push(value);
+        let number = values.len();
+        let _infallible = write!(sets, ", {column} = ${number}");
+        if unique {
+            let _infallible = write!(taken, " OR o.{column} = ${number}");
+        }
+    };
+    for field in fields {
+        match field {
+            Field::Username(name) => {
+                write("username", name.as_str().into(), false);
+                write("username_key", name.key().into(), true);
+            }
+            Field::Email(email) => write("email", email.map(Email::as_str).into(), true),
+            Field::Phone(phone) => write("phone", phone.map(Phone::as_str).into(), true),
+            Field::Name(name) => {
+                write("name", name.map(FullName::as_str).into(), false);
+                write("name_key", name.map(FullName::key).into(), false);
+            }
+        }
+    }
+    let sql = format!(
+        "UPDATE users SET {sets} WHERE id = $1
+         AND NOT EXISTS (SELECT 1 FROM users o WHERE o.id <> $1 AND (1 = 0{taken}))"
+    );
+    Ok(tx.run(&sql, &values)? == 1)
+}
+
+/// Disables an account. Returns false, changing nothing, if it is disabled already, or is the last
+/// enabled administrator (security.md, rule 42): the rule and the change are one statement.
+pub(super) fn disable(
+    tx: &mut Tx<'_>,
+    id: &str,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    let sql = format!(
+        "UPDATE users SET state = 'disabled', disabled_reason = $2, updated_at = $3
+         WHERE id = $1 AND state = 'active'
+           AND (NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin')
+                OR {ANOTHER_ADMIN})"
+    );
+    Ok(tx.run(&sql, &[id.into(), reason.into(), now.into()])? == 1)
+}
+
+/// Enables an account. Returns false, changing nothing, if it is enabled already.
+pub(super) fn enable(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET state = 'active', disabled_reason = NULL, updated_at = $2
+         WHERE id = $1 AND state = 'disabled'",
+        &[id.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Stores a password's hash, or none. Returns false, changing nothing, if there was none before.
+pub(super) fn set_password(
+    tx: &mut Tx<'_>,
+    id: &str,
+    hash: Option<&PasswordHash>,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3
+         WHERE id = $1 AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
+        &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Gives a role. Returns false, changing nothing, if the account has it.
+pub(super) fn grant(tx: &mut Tx<'_>, id: &str, role: Role, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "INSERT INTO user_roles (user_id, role, granted_at) VALUES ($1, $2, $3)
+         ON CONFLICT DO NOTHING",
+        &[id.into(), role.as_str().into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Takes a role away. Returns false, changing nothing, if the account does not have it, or is the
+/// last enabled administrator and the role is that.
+pub(super) fn revoke(tx: &mut Tx<'_>, id: &str, role: Role) -> Result<bool> {
+    let sql = format!(
+        "DELETE FROM user_roles WHERE user_id = $1 AND role = $2
+         AND (role <> 'admin' OR {ANOTHER_ADMIN}
+              OR EXISTS (SELECT 1 FROM users WHERE id = $1 AND state <> 'active'))"
+    );
+    Ok(tx.run(&sql, &[id.into(), role.as_str().into()])? == 1)
+}
+
+/// Notes that something about an account was changed.
+pub(super) fn touch(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE users SET updated_at = $2 WHERE id = $1",
+        &[id.into(), now.into()],
+    )
+}
+
+/// The roles of an account, and since when.
+pub(super) fn grants(tx: &mut Tx<'_>, id: &str) -> Result<Vec<Grant>> {
+    let rows = tx.all(
+        "SELECT role, granted_at FROM user_roles WHERE user_id = $1 ORDER BY role",
+        &[id.into()],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(Grant {
+                role: row.text("role")?.parse()?,
+                granted_at: row.time("granted_at")?,
+            })
         })
-    });
-    user.transpose()
+        .collect()
+}
+
+/// The stored hash of an account's password.
+#[cfg(test)]
+pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<PasswordHash>> {
+    let sql = "SELECT password_hash FROM users WHERE id = $1";
+    let hash = tx
+        .first(sql, &[id.into()])?
+        .map(|row| row.opt_text("password_hash"));
+    Ok(hash.transpose()?.flatten().map(PasswordHash::stored))
+}
+
+fn user(row: &Row) -> Result<User> {
+    let state: State = row.text("state")?.parse()?;
+    let roles = row.opt_text("roles")?.unwrap_or_default();
+    let roles: Result<Vec<Role>, Error> = roles.split_ascii_whitespace().map(str::parse).collect();
+    Ok(User {
+        id: row.text("id")?,
+        username: row.text("username")?,
+        email: row.opt_text("email")?,
+        phone: row.opt_text("phone")?,
+        name: row.opt_text("name")?,
+        state,
+        disabled_reason: row.opt_text("disabled_reason")?,
+        roles: roles?,
+        has_password: row.flag("has_password")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
 }

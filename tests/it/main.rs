@@ -1,3 +1,5 @@
+//! The integration tests, in one binary: what is asserted here is seen from outside of the
+//! program, through a socket, a process or a file.
 //! Edge tests, in one binary: everything that needs a socket, a process or a file, seen from
 //! outside of the program.
 #![expect(
@@ -7,6 +9,9 @@
     reason = "a test that cannot go on should stop with a backtrace"
 )]
 
+#[cfg(test)]
 mod architecture;
+mod cli;
 mod install;
 mod server;
+mod support;

@@ -1,0 +1,132 @@
+//! A B A B …: two servers under the same load in turn, so that whatever drifts drifts for both.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::Outcome;
+use crate::client::{self, Leg, Requests, Shape};
+use crate::report::Side;
+use crate::server::Server;
+use crate::spread::Spread;
+
+/// How often and how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Plan {
+    /// Pairs of legs.
+    pub(crate) pairs: usize,
+    /// Length of each leg.
+    pub(crate) leg: Duration,
+    /// How each is driven.
+    pub(crate) shape: Shape,
+}
+
+/// One measured leg of one side.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct Measured {
+    /// Right answers.
+    pub(crate) requests: u64,
+    /// Of them in a second.
+    pub(crate) rate: f64,
+    /// Microseconds of the server's CPU time for each request.
+    pub(crate) cpu: f64,
+    /// Median latency, ms.
+    pub(crate) p50: f64,
+    /// 99th percentile of the latency, ms.
+    pub(crate) p99: f64,
+    /// Requests that failed.
+    pub(crate) failures: u64,
+    /// What the first of them looked like.
+    pub(crate) first_failure: Option<String>,
+}
+
+impl Measured {
+    /// Of a leg that took `cpu` seconds of the server.
+    pub(crate) fn of(leg: &Leg, cpu: f64) -> Self {
+        Self {
+            requests: leg.requests,
+            rate: leg.rate(),
+            cpu: cpu * 1e6 / leg.requests.max(1) as f64,
+            p50: leg.percentile(50.0),
+            p99: leg.percentile(99.0),
+            failures: leg.failures,
+            first_failure: leg.first_failure.clone(),
+        }
+    }
+}
+
+/// One closed-loop leg against `server`.
+pub(crate) fn leg(server: &Server, load: &Requests, plan: Plan) -> Outcome<Measured> {
+    let before = server.cpu()?;
+    let leg = client::closed(server.address, load, plan.shape, plan.leg)?;
+    Ok(Measured::of(&leg, server.cpu()? - before))
+}
+
+/// Alternates `limit` and `ours`, after one leg of each that does not count.
+pub(crate) fn alternate(
+    plan: Plan,
+    mut limit: impl FnMut() -> Outcome<Measured>,
+    mut ours: impl FnMut() -> Outcome<Measured>,
+) -> Outcome<Comparison> {
+    let mut comparison = Comparison::default();
+    limit()?;
+    ours()?;
+    for pair in 0..plan.pairs {
+        let (a, b) = (limit()?, ours()?);
+        eprintln!(
+            "  pair {}: limit {:.0}/s, ours {:.0}/s, ratio {:.3}",
+            pair + 1,
+            a.rate,
+            b.rate,
+            b.rate / a.rate
+        );
+        comparison.limit.push(a);
+        comparison.ours.push(b);
+    }
+    Ok(comparison)
+}
+
+/// The legs of both sides, pair by pair.
+#[derive(Default)]
+pub(crate) struct Comparison {
+    limit: Vec<Measured>,
+    ours: Vec<Measured>,
+}
+
+impl Comparison {
+    /// Our rate as a part of the limit's, pair by pair.
+    pub(crate) fn ratio(&self) -> Spread {
+        Spread::of(self.both().map(|(a, b)| b.rate / a.rate))
+    }
+
+    /// How many times the limit's time ours takes for a request.
+    pub(crate) fn cost(&self) -> Spread {
+        Spread::of(self.both().map(|(a, b)| a.rate / b.rate))
+    }
+
+    fn both(&self) -> impl Iterator<Item = (&Measured, &Measured)> {
+        self.limit.iter().zip(&self.ours)
+    }
+
+    /// The limit, summed up.
+    pub(crate) fn limit(&self) -> Side {
+        side(&self.limit)
+    }
+
+    /// Ours, summed up.
+    pub(crate) fn ours(&self) -> Side {
+        side(&self.ours)
+    }
+}
+
+fn side(legs: &[Measured]) -> Side {
+    Side {
+        per_second: Spread::of(legs.iter().map(|leg| leg.rate)),
+        cpu_us: Some(Spread::of(legs.iter().map(|leg| leg.cpu))),
+        p50_ms: Some(Spread::of(legs.iter().map(|leg| leg.p50))),
+        p99_ms: Some(Spread::of(legs.iter().map(|leg| leg.p99))),
+        rss_mib: None,
+        failures: legs.iter().map(|leg| leg.failures).sum(),
+        first_failure: legs.iter().find_map(|leg| leg.first_failure.clone()),
+    }
+}

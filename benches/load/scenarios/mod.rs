@@ -1,0 +1,152 @@
+//! What can be measured. One file for each; a new one needs its file, a line in [`Scenario`] and
+//! one in [`Scenario::run`].
+
+mod growth;
+mod introspect;
+mod issue;
+mod list;
+mod null;
+mod purge;
+mod rest;
+mod shell;
+mod validate;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use clap::ValueEnum;
+use tempfile::TempDir;
+
+use crate::Outcome;
+use crate::fill::{self, Filled, State};
+use crate::pairs::Plan;
+use crate::report::Finding;
+use crate::server::{self, DATABASE};
+
+/// A path that performance.md sets a goal for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scenario {
+    /// All of them
+    All,
+    /// The baseline against itself: how far the driver and the machine are off
+    Null,
+    /// Validating opaque tokens over HTTP
+    Validate,
+    /// Introspecting them (RFC 7662)
+    Introspect,
+    /// Issuing them durably
+    Issue,
+    /// Purging expired ones while issuing goes on
+    Purge,
+    /// Starting the program, looking up a token
+    Shell,
+    /// Listing the whole table
+    List,
+    /// The daemon with nothing to do, and the binary
+    Rest,
+    /// Validation at 1 k, 1 M and 10 M rows
+    Growth,
+}
+
+impl Scenario {
+    /// Measures it.
+    pub(crate) fn run(self, bench: &mut Bench) -> Outcome<Vec<Finding>> {
+        match self {
+            Self::All => Ok(Vec::new()),
+            Self::Null => null::run(bench),
+            Self::Validate => validate::run(bench),
+            Self::Introspect => introspect::run(bench),
+            Self::Issue => issue::run(bench),
+            Self::Purge => purge::run(bench),
+            Self::Shell => shell::run(bench),
+            Self::List => list::run(bench),
+            Self::Rest => rest::run(bench),
+            Self::Growth => growth::run(bench),
+        }
+    }
+}
+
+/// What was asked for, with "all" spelled out.
+pub(crate) fn chosen(asked: &[Scenario]) -> Vec<Scenario> {
+    if asked.contains(&Scenario::All) {
+        let all = Scenario::value_variants().iter().copied();
+        all.filter(|scenario| *scenario != Scenario::All).collect()
+    } else {
+        asked.to_vec()
+    }
+}
+
+/// What the scenarios of one run share.
+pub(crate) struct Bench {
+    /// How often and how long.
+    pub(crate) plan: Plan,
+    /// Tokens in the database.
+    pub(crate) rows: u64,
+    folder: TempDir,
+    filled: BTreeMap<(State, u64), Rc<Filled>>,
+}
+
+impl Bench {
+    /// With a temporary folder below `below`, gone at the end.
+    pub(crate) fn new(plan: Plan, rows: u64, below: Option<&Path>) -> Outcome<Self> {
+        let mut builder = tempfile::Builder::new();
+        builder.prefix("provost-load-");
+        let folder = match below {
+            Some(below) => builder.tempdir_in(below)?,
+            None => builder.tempdir()?,
+        };
+        let filled = BTreeMap::new();
+        Ok(Self {
+            plan,
+            rows,
+            folder,
+            filled,
+        })
+    }
+
+    /// A data folder with `rows` live tokens, filled once for all scenarios: they only read it.
+    pub(crate) fn filled(&mut self, rows: u64) -> Outcome<Rc<Filled>> {
+        self.with_rows(State::Live, rows)
+    }
+
+    /// A data folder with `rows` expired tokens, for copying.
+    pub(crate) fn expired(&mut self, rows: u64) -> Outcome<Rc<Filled>> {
+        self.with_rows(State::Expired, rows)
+    }
+
+    fn with_rows(&mut self, state: State, rows: u64) -> Outcome<Rc<Filled>> {
+        if let Some(filled) = self.filled.get(&(state, rows)) {
+            return Ok(Rc::clone(filled));
+        }
+        let folder = self.fresh(&format!("{rows}-{state:?}"))?;
+        let filled = Rc::new(fill::fill(&folder, state, rows)?);
+        self.filled.insert((state, rows), Rc::clone(&filled));
+        Ok(filled)
+    }
+
+    /// A data folder as `provost init` leaves it.
+    pub(crate) fn fresh(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = self.empty(name)?;
+        server::run(&folder, ["init"])?;
+        Ok(folder)
+    }
+
+    /// A copy of a data folder that no process has open.
+    pub(crate) fn copy_of(&self, original: &Path, name: &str) -> Outcome<PathBuf> {
+        let folder = self.empty(name)?;
+        for file in [DATABASE, "provost.key"] {
+            std::fs::copy(original.join(file), folder.join(file))?;
+        }
+        Ok(folder)
+    }
+
+    fn empty(&self, name: &str) -> Outcome<PathBuf> {
+        let folder = self.folder.path().join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir(&folder)?;
+        Ok(folder)
+    }
+}

@@ -1,0 +1,205 @@
+//! Purging a million expired rows while the daemon goes on issuing at a fixed rate, against a bare
+//! loop of batched deletes on a copy of the same files with the same writes in between.
+//!
+//! The writes are driven open-loop, so a batch that holds the writer shows in their latency.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+use crate::Outcome;
+use crate::client::{self, Leg, Pace, Requests};
+use crate::fill;
+use crate::report::{Finding, Goal, Side};
+use crate::scenarios::Bench;
+use crate::server::{self, DATABASE, Server};
+use crate::spread::{Spread, thousands};
+
+/// Writes a second beside the purge.
+const WRITES: f64 = 300.0;
+/// Rows in a batch of the bare loop: what performance.md found best.
+const BATCH: u64 = 1_000;
+
+/// What one purge came to.
+struct Purge {
+    rows_per_second: f64,
+    during: Leg,
+    before: Leg,
+    longest_ms: Option<f64>,
+}
+
+/// Measures it.
+pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
+    let rows = bench.rows;
+    let expired = bench.expired(rows)?;
+    let mut limits = Vec::new();
+    let mut purges = Vec::new();
+    for pair in 0..bench.plan.pairs {
+        let copy = bench.copy_of(&expired.folder, "purge-bare")?;
+        limits.push(bare_loop(&copy)?);
+        let copy = bench.copy_of(&expired.folder, "purge")?;
+        let purge = purge(&copy, rows)?;
+        eprintln!(
+            "  pair {}: limit {:.0} rows/s, ours {:.0} rows/s, write p99 {:.2} ms, before {:.2} ms",
+            pair + 1,
+            limits[pair],
+            purge.rows_per_second,
+            purge.during.percentile(99.0),
+            purge.before.percentile(99.0),
+        );
+        purges.push(purge);
+    }
+    let of = |pick: &dyn Fn(&Purge) -> f64| Spread::of(purges.iter().map(pick));
+    let during = of(&|purge| purge.during.percentile(99.0));
+    let before = of(&|purge| purge.before.percentile(99.0));
+    let both = || purges.iter().zip(&limits);
+    let what = format!("purge of {} rows under {WRITES}/s writes", thousands(rows));
+    let mut ours = Side::rate(of(&|purge| purge.rows_per_second));
+    ours.p99_ms = Some(during);
+    ours.failures = purges
+        .iter()
+        .map(|p| p.during.failures + p.before.failures)
+        .sum();
+    ours.first_failure = purges.iter().find_map(|p| p.during.first_failure.clone());
+    let mut findings = vec![
+        Finding::new(
+            format!("{what} / bare batched deletes"),
+            Spread::of(both().map(|(ours, limit)| ours.rows_per_second / limit)),
+            "",
+        )
+        .goals(Goal::AtLeast(0.4), Goal::AtLeast(0.7))
+        .sides(ours, Side::rate(Spread::of(limits.iter().copied()))),
+        Finding::new(
+            format!("{what}: write p99 / without"),
+            of(&|purge| purge.during.percentile(99.0) / purge.before.percentile(99.0)),
+            "×",
+        )
+        .goals(Goal::AtMost(2.0), Goal::AtMost(1.2))
+        .note(format!(
+            "write p99 {during} ms during, {before} ms without; slowest {} ms",
+            of(&|purge| purge.during.latency.max() as f64 / 1e6)
+        )),
+    ];
+    let longest: Vec<f64> = purges.iter().filter_map(|purge| purge.longest_ms).collect();
+    if !longest.is_empty() {
+        findings.push(
+            Finding::new(format!("{what}: longest batch"), Spread::of(longest), "ms")
+                .goals(Goal::AtMost(20.0), Goal::AtMost(6.0)),
+        );
+    }
+    Ok(findings)
+}
+
+/// Purges through the daemon while it issues.
+fn purge(folder: &Path, rows: u64) -> Outcome<Purge> {
+    let caller = server::run(
+        folder,
+        [
+            "token",
+            "create",
+            "--kind",
+            "api",
+            "--scope",
+            "purge:run",
+            "--label",
+            "load",
+            "--quiet",
+        ],
+    )?;
+    let mut writes = Requests::expecting(200, r#""token":""#);
+    writes.push_body(
+        "POST",
+        "/app/token",
+        "content-type: application/json\r\n",
+        "{}",
+    );
+    let daemon = Server::daemon(folder)?;
+    let pace = Pace {
+        connections: 16,
+        per_second: WRITES,
+    };
+    let never = AtomicBool::new(false);
+    let short = Duration::from_secs(5);
+    client::open(
+        daemon.address,
+        &writes,
+        pace,
+        Duration::from_secs(1),
+        &never,
+    )?;
+    let before = client::open(daemon.address, &writes, pace, short, &never)?;
+    let done = AtomicBool::new(false);
+    let (during, answer, seconds) = std::thread::scope(|scope| -> Outcome<_> {
+        let writing = scope.spawn(|| {
+            client::open(
+                daemon.address,
+                &writes,
+                pace,
+                Duration::from_mins(10),
+                &done,
+            )
+        });
+        let begin = Instant::now();
+        let request = format!(
+            "POST /api/v1/purge HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {}\r\n\
+             content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}",
+            caller.trim()
+        );
+        let answer = client::once(daemon.address, &request);
+        let seconds = begin.elapsed().as_secs_f64();
+        done.store(true, Ordering::Relaxed);
+        let during = writing.join().map_err(|_| "a client thread panicked")??;
+        Ok((during, answer?, seconds))
+    })?;
+    if answer.0 != 200 {
+        return Err(format!("the purge answered {}: {}", answer.0, answer.1).into());
+    }
+    drop(daemon);
+    let left = fill::count(
+        folder,
+        "SELECT count(*) FROM tokens WHERE expires_at < (unixepoch() - 86400) * 1000",
+    )?;
+    if left > 0 {
+        return Err(format!("{left} of {rows} expired rows are left: {}", answer.1).into());
+    }
+    Ok(Purge {
+        rows_per_second: rows as f64 / seconds,
+        during,
+        before,
+        longest_ms: None,
+    })
+}
+
+/// Rows a second of the least that a purge has to do.
+fn bare_loop(folder: &Path) -> Outcome<f64> {
+    let connection = Connection::open(folder.join(DATABASE))?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;
+         CREATE TABLE written (id INTEGER PRIMARY KEY, at INTEGER NOT NULL) STRICT;",
+    )?;
+    let mut insert = connection.prepare("INSERT INTO written (at) VALUES (?1)")?;
+    let mut delete = connection.prepare(
+        "DELETE FROM tokens WHERE id IN
+         (SELECT id FROM tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)",
+    )?;
+    let now = provost::time::wall().0;
+    let begin = Instant::now();
+    let (mut deleted, mut written) = (0_u64, 0_u64);
+    loop {
+        while (written as f64) < begin.elapsed().as_secs_f64() * WRITES {
+            insert.insert([now])?;
+            written += 1;
+        }
+        connection.execute_batch("BEGIN IMMEDIATE")?;
+        delete.raw_bind_parameter(1, now)?;
+        delete.raw_bind_parameter(2, i64::try_from(BATCH)?)?;
+        let count = u64::try_from(delete.raw_execute()?)?;
+        connection.execute_batch("COMMIT")?;
+        deleted += count;
+        if count < BATCH {
+            return Ok(deleted as f64 / begin.elapsed().as_secs_f64());
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! `provost health`: asks a running daemon whether it can do its work. For container health
+//! checks, which know only 0 and 1; so every failure but a mistake in the command line is 1.
+
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::output::Output;
+use super::{Outcome, Site};
+use crate::config::{Config, ListenAddr};
+use crate::error::{Error, Result};
+
+/// How long to wait for each step of the answer.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest answer that is read.
+const LONGEST: u64 = 64 * 1024;
+
+/// Ask a running daemon whether it is ready; ends with 0 if it is, with 1 if not
+#[derive(Debug, clap::Args)]
+pub(super) struct Health {
+    /// Where it listens: http://HOST:PORT or unix:/path [default: the first address of the
+    /// setting server.listen, env: PROVOST_SERVER_LISTEN]
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+}
+
+/// Where to ask, and under which name.
+#[derive(Debug, PartialEq, Eq)]
+struct Target {
+    place: Place,
+    host: String,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Place {
+    Tcp(String),
+    Unix(PathBuf),
+}
+
+impl Health {
+    pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        let target = match &self.url {
+            Some(url) => Target::of_url(url)?,
+            None => Target::of(&site.config(out)?)?,
+        };
+        let (status, body) = target.ask()?;
+        let told: Value = serde_json::from_str(&body).unwrap_or_default();
+        if status != 200 {
+            return Err(Error::NotReady(reasons(status, &told)));
+        }
+        if out.format().json {
+            out.value(&told)?;
+        } else {
+            out.message("ready")?;
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+fn reasons(status: u16, told: &Value) -> String {
+    let reasons = told.get("reasons").and_then(Value::as_array);
+    let reasons: Vec<&str> = reasons
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
+    if reasons.is_empty() {
+        format!("the answer is {status}")
+    } else {
+        reasons.join("; ")
+    }
+}
+
+impl Target {
+    fn of_url(url: &str) -> Result<Self> {
+        let usage = || Error::Usage("--url must be http://HOST:PORT or unix:/path".into());
+        if let Some(path) = url.strip_prefix("unix:") {
+            return Ok(Self {
+                place: Place::Unix(path.into()),
+                host: "localhost".into(),
+            });
+        }
+        let authority = url.strip_prefix("http://").ok_or_else(usage)?;
+        let authority = authority.trim_end_matches('/');
+        if authority.is_empty() || authority.contains(['/', '@', ' ']) {
+            return Err(usage());
+        }
+        let ported = authority
+            .rsplit_once(':')
+            .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
+        Ok(Self {
+            place: Place::Tcp(if ported {
+                authority.to_owned()
+            } else {
+                format!("{authority}:80")
+            }),
+            host: authority.to_owned(),
+        })
+    }
+
+    /// The daemon of this configuration.
+    fn of(config: &Config) -> Result<Self> {
+        let addresses = &config.server.listen;
+        let first = addresses
+            .first()
+            .ok_or_else(|| Error::internal("no address"))?;
+        let (place, usual) = match first {
+            ListenAddr::Unix(path) => (Place::Unix(path.clone()), "localhost".to_owned()),
+            ListenAddr::Tcp(address) if address.port() == 0 => {
+                return Err(Error::Usage(
+                    "the port is chosen at each start; say where to ask with --url".into(),
+                ));
+            }
+            ListenAddr::Tcp(address) => {
+                let near = near(*address).to_string();
+                (Place::Tcp(near.clone()), near)
+            }
+        };
+        // A daemon that answers for certain hosts only turns away everybody else.
+        let host = config
+            .server
+            .allowed_hosts
+            .first()
+            .cloned()
+            .unwrap_or(usual);
+        Ok(Self { place, host })
+    }
+
+    fn ask(&self) -> Result<(u16, String)> {
+        let reaching = || match &self.place {
+            Place::Tcp(authority) => Error::io(format!("reach the daemon at http://{authority}")),
+            Place::Unix(path) => Error::io(format!("reach the daemon at unix:{}", path.display())),
+        };
+        let answer = match &self.place {
+            Place::Tcp(authority) => connect(authority).and_then(|stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                self.exchange(stream)
+            }),
+            Place::Unix(path) => UnixStream::connect(path).and_then(|stream| {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                self.exchange(stream)
+            }),
+        };
+        let answer = answer.map_err(reaching())?;
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        match (status, answer.split_once("\r\n\r\n")) {
+            (Some(status), Some((_, body))) => Ok((status, body.to_owned())),
+            _ => Err(Error::NotReady("the answer is not HTTP".into())),
+        }
+    }
+
+    fn exchange(&self, mut stream: impl Read + Write) -> std::io::Result<String> {
+        write!(
+            stream,
+            "GET /readyz HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n",
+            self.host
+        )?;
+        let mut answer = Vec::new();
+        stream.take(LONGEST).read_to_end(&mut answer)?;
+        Ok(String::from_utf8_lossy(&answer).into_owned())
+    }
+}
+
+fn connect(authority: &str) -> std::io::Result<TcpStream> {
+    let mut last = None;
+    for address in authority.to_socket_addrs()? {
+        match TcpStream::connect_timeout(&address, PATIENCE) {
+            Ok(stream) => return Ok(stream),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::ErrorKind::AddrNotAvailable.into()))
+}
+
+/// An address that reaches a daemon of this machine which listens on all of them.
+fn near(mut address: SocketAddr) -> SocketAddr {
+    if address.ip().is_unspecified() {
+        address.set_ip(match address.ip() {
+            IpAddr::V4(_) => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(_) => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    address
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_on_all_addresses_is_asked_on_this_machine() {
+        let near = |text: &str| near(text.parse().unwrap()).to_string();
+        assert_eq!(near("0.0.0.0:80"), "127.0.0.1:80");
+        assert_eq!(near("[::]:80"), "[::1]:80");
+        assert_eq!(near("10.0.0.1:80"), "10.0.0.1:80");
+    }
+
+    #[test]
+    fn a_url_names_a_place_and_a_host_and_nothing_else() {
+        let target = Target::of_url("http://localhost/").unwrap();
+        assert_eq!(target.place, Place::Tcp("localhost:80".into()));
+        assert_eq!(target.host, "localhost");
+        let target = Target::of_url("http://[::1]:8080").unwrap();
+        assert_eq!(target.place, Place::Tcp("[::1]:8080".into()));
+        for bad in [
+            "https://x",
+            "http://",
+            "http://a/b",
+            "http://u@h",
+            "localhost:80",
+        ] {
+            assert!(Target::of_url(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_reasons_of_the_daemon_are_passed_on() {
+        let told = serde_json::json!({"status": "unready", "reasons": ["a", "b"]});
+        assert_eq!(reasons(503, &told), "a; b");
+        assert_eq!(reasons(404, &Value::Null), "the answer is 404");
+    }
+}

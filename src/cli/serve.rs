@@ -1,0 +1,207 @@
+//! `provost serve`: the daemon.
+//!
+//! On an empty data folder it sets everything up by itself. It ends on SIGTERM or SIGINT after what
+//! is running has finished, at once on the second of them, and by itself when the storage is
+//! damaged: serving on would make it worse (security.md, rule 59).
+
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use super::output::Output;
+use super::{Outcome, Site, operator, setup};
+use crate::app::App;
+use crate::config::LogFormat;
+use crate::db::{Db, Role, Tidy, clock};
+use crate::error::{Error, Result};
+use crate::http::listener::Listener;
+use crate::keys::Keys;
+use crate::log::{self, Log};
+use crate::{http, jobs, migrations};
+
+/// Storage faults in a row after which nothing good can come of going on.
+const FAULTS: u32 = 3;
+/// How often they are looked at.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Run the HTTP daemon
+#[derive(Debug, clap::Args)]
+#[command(after_help = "\
+On an empty data folder everything is set up first. SIGTERM and SIGINT finish what is running and
+stop; a second one stops at once. SIGHUP reads the log level again.
+
+Examples:
+  provost serve
+  provost serve --listen unix:/run/provost/http.sock --listen 127.0.0.1:8080
+  provost serve --migrate                     for unattended upgrades")]
+pub(super) struct Serve {
+    /// Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated
+    /// [env: PROVOST_SERVER_LISTEN] [default: 127.0.0.1:8080, or what systemd hands over]
+    #[arg(long, value_name = "ADDR")]
+    listen: Vec<String>,
+    /// Apply pending migrations before serving [default: refuse to start]
+    #[arg(long)]
+    migrate: bool,
+}
+
+impl Serve {
+    pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        let config = site.config_listening(self.listen.clone(), out)?;
+        let actor = operator::actor(site.on_behalf_of());
+        let made = setup::prepare(&config, &actor)?;
+        let keys = Keys::load(&config.key_file)?;
+        let db = Db::open(config.db.sqlite()?, Role::Daemon)?;
+        let app = App::new(config, keys, db);
+        match migrations::check(app.db()) {
+            Err(Error::SchemaBehind { .. }) if self.migrate => {
+                for applied in migrations::up(&app, &actor)? {
+                    out.message(format_args!("applied migration {}", applied.name))?;
+                }
+            }
+            checked => checked?,
+        }
+        app.clock().raise(app.db().read(clock::mark)?);
+        if made.new_database {
+            let folder = app.config().data_dir.display();
+            out.message(format_args!("set up a new database in {folder}"))?;
+        }
+        let log = log::start(&app.config().log)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::io("start the daemon's threads"))?;
+        let ended = runtime.block_on(serve(app.clone(), &log, site, out));
+        // A request that still holds a thread must not hold up the end.
+        runtime.shutdown_timeout(Duration::from_millis(100));
+        let ended = ended?;
+        if ended == End::Graceful {
+            app.db().tidy(Tidy::Full)?;
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// How the daemon came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// What was running has finished.
+    Graceful,
+    /// A second signal did not wait for it.
+    AtOnce,
+}
+
+async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End> {
+    let mut signals = Signals::catch()?;
+    let listeners = listeners(&app)?;
+    for listener in &listeners {
+        announce(&app, listener, out)?;
+    }
+    let stop = CancellationToken::new();
+    let service = http::run(app.clone(), listeners, log.sink(), stop.clone());
+    tokio::pin!(service);
+    let chores = tokio::spawn(jobs::run(app.clone(), stop.clone()));
+    notify(&[NotifyState::Ready]);
+    let mut look = tokio::time::interval(LOOK);
+    loop {
+        let signal = tokio::select! {
+            ended = &mut service => {
+                stop.cancel();
+                // A job stops between two of its steps; what it has done is kept.
+                let waited = chores.await.map_err(Error::internal);
+                return ended.and(waited).map(|()| End::Graceful);
+            }
+            signal = signals.next() => signal,
+            _ = look.tick() => {
+                if app.db().facts().faults >= FAULTS {
+                    return Err(Error::Corrupt(format!("{FAULTS} storage faults in a row")));
+                }
+                continue;
+            }
+        };
+        match signal {
+            Caught::Reload => reload(log, site, out),
+            Caught::Stop if stop.is_cancelled() => return Ok(End::AtOnce),
+            Caught::Stop => {
+                notify(&[NotifyState::Stopping]);
+                tracing::info!("stopping");
+                stop.cancel();
+            }
+        }
+    }
+}
+
+/// The sockets that the service manager hands over, or else those of the settings.
+fn listeners(app: &App) -> Result<Vec<Listener>> {
+    let inherited = Listener::inherited()?;
+    if inherited.is_empty() {
+        let listen = &app.config().server.listen;
+        listen.iter().map(http::bind).collect()
+    } else {
+        Ok(inherited)
+    }
+}
+
+/// Says where the daemon listens: to a person in words, to a collector of JSON lines as one.
+fn announce(app: &App, listener: &Listener, out: &mut Output) -> Result<()> {
+    let scheme = if listener.local_addr().is_some() {
+        "http://"
+    } else {
+        ""
+    };
+    if out.terminal().stderr || app.config().log.format == LogFormat::Text {
+        return out.message(format_args!("listening on {scheme}{listener}"));
+    }
+    tracing::info!("listening on {scheme}{listener}");
+    Ok(())
+}
+
+fn reload(log: &Log, site: &Site, out: &mut Output) {
+    match site.config(out) {
+        Ok(config) => {
+            log.set_level(config.log.level);
+            tracing::info!(level = %config.log.level, "read the log level again");
+        }
+        Err(error) => tracing::error!(%error, "the settings cannot be read; nothing was changed"),
+    }
+}
+
+/// Tells the service manager, where there is one.
+fn notify(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        tracing::warn!(%error, "the service manager was not reached");
+    }
+}
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Caught {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn catch() -> Result<Self> {
+        let catch = |kind| signal(kind).map_err(Error::io("catch signals"));
+        Ok(Self {
+            terminate: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Caught {
+        tokio::select! {
+            _ = self.terminate.recv() => Caught::Stop,
+            _ = self.interrupt.recv() => Caught::Stop,
+            _ = self.hangup.recv() => Caught::Reload,
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! What rule tests stand on: a program in memory, actors made by hand, time as a value.
+
+use crate::app::{Actor, App, Cx, Who};
+use crate::config::{Config, Environment, Sources};
+use crate::db::Db;
+use crate::error::Result;
+use crate::keys::Keys;
+use crate::time::Timestamp;
+
+impl App {
+    /// A program on an in-memory database with every migration applied, for rule tests.
+    pub(crate) fn memory() -> Self {
+        let config = Config::load(
+            &Sources::default(),
+            &Environment::bare(std::path::Path::new("/nonexistent")),
+        );
+        let app = Self::new(
+            config.unwrap(),
+            Keys::ephemeral().unwrap(),
+            Db::memory().unwrap(),
+        );
+        crate::migrations::up(&app, &Actor::operator()).unwrap();
+        app
+    }
+
+    /// Runs `f` as `actor` at `now`, and commits if it returns `Ok`.
+    pub(crate) fn at<T, F>(&self, now: Timestamp, actor: &Actor, mut f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
+    {
+        self.write(actor, move |cx| {
+            f(&mut Cx {
+                tx: cx.tx,
+                now,
+                actor: cx.actor,
+                kit: cx.kit,
+            })
+        })
+    }
+}
+
+impl Actor {
+    /// An operator at the shell.
+    pub(crate) fn operator() -> Self {
+        let who = Who::Operator {
+            account: "os:0/root@test".into(),
+            on_behalf_of: None,
+        };
+        Self {
+            who,
+            ip: None,
+            request: None,
+        }
+    }
+
+    /// A request with an API token that has `scopes`.
+    pub(crate) fn token(scopes: &str) -> Self {
+        let who = Who::Token {
+            id: "0".into(),
+            owner: None,
+            scopes: scopes.parse().unwrap(),
+        };
+        Self {
+            who,
+            ip: None,
+            request: None,
+        }
+    }
+
+    /// A request without a credential.
+    pub(crate) fn anonymous() -> Self {
+        Self {
+            who: Who::Anonymous,
+            ip: None,
+            request: None,
+        }
+    }
+}

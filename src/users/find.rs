@@ -1,0 +1,89 @@
+//! Finding the account that a text names.
+
+use super::{Email, Phone, User, Username, store};
+use crate::app::Cx;
+use crate::error::{Error, Result};
+
+/// What names an account. The forms exclude one another, see [`Username`].
+pub(super) enum Key {
+    /// From the one to the other, both included.
+    Ids(String, String),
+    /// [`Username::key`].
+    Username(String),
+    Email(Email),
+    Phone(Phone),
+}
+
+impl Key {
+    fn read(text: &str) -> Option<Self> {
+        if let Ok(name) = text.parse::<Username>() {
+            return Some(Self::Username(name.key()));
+        }
+        if let Ok(email) = text.parse() {
+            return Some(Self::Email(email));
+        }
+        if let Ok(phone) = text.parse() {
+            return Some(Self::Phone(phone));
+        }
+        Self::ids_starting_with(text)
+    }
+
+    /// For at least 6 hexadecimal digits, with or without the dashes.
+    fn ids_starting_with(text: &str) -> Option<Self> {
+        let digits: String = text.chars().filter(|c| *c != '-').collect();
+        if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+            return None;
+        }
+        let filled = |fill: &str| {
+            let rest = fill.repeat(32_usize.checked_sub(digits.len())?);
+            let id = uuid::Uuid::try_parse(&(digits.clone() + &rest)).ok()?;
+            Some(id.to_string())
+        };
+        Some(Self::Ids(filled("0")?, filled("f")?))
+    }
+}
+
+/// The user that `text` names: an id or the first characters of one, a user name, an e-mail
+/// address or a phone number. For other slices, whose verbs check what the actor may do.
+///
+/// # Errors
+/// [`Error::NotFound`], [`Error::Ambiguous`].
+pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
+    let key = Key::read(text).ok_or(Error::NotFound("user"))?;
+    let mut found = store::with_key(cx.tx, &key)?;
+    match (found.pop(), found.is_empty()) {
+        (Some(user), true) => Ok(user),
+        (Some(_), false) => Err(Error::Ambiguous {
+            noun: "user",
+            prefix: text.to_owned(),
+        }),
+        (None, _) => Err(Error::NotFound("user")),
+    }
+}
+
+/// Which of these belongs to somebody other than `own`, as an error.
+pub(super) fn taken(
+    cx: &mut Cx<'_, '_>,
+    own: &str,
+    username: Option<&Username>,
+    email: Option<&Email>,
+    phone: Option<&Phone>,
+) -> Error {
+    let keys = [
+        (
+            username.map(|name| Key::Username(name.key())),
+            Error::UsernameTaken,
+        ),
+        (email.cloned().map(Key::Email), Error::EmailTaken),
+        (phone.cloned().map(Key::Phone), Error::PhoneTaken),
+    ];
+    for (key, error) in keys {
+        let found = key.map_or(Ok(Vec::new()), |key| store::with_key(cx.tx, &key));
+        match found {
+            Ok(found) if found.iter().any(|user| user.id != own) => return error,
+            Ok(_) => {}
+            Err(error) => return error,
+        }
+    }
+    Error::NotFound("user")
+}

@@ -1,0 +1,318 @@
+//! The program as a person at a shell meets it: the real binary, a home of its own, and nothing
+//! of this test's environment.
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that cannot go on should stop with a backtrace"
+)]
+// Not every test file uses all of it.
+#![expect(dead_code, reason = "shared by test files, each of which uses a part")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use serde_json::Value;
+
+/// The program.
+pub const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
+
+/// A shell with a home of its own, whose data folder is `home/data`.
+pub struct Shell {
+    home: tempfile::TempDir,
+    variables: Vec<(String, String)>,
+}
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Ran {
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    /// Its exit status.
+    pub status: i32,
+}
+
+impl Shell {
+    /// A shell where nothing is set up.
+    pub fn bare() -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            variables: Vec::new(),
+        }
+    }
+
+    /// A shell after `provost init`.
+    pub fn new() -> Self {
+        let shell = Self::bare();
+        shell.ok(&["init"]);
+        shell
+    }
+
+    /// The same with one more environment variable.
+    pub fn with(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A path in the home folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.home.path().join(name)
+    }
+
+    /// The database file.
+    pub fn database(&self) -> PathBuf {
+        self.path("data/provost.db")
+    }
+
+    /// The program with these arguments, not started yet.
+    pub fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
+        let mut command = Command::new(PROVOST);
+        command
+            .args(arguments)
+            .current_dir(self.home.path())
+            .env_clear()
+            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("HOME", self.home.path())
+            .env("PROVOST_DATA_DIR", self.path("data"))
+            .env("PROVOST_CONFIG", "")
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs the program.
+    pub fn run<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Ran {
+        Ran::of(&mut self.command(arguments))
+    }
+
+    /// Runs the program with `input` on its standard input.
+    pub fn run_with<S: AsRef<OsStr>>(&self, arguments: &[S], input: impl AsRef<[u8]>) -> Ran {
+        let mut child = self
+            .command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.as_ref().to_vec();
+        // A program that does not read its input must not stop the test.
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().unwrap();
+        let _ = writer.join().unwrap();
+        Ran::from(output)
+    }
+
+    /// Runs the program, which must succeed; returns its standard output without the last line end.
+    #[track_caller]
+    pub fn ok<S: AsRef<OsStr>>(&self, arguments: &[S]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.status, 0, "{ran:?}");
+        ran.stdout.trim_end_matches('\n').to_owned()
+    }
+
+    /// Runs the program with `--json`, which must succeed; returns the document.
+    #[track_caller]
+    pub fn json<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Value {
+        let mut all: Vec<&OsStr> = vec![OsStr::new("--json")];
+        all.extend(arguments.iter().map(AsRef::as_ref));
+        let text = self.ok(&all);
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}"))
+    }
+
+    /// Runs the program, which must fail with `status`; returns its standard error.
+    #[track_caller]
+    pub fn fails<S: AsRef<OsStr>>(&self, status: i32, arguments: &[S]) -> String {
+        let ran = self.run(arguments);
+        assert_eq!(ran.status, status, "{ran:?}");
+        ran.stderr
+    }
+
+    /// Starts `provost serve` on a free TCP port and waits until it listens.
+    pub fn serve(&self) -> Daemon {
+        self.serve_with(&["--listen", "127.0.0.1:0"])
+    }
+
+    /// Starts `provost serve` with these flags and waits until it listens.
+    pub fn serve_with(&self, flags: &[&str]) -> Daemon {
+        let mut arguments = vec!["serve"];
+        arguments.extend(flags);
+        Daemon::start(&mut self.command(&arguments))
+    }
+}
+
+impl Ran {
+    /// Runs a command to its end.
+    pub fn of(command: &mut Command) -> Self {
+        command.output().unwrap().into()
+    }
+
+    /// Standard output as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+}
+
+impl From<std::process::Output> for Ran {
+    fn from(output: std::process::Output) -> Self {
+        Self {
+            stdout: String::from_utf8(output.stdout).unwrap(),
+            stderr: String::from_utf8(output.stderr).unwrap(),
+            status: output.status.code().unwrap_or(-1),
+        }
+    }
+}
+
+/// A running `provost serve`, killed when dropped.
+pub struct Daemon {
+    child: Child,
+    /// What it listens on: `127.0.0.1:40123` or `unix:/path`.
+    pub address: String,
+    log: Arc<Mutex<String>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Daemon {
+    /// Starts `command` and waits until it says where it listens.
+    pub fn start(command: &mut Command) -> Self {
+        let mut child = command
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stderr = BufReader::new(child.stderr.take().unwrap());
+        let log = Arc::new(Mutex::new(String::new()));
+        let address = listening(&mut stderr, &log);
+        let Some(address) = address else {
+            let status = child.wait().unwrap();
+            panic!("the daemon ended with {status}: {}", log.lock().unwrap());
+        };
+        // Somebody has to read on, or the daemon's log fills the pipe.
+        let reader = std::thread::spawn({
+            let log = Arc::clone(&log);
+            move || {
+                let mut line = String::new();
+                while stderr.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+                    log.lock().unwrap().push_str(&std::mem::take(&mut line));
+                }
+            }
+        });
+        Self {
+            child,
+            address,
+            log,
+            reader: Some(reader),
+        }
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// `http://127.0.0.1:40123`, for a daemon on TCP.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// What it has written to standard error so far.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
+    }
+
+    /// Sends a signal: `TERM`, `HUP`, `INT`, `KILL`.
+    pub fn signal(&self, name: &str) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", name, &pid]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Asks it to stop and waits for its end; returns the exit status and all of its log.
+    pub fn stop(mut self) -> (i32, String) {
+        self.signal("TERM");
+        self.wait()
+    }
+
+    /// Waits for its end; returns the exit status and all of its log.
+    pub fn wait(&mut self) -> (i32, String) {
+        let status = self.child.wait().unwrap().code().unwrap_or(-1);
+        if let Some(reader) = self.reader.take() {
+            reader.join().unwrap();
+        }
+        (status, self.log())
+    }
+
+    /// Kills it as a crash would.
+    pub fn kill(mut self) {
+        let _ = self.child.kill();
+        self.wait();
+    }
+
+    /// Sends one HTTP request on a connection of its own; returns status and body.
+    #[track_caller]
+    pub fn request(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
+             Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let mut answer = String::new();
+        match self.address.strip_prefix("unix:") {
+            Some(path) => {
+                let mut stream = UnixStream::connect(path).unwrap();
+                stream.write_all(text.as_bytes()).unwrap();
+                stream.read_to_string(&mut answer).unwrap();
+            }
+            None => {
+                let mut stream = TcpStream::connect(&self.address).unwrap();
+                stream.write_all(text.as_bytes()).unwrap();
+                stream.read_to_string(&mut answer).unwrap();
+            }
+        }
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, body.to_owned())
+    }
+
+    /// `GET path`; returns status and body.
+    #[track_caller]
+    pub fn get(&self, path: &str) -> (u16, String) {
+        self.request("GET", path, "", "")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The address in the line that says where the daemon listens; `None` if it ended first.
+fn listening(stderr: &mut BufReader<ChildStderr>, log: &Mutex<String>) -> Option<String> {
+    let mut line = String::new();
+    while stderr.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+        log.lock().unwrap().push_str(&line);
+        if let Some((_, rest)) = line.split_once("listening on ") {
+            let end = rest.find(['"', '\n', ' ']).unwrap_or(rest.len());
+            let address = rest.get(..end).unwrap();
+            return Some(address.trim_start_matches("http://").to_owned());
+        }
+        line.clear();
+    }
+    None
+}
+
+/// Whether `path` is there with exactly this mode.
+pub fn mode(path: &Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}

@@ -1,9 +1,10 @@
--- One row a job: who runs it now, when it is due again.
+-- One row a job that only one process runs at a time: when it last began, and who runs it now.
 CREATE TABLE jobs (
-  name TEXT PRIMARY KEY,
-  next_at INTEGER NOT NULL,
+  name TEXT NOT NULL PRIMARY KEY,
+  last_at INTEGER,
   holder TEXT,                          -- the process that runs it
-  held_until INTEGER                    -- when the others may take over from a dead holder
+  held_until INTEGER,                   -- when the others may take over from a dead holder
+  CHECK ((holder IS NULL) = (held_until IS NULL))
 ) STRICT;
 
 -- One row a run.
@@ -14,6 +15,6 @@ CREATE TABLE job_runs (
   finished_at INTEGER,
   result TEXT CHECK (result IN ('ok', 'partial', 'failed')),
   trigger_kind TEXT NOT NULL CHECK (trigger_kind IN ('schedule', 'shell', 'api')),
-  details TEXT
+  details TEXT                          -- JSON object
 ) STRICT;
 CREATE INDEX job_runs_job_idx ON job_runs (job, id);

@@ -286,7 +286,9 @@ impl Uses {
     pub fn note(&self, token: i64, at: Timestamp) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if uses.len() < Self::MOST || uses.contains_key(&token) {
-            uses.insert(token, at);
+            // What could not be written comes back here, and may be older by then.
+            let noted = uses.entry(token).or_insert(at);
+            *noted = at.max(*noted);
         }
     }
 

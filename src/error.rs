@@ -147,6 +147,14 @@ pub enum Error {
         /// The other daemon's process id.
         pid: u32,
     },
+    /// Another process, or another thread of this one, runs the job.
+    #[error("the job {job} is running ({holder})")]
+    JobRunning {
+        /// The job's name.
+        job: &'static str,
+        /// Who runs it: host and process.
+        holder: String,
+    },
     /// There is no data folder yet.
     #[error("nothing is set up at {}", path.display())]
     NotSetUp {
@@ -272,6 +280,7 @@ impl Error {
             Self::Unavailable(_) => row("unavailable", 503, 10),
             Self::StorageFull(_) => row("storage_full", 507, 10),
             Self::DaemonRunning { .. } => row("daemon_running", 503, 10),
+            Self::JobRunning { .. } => row("job_running", 503, 10),
             Self::NotSetUp { .. } => row("not_set_up", 503, 5),
             Self::DatabaseMissing { .. } => row("database_missing", 503, 5),
             Self::KeyFile { .. } => row("key_file", 500, 7),

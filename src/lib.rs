@@ -23,7 +23,7 @@
 //!
 //! - kernel: `error` `escape` `time` `id` `secret` `scope` `page` `problem` `config` `keys` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `idempotency` `users` `tokens`
+//! - slices: `audit` `migrations` `idempotency` `users` `tokens` `purge`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -55,6 +55,7 @@ pub mod escape;
 pub mod http;
 pub mod id;
 pub mod idempotency;
+pub mod jobs;
 pub mod keys;
 pub mod log;
 pub mod metrics;
@@ -62,6 +63,7 @@ pub mod migrations;
 pub mod page;
 pub mod password;
 pub mod problem;
+pub mod purge;
 pub mod rate;
 pub mod scope;
 pub mod secret;

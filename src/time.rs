@@ -5,9 +5,11 @@
 
 use std::fmt;
 use std::str::FromStr;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use rustix::time::{ClockId, clock_gettime};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -228,15 +230,20 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
 #[derive(Debug, Default)]
 pub struct Clock {
     mark: AtomicI64,
+    trusted: Mutex<Option<Moment>>,
+    jumped: AtomicBool,
 }
+
+/// The wall clock may run ahead of the machine's own count by so much before it is not believed.
+const JUMP: Duration = Duration::from_hours(1);
 
 impl Clock {
     /// A clock that never shows less than `mark`.
     #[must_use]
     pub fn starting_at(mark: Timestamp) -> Self {
-        Self {
-            mark: AtomicI64::new(mark.0),
-        }
+        let clock = Self::default();
+        clock.raise(mark);
+        clock
     }
 
     /// Now: the wall clock, or the mark while the wall clock is behind it.
@@ -248,6 +255,58 @@ impl Clock {
     /// Moves the mark up to `at`; it never moves down.
     pub fn raise(&self, at: Timestamp) {
         self.mark.fetch_max(at.0, Ordering::Relaxed);
+    }
+
+    /// Compares the wall clock with the time that really went by since the last call. Returns
+    /// what it shows, or `None` while it stands more than an hour ahead of that: such an instant
+    /// must not become the mark.
+    pub fn look(&self) -> Option<Timestamp> {
+        self.look_at(Moment::now())
+    }
+
+    fn look_at(&self, moment: Moment) -> Option<Timestamp> {
+        let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
+        let expected = trusted.map(|before| before.wall.plus(moment.up.saturating_sub(before.up)));
+        let jumped = expected.is_some_and(|expected| moment.wall.since(expected) > JUMP);
+        self.jumped.store(jumped, Ordering::Relaxed);
+        if jumped {
+            return None;
+        }
+        // A clock that was set back may come forward again: that is no jump.
+        let wall = expected.map_or(moment.wall, |expected| moment.wall.max(expected));
+        *trusted = Some(Moment { wall, ..moment });
+        Some(moment.wall)
+    }
+
+    /// Whether the wall clock was more than an hour ahead of itself when it was last looked at.
+    #[must_use]
+    pub fn jumped(&self) -> bool {
+        self.jumped.load(Ordering::Relaxed)
+    }
+}
+
+/// What two clocks show at the same moment: the one on the wall, and the one that nobody can set.
+#[derive(Clone, Copy, Debug)]
+struct Moment {
+    wall: Timestamp,
+    up: Duration,
+}
+
+impl Moment {
+    fn now() -> Self {
+        // Not `Instant`: on Linux that one stands still while the machine sleeps.
+        #[cfg(target_os = "linux")]
+        const UP: ClockId = ClockId::Boottime;
+        #[cfg(not(target_os = "linux"))]
+        const UP: ClockId = ClockId::Monotonic;
+        let up = clock_gettime(UP);
+        Self {
+            wall: wall(),
+            up: Duration::new(
+                u64::try_from(up.tv_sec).unwrap_or(0),
+                u32::try_from(up.tv_nsec).unwrap_or(0),
+            ),
+        }
     }
 }
 
@@ -329,5 +388,42 @@ mod tests {
         assert_eq!(clock.now(), ahead);
         clock.raise(Timestamp(0));
         assert_eq!(clock.now(), ahead);
+    }
+
+    /// The wall clock shows `wall` seconds when the machine has run for `up` seconds.
+    fn moment(wall: i64, up: u64) -> Moment {
+        Moment {
+            wall: Timestamp(wall * 1000),
+            up: Duration::from_secs(up),
+        }
+    }
+
+    #[test]
+    fn a_clock_that_leaps_ahead_is_not_believed_until_it_is_back() {
+        let clock = Clock::default();
+        assert!(clock.look_at(moment(100_000, 10)).is_some());
+        assert!(clock.look_at(moment(103_599, 20)).is_some());
+        assert_eq!(clock.look_at(moment(107_300, 30)), None);
+        assert!(clock.jumped());
+        assert_eq!(clock.look_at(moment(107_310, 40)), None);
+        let back = clock.look_at(moment(103_629, 50));
+        assert_eq!(back, Some(Timestamp(103_629_000)));
+        assert!(!clock.jumped());
+    }
+
+    #[test]
+    fn time_that_really_went_by_is_no_leap() {
+        let clock = Clock::default();
+        assert!(clock.look_at(moment(100_000, 10)).is_some());
+        assert!(clock.look_at(moment(200_000, 100_010)).is_some());
+    }
+
+    #[test]
+    fn a_clock_that_was_set_back_may_come_forward_again() {
+        let clock = Clock::default();
+        for wall in [100_000, 90_000, 100_020] {
+            assert!(clock.look_at(moment(wall, 10)).is_some());
+        }
+        assert_eq!(clock.look_at(moment(104_000, 10)), None);
     }
 }

@@ -3,16 +3,22 @@
 
 use std::io::{self, Read as _};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 use signal_hook::low_level::pipe;
 
 use crate::error::{Error, Result};
 
-/// Watches for SIGINT and SIGTERM.
+/// Watches for SIGINT and SIGTERM. A second one ends the process.
 #[derive(Debug)]
-pub struct Interrupt(UnixStream);
+pub struct Interrupt {
+    seen: Arc<AtomicBool>,
+    told: UnixStream,
+}
 
 impl Interrupt {
     /// From now on these signals do not end the process by themselves.
@@ -21,15 +27,26 @@ impl Interrupt {
     /// [`Error::Io`] if they cannot be caught.
     pub fn watch() -> Result<Self> {
         let watch = || {
-            let (here, there) = UnixStream::pair()?;
-            pipe::register(SIGINT, there.try_clone()?)?;
-            pipe::register(SIGTERM, there)?;
-            Ok(here)
+            let seen = Arc::new(AtomicBool::new(false));
+            let (told, tell) = UnixStream::pair()?;
+            for signal in [SIGINT, SIGTERM] {
+                // In this order: the first signal finds the flag down, and only raises it.
+                flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&seen))?;
+                flag::register(signal, Arc::clone(&seen))?;
+                pipe::register(signal, tell.try_clone()?)?;
+            }
+            Ok(Self { seen, told })
         };
-        watch().map(Self).map_err(Error::io("catch signals"))
+        watch().map_err(Error::io("catch signals"))
     }
 
-    /// Waits for a signal, at most so long; zero only looks. Tells whether there was one.
+    /// Whether the work shall stop.
+    #[must_use]
+    pub fn seen(&self) -> bool {
+        self.seen.load(Ordering::Relaxed)
+    }
+
+    /// Waits for a signal, at most so long. Tells whether there was one.
     ///
     /// # Errors
     /// [`Error::Io`] if that cannot be found out.
@@ -41,8 +58,8 @@ impl Interrupt {
             let left = end
                 .saturating_duration_since(Instant::now())
                 .max(Duration::from_micros(1));
-            self.0.set_read_timeout(Some(left)).map_err(failed())?;
-            match (&self.0).read(&mut [0]) {
+            self.told.set_read_timeout(Some(left)).map_err(failed())?;
+            match (&self.told).read(&mut [0]) {
                 Ok(_) => return Ok(true),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error)

@@ -29,7 +29,7 @@ pub use site::{Site, printable};
 
 use crate::config::arguments;
 use crate::error::Result;
-use crate::{audit, migrations, time, tokens};
+use crate::{audit, jobs, migrations, purge, time, tokens, users};
 use flags::Format;
 use output::Output;
 
@@ -68,6 +68,14 @@ enum Command {
     /// Issue, check, list, renew and revoke tokens
     #[command(subcommand, visible_alias = "tokens")]
     Token(tokens::cli::Command),
+    /// Manage accounts: who may sign in, and as what
+    #[command(subcommand, visible_alias = "users")]
+    User(users::cli::Command),
+    /// Delete what has ended, in short batches; for a person or a cron line
+    Purge(purge::cli::Purge),
+    /// See the periodic jobs, and run one now
+    #[command(subcommand, visible_alias = "jobs")]
+    Job(jobs::cli::Job),
     /// Look after the database's schema
     #[command(subcommand)]
     Migrate(migrations::cli::Command),
@@ -88,6 +96,9 @@ impl Command {
         match self {
             Self::Init(command) => command.run(site, out),
             Self::Token(command) => command.run(site, out),
+            Self::User(command) => command.run(&site.operator(out)?, out),
+            Self::Purge(command) => command.run(&site.operator(out)?, out),
+            Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
             Self::Audit(command) => command.run(&site.operator(out)?, out),
             Self::Serve(command) => command.run(site, out),

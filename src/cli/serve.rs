@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::http::listener::Listener;
 use crate::keys::Keys;
 use crate::log::{self, Log};
-use crate::{http, migrations};
+use crate::{http, jobs, migrations};
 
 /// Storage faults in a row after which nothing good can come of going on.
 const FAULTS: u32 = 3;
@@ -101,11 +101,17 @@ async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End
     let stop = CancellationToken::new();
     let service = http::run(app.clone(), listeners, log.sink(), stop.clone());
     tokio::pin!(service);
+    let chores = tokio::spawn(jobs::run(app.clone(), stop.clone()));
     notify(&[NotifyState::Ready]);
     let mut look = tokio::time::interval(LOOK);
     loop {
         let signal = tokio::select! {
-            ended = &mut service => return ended.map(|()| End::Graceful),
+            ended = &mut service => {
+                stop.cancel();
+                // A job stops between two of its steps; what it has done is kept.
+                let waited = chores.await.map_err(Error::internal);
+                return ended.and(waited).map(|()| End::Graceful);
+            }
             signal = signals.next() => signal,
             _ = look.tick() => {
                 if app.db().facts().faults >= FAULTS {

@@ -147,6 +147,15 @@ impl Db {
         }
     }
 
+    /// Whether this process is not the daemon that serves the database, but one does. Then long
+    /// work leaves gaps between its writes, for the daemon to get in.
+    #[must_use]
+    pub fn is_guest(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.is_guest(),
+        }
+    }
+
     /// Facts for the operator: engine version, size of the write-ahead log.
     #[must_use]
     pub fn facts(&self) -> Facts {

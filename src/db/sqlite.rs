@@ -178,6 +178,11 @@ impl Sqlite {
         Session(&connection).number(sql).map(|_busy| ())
     }
 
+    pub(super) fn is_guest(&self) -> bool {
+        matches!(self.access, Access::Direct(_))
+            && self.locks.as_ref().is_some_and(Locks::daemon_runs)
+    }
+
     pub(super) fn facts(&self) -> Facts {
         let log = self.path.as_ref().map(|path| {
             let mut name = path.as_os_str().to_owned();

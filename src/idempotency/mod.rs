@@ -115,6 +115,14 @@ pub fn expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<(u64, Option<Timesta
     store::expired(tx, until)
 }
 
+/// When the first of the keys expired that have expired by `until`: a look-up, not a count.
+///
+/// # Errors
+/// Those of the database.
+pub fn oldest_expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Timestamp>> {
+    store::oldest_expired(tx, until)
+}
+
 /// Deletes at most `most` keys that have expired by `until`; returns how many.
 ///
 /// # Errors

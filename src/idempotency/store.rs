@@ -65,6 +65,15 @@ pub(super) fn expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<(u64, Option<
     ))
 }
 
+/// The first expiry among those that have expired by `until`.
+pub(super) fn oldest_expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<Timestamp>> {
+    let row = tx.first(
+        "SELECT expires_at FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1",
+        &[until.into()],
+    )?;
+    row.map(|row| row.time("expires_at")).transpose()
+}
+
 /// Deletes at most `most` of those that have expired by `until`, oldest first.
 pub(super) fn delete_expired(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Result<u64> {
     tx.run(

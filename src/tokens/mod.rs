@@ -22,7 +22,7 @@ pub use check::{
     write_uses,
 };
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
-pub use purge::{delete_gone, gone};
+pub use purge::{Gone, delete_gone, gone, oldest_gone};
 pub use text::{
     Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, parse, prefixed,
 };

@@ -37,6 +37,19 @@ pub fn gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp) -> Result
     })
 }
 
+/// When the first of those tokens ended that have ended by `until`: a look-up, not a count.
+///
+/// # Errors
+/// Those of the database.
+pub fn oldest_gone(cx: &mut Cx<'_, '_>, until: Timestamp) -> Result<Option<Timestamp>> {
+    let mut oldest = None;
+    for ended in store::ENDED {
+        let first = store::first_ended(cx.tx, ended, until)?;
+        oldest = oldest.into_iter().chain(first).min();
+    }
+    Ok(oldest)
+}
+
 /// Deletes at most `most` of them, the longest gone first; returns how many. Less than `most`
 /// means that nothing is left.
 ///

@@ -464,6 +464,20 @@ pub(super) fn count_ended(
     ))
 }
 
+/// When the first of them ended.
+pub(super) fn first_ended(
+    tx: &mut Tx<'_>,
+    ended: Ended,
+    until: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let Ended { condition, at } = ended;
+    let row = tx.first(
+        &format!("SELECT {at} AS at FROM tokens WHERE {condition} ORDER BY {at} LIMIT 1"),
+        &[until.into()],
+    )?;
+    row.map(|row| row.time("at")).transpose()
+}
+
 /// Deletes at most `most` of them, the longest gone first.
 pub(super) fn delete_ended(
     tx: &mut Tx<'_>,

@@ -9,9 +9,9 @@
     reason = "a test that cannot go on should stop with a backtrace"
 )]
 
-mod cli;
 #[cfg(test)]
 mod architecture;
+mod cli;
 mod install;
 mod server;
 mod support;

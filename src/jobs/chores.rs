@@ -1,0 +1,78 @@
+//! What the jobs do: calls of service functions, and the daemon's care for itself.
+
+use serde_json::json;
+
+use super::Done;
+use crate::app::{Actor, App};
+use crate::db::{Tidy, clock};
+use crate::error::{Error, Result};
+use crate::{purge, tokens};
+
+/// Uses written in one transaction.
+const USES: usize = 500;
+
+pub(super) fn purge(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Result<Done> {
+    let options = purge::Options::default();
+    let report = purge::run(app, actor, &options, stop, &mut |_| {})?;
+    purge::lag(app, actor, &options)?;
+    Ok(Done {
+        complete: report.complete,
+        details: serde_json::to_value(report).map_err(Error::internal)?,
+    })
+}
+
+pub(super) fn purge_lag(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let lag = purge::lag(app, actor, &purge::Options::default())?;
+    Ok(Done {
+        complete: true,
+        details: serde_json::to_value(lag).map_err(Error::internal)?,
+    })
+}
+
+pub(super) fn last_used(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let uses = app.kit().uses.take();
+    let mut written = 0;
+    for (place, some) in uses.chunks(USES).enumerate() {
+        let batch = some.to_vec();
+        match app.write(actor, move |cx| tokens::write_uses(cx, &batch)) {
+            Ok(count) => written += count,
+            Err(error) => {
+                for (token, at) in uses.iter().skip(place * USES) {
+                    app.kit().uses.note(*token, *at);
+                }
+                return Err(error);
+            }
+        }
+    }
+    Ok(Done {
+        complete: true,
+        details: json!({ "written": written }),
+    })
+}
+
+pub(super) fn clock_mark(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let known = app.clock().jumped();
+    let Some(now) = app.clock().look() else {
+        if !known {
+            tracing::warn!("the machine's clock leapt ahead by more than an hour; is it right?");
+        }
+        return Ok(Done {
+            complete: false,
+            details: json!({ "jumped": true }),
+        });
+    };
+    app.write(actor, move |cx| clock::raise(cx.tx, now))?;
+    app.clock().raise(now);
+    Ok(Done {
+        complete: true,
+        details: json!({ "mark": now }),
+    })
+}
+
+pub(super) fn checkpoint(app: &App, _actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    app.db().tidy(Tidy::Light)?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "log_bytes": app.db().facts().log_bytes }),
+    })
+}

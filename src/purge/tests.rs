@@ -1,0 +1,245 @@
+use std::cell::Cell;
+
+use super::*;
+use crate::idempotency::Key;
+use crate::tokens::NewToken;
+
+/// Now, in these tests: after every wall clock, so that the clock's mark decides.
+const NOW: Timestamp = Timestamp(4_000_000_000_000);
+const HOUR: Duration = Duration::from_hours(1);
+
+fn app() -> App {
+    let app = App::memory();
+    app.clock().raise(NOW);
+    app
+}
+
+fn operator() -> Actor {
+    Actor::operator()
+}
+
+/// A token that lives for an hour, issued so long before now.
+fn token(app: &App, before: Duration) -> tokens::TokenId {
+    let issued = app.at(NOW.minus(before), &operator(), |cx| {
+        tokens::create(cx, &NewToken::of(tokens::Kind::Temporary))
+    });
+    issued.unwrap().token.id
+}
+
+fn idempotency_key(app: &App, key: &str, before: Duration) {
+    let key = Key::new("a", "POST /x", key, b"").unwrap();
+    let kept = app.at(NOW.minus(before), &operator(), move |cx| {
+        idempotency::keep(cx, &key, b"answer")
+    });
+    kept.unwrap();
+}
+
+/// Five tokens expired one to five hours ago, one revoked just now, one alive; a key that expired
+/// and one that is remembered.
+fn populated() -> App {
+    let app = app();
+    for hours in 2..=6 {
+        token(&app, HOUR * hours);
+    }
+    let revoked = token(&app, HOUR / 2);
+    let id = revoked.to_string();
+    app.at(NOW, &operator(), move |cx| tokens::revoke(cx, &id, None))
+        .unwrap();
+    token(&app, HOUR / 2);
+    idempotency_key(&app, "old", HOUR * 25);
+    idempotency_key(&app, "new", HOUR);
+    app
+}
+
+fn live_tokens(app: &App) -> u64 {
+    let filter = tokens::Filter {
+        state: Some(tokens::State::Active),
+        ..tokens::Filter::default()
+    };
+    app.read(&operator(), |cx| tokens::count_matching(cx, &filter))
+        .unwrap()
+}
+
+fn all_tokens(app: &App) -> u64 {
+    app.read(&operator(), |cx| {
+        tokens::count_matching(cx, &tokens::Filter::default())
+    })
+    .unwrap()
+}
+
+fn purge(app: &App, options: &Options) -> Report {
+    run(app, &operator(), options, &|| false, &mut |_| {}).unwrap()
+}
+
+fn purge_rows(app: &App) -> Vec<audit::Entry> {
+    let filter = audit::Filter {
+        action: Some("purge.run".into()),
+        ..audit::Filter::default()
+    };
+    let page = app.read(&operator(), |cx| audit::list(cx, &filter, None, 10));
+    page.unwrap().items
+}
+
+fn hours(hours: u32) -> Period {
+    Period(HOUR * hours)
+}
+
+#[test]
+fn deletes_every_row_that_ended_and_no_live_one() {
+    let app = populated();
+    let report = purge(&app, &Options::default());
+    assert_eq!((report.total, report.complete), (7, true));
+    assert_eq!((all_tokens(&app), live_tokens(&app)), (1, 1));
+    assert_eq!(purge(&app, &Options::default()).total, 0);
+}
+
+#[test]
+fn a_plan_counts_what_a_run_then_deletes_and_deletes_nothing_itself() {
+    let app = populated();
+    let options = Options {
+        grace: Some(hours(3)),
+        ..Options::default()
+    };
+    let planned = plan(&app, &operator(), &options).unwrap();
+    let token = KindPlan {
+        kind: "token",
+        expired: 5,
+        revoked: 1,
+        kept: 3,
+        would_delete: 3,
+        oldest: Some(NOW.minus(HOUR * 5)),
+    };
+    assert_eq!(planned.kinds[0], token);
+    assert_eq!(planned.kinds[1].kept, 1);
+    assert_eq!((planned.total, planned.batches), (3, 1));
+    assert_eq!(all_tokens(&app), 7);
+    assert_eq!(purge(&app, &options).total, 3);
+    assert_eq!(plan(&app, &operator(), &options).unwrap().total, 0);
+}
+
+#[test]
+fn only_the_kinds_that_are_named_are_purged() {
+    let app = populated();
+    let only = |name: &str| Options {
+        only: vec![name.to_owned()],
+        ..Options::default()
+    };
+    assert_eq!(purge(&app, &only("idempotency_key")).total, 1);
+    assert_eq!(all_tokens(&app), 7);
+    let error = plan(&app, &operator(), &only("course")).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "only: has no kind \"course\"; the kinds are token, idempotency_key"
+    );
+}
+
+#[test]
+fn a_run_leaves_one_audit_row_with_its_counts_and_none_if_it_found_nothing() {
+    let app = populated();
+    purge(&app, &Options::default());
+    purge(&app, &Options::default());
+    let rows = purge_rows(&app);
+    assert_eq!(rows.len(), 1);
+    let details = rows[0].details.clone().unwrap();
+    assert_eq!(
+        details["deleted"],
+        json!({ "token": 6, "idempotency_key": 1 })
+    );
+    assert_eq!(details["complete"], true);
+}
+
+#[test]
+fn a_time_box_ends_a_run_after_its_batch_and_the_next_run_goes_on() {
+    let app = populated();
+    let options = Options {
+        batch: Some(2),
+        max_time: Some(Period(Duration::ZERO)),
+        ..Options::default()
+    };
+    for _ in 0..3 {
+        let report = purge(&app, &options);
+        assert_eq!((report.total, report.complete), (2, false));
+    }
+    assert_eq!(all_tokens(&app), 1);
+    assert_eq!(purge_rows(&app).len(), 3);
+}
+
+#[test]
+fn a_run_that_is_stopped_keeps_and_reports_what_it_did() {
+    let app = populated();
+    let options = Options {
+        batch: Some(1),
+        ..Options::default()
+    };
+    let gone = Cell::new(0);
+    let report = run(&app, &operator(), &options, &|| gone.get() >= 3, &mut |n| {
+        gone.set(n);
+    })
+    .unwrap();
+    assert_eq!((report.total, report.complete), (3, false));
+    assert_eq!(report.kinds[0].deleted, 3);
+    assert_eq!(all_tokens(&app), 4);
+    let report = run(&app, &operator(), &options, &|| true, &mut |_| {}).unwrap();
+    assert_eq!((report.total, report.batches), (0, 0));
+}
+
+#[test]
+fn batches_are_no_larger_than_they_may_be() {
+    let app = populated();
+    let options = Options {
+        batch: Some(4),
+        ..Options::default()
+    };
+    let mut steps = Vec::new();
+    run(&app, &operator(), &options, &|| false, &mut |n| {
+        steps.push(n);
+    })
+    .unwrap();
+    assert_eq!(steps, [4, 6, 7]);
+    for batch in [0, 5001] {
+        let options = Options {
+            batch: Some(batch),
+            ..Options::default()
+        };
+        assert!(plan(&app, &operator(), &options).is_err());
+    }
+}
+
+#[test]
+fn whoever_may_not_purge_may_not_look_either() {
+    let app = populated();
+    for actor in [Actor::token("token:revoke"), Actor::anonymous()] {
+        let options = Options::default();
+        assert!(run(&app, &actor, &options, &|| false, &mut |_| {}).is_err());
+        assert!(plan(&app, &actor, &options).is_err());
+        assert!(lag(&app, &actor, &options).is_err());
+    }
+    assert_eq!(all_tokens(&app), 7);
+    let actor = Actor::token("purge:run");
+    assert!(run(&app, &actor, &Options::default(), &|| false, &mut |_| {}).is_ok());
+}
+
+#[test]
+fn the_lag_is_the_time_for_which_the_oldest_row_is_overdue_after_its_grace() {
+    let app = populated();
+    let with_grace = |hours: u32| Options {
+        grace: Some(Period(HOUR * hours)),
+        ..Options::default()
+    };
+    let late = lag(&app, &operator(), &with_grace(1)).unwrap();
+    assert_eq!((late.seconds, late.kind), (4 * 3600, Some("token")));
+    assert_eq!(app.kit().metrics.purge_lag.get(), 4 * 3600);
+    assert_eq!(lag(&app, &operator(), &with_grace(6)).unwrap().seconds, 0);
+    purge(&app, &Options::default());
+    let none = lag(&app, &operator(), &Options::default()).unwrap();
+    assert_eq!((none.seconds, none.oldest), (0, None));
+}
+
+#[test]
+fn the_estimate_grows_with_rows_batches_and_rests() {
+    let second = Duration::from_secs(1);
+    assert!(estimate(0, 0, second).abs() < f64::EPSILON);
+    let plain = estimate(100_000, 100, Duration::ZERO);
+    assert!((estimate(100_000, 100, second) - plain - 99.0).abs() < 0.01);
+    assert!(estimate(1_000_000, 1000, Duration::ZERO) > plain);
+}

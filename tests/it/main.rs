@@ -9,9 +9,8 @@
 
 mod architecture;
 mod audit;
-#[cfg(test)]
-mod architecture;
 mod cli;
+mod generated;
 mod install;
 mod migrations;
 mod server;

@@ -37,7 +37,7 @@ impl Init {
         let Self {} = self;
         let config = site.config(out)?;
         let actor = operator::actor(site.on_behalf_of());
-        let made = setup::prepare(&config, &actor)?;
+        let setup = setup::prepare(&config, &actor)?;
         let operator = Operator::open(config, site.on_behalf_of())?;
         let (app, config) = (operator.app(), operator.app().config());
         let mode = std::fs::metadata(&config.data_dir).map_or(0, |folder| folder.mode() & 0o7777);
@@ -45,9 +45,9 @@ impl Init {
             data_dir: config.data_dir.display().to_string(),
             data_dir_mode: format!("{mode:04o}"),
             key_file: config.key_file.display().to_string(),
-            key_file_new: made.new_key,
+            key_file_new: setup.new_key,
             database: config.db.sqlite()?.display().to_string(),
-            database_new: made.new_database,
+            database_new: setup.new_database,
             schema: migrations::needed(),
             engine: app.db().facts().engine,
         };

@@ -37,14 +37,15 @@ Examples:
   provost serve --listen unix:/run/provost/http.sock --listen 127.0.0.1:8080
   provost serve --migrate                     for unattended upgrades")]
 pub(super) struct Serve {
-    /// Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated
-    /// [env: PROVOST_SERVER_LISTEN] [default: 127.0.0.1:8080, or what systemd hands over]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help = LISTEN)]
     listen: Vec<String>,
     /// Apply pending migrations before serving [default: refuse to start]
     #[arg(long)]
     migrate: bool,
 }
+
+const LISTEN: &str = "Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated \
+    [env: PROVOST_SERVER_LISTEN] [default: 127.0.0.1:8080, or what systemd hands over]";
 
 impl Serve {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {

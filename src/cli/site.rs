@@ -29,7 +29,10 @@ const DB: &str = "Database: a path or sqlite:PATH [env: PROVOST_DB] [default: pr
 const DATA_DIR: &str = "Data folder, with the database and the key file [env: PROVOST_DATA_DIR] \
     [default: /var/lib/provost for root, ~/.local/share/provost for others]";
 
-/// A short text that cannot be mistaken for several lines of a log.
+/// A short text that cannot be mistaken for several lines of a log, for `value_parser`.
+///
+/// # Errors
+/// The rule that the text breaks.
 pub fn printable(text: &str) -> Result<String, String> {
     let good = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     good.then(|| text.to_owned())

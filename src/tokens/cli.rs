@@ -10,17 +10,17 @@ use ipnet::IpNet;
 use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use super::leaks::{Leak, Leaks};
 use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, TokenId, prefixed};
 use crate::cli::flags::{ListArgs, network, value, word};
-use crate::cli::output::{Output, Record};
+use crate::cli::output::{Output, Record, SecretFile};
 use crate::cli::prompt::{self, Confirm};
 use crate::cli::{Operator, Outcome, Site, printable};
 use crate::error::{Error, Result};
-use crate::page::Page;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::time::{Lifetime, Period, Timestamp, When};
+
+mod scan;
 
 /// Tokens ended in one transaction.
 const BATCH: u32 = 500;
@@ -43,7 +43,7 @@ pub enum Command {
     /// End tokens
     Revoke(Revoke),
     /// Find leaked tokens in files or standard input, and tell which of them are live
-    Scan(Scan),
+    Scan(scan::Scan),
     /// Print the pattern by which other scanners find tokens
     Pattern,
 }
@@ -118,9 +118,7 @@ pub struct Create {
     /// What it may do; may be repeated [default: nothing]
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = value::<Scope>)]
     scopes: Vec<Scope>,
-    /// How long it is good: 90s 15m 12h 30d 4w, or never for an API token [default: the settings
-    /// tokens.api_ttl and tokens.temporary_ttl, 90d and 60m]
-    #[arg(long, value_name = "TIME", value_parser = value::<Lifetime>)]
+    #[arg(long, value_name = "TIME", help = TTL, value_parser = value::<Lifetime>)]
     ttl: Option<Lifetime>,
     /// How often it may be used [default: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -138,6 +136,9 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
+
+const TTL: &str = "How long it is good: 90s 15m 12h 30d 4w, or never for an API token [default: \
+    90d for api, 60m for temporary: the settings tokens.api_ttl and tokens.temporary_ttl]";
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {
     serde_json::from_str(text).map_err(|error| format!("must be a JSON object: {error}"))
@@ -157,12 +158,13 @@ impl Create {
             meta: self.meta,
         };
         let not_before = self.not_before;
+        let file = self.out.as_deref().map(SecretFile::reserve).transpose()?;
         let issued = operator.write(move |cx| {
             new.not_before = not_before.map(|when| when.from(cx.now));
             super::create(cx, &new)
         })?;
         let text = prefixed(issued.token.kind, issued.token.id, &issued.secret);
-        out.created(&issued.token, "token", &text, self.out.as_deref())?;
+        out.created(&issued.token, "token", &text, file)?;
         Ok(Outcome::Done)
     }
 }
@@ -198,6 +200,28 @@ pub struct Which {
 }
 
 impl Which {
+    /// Whether no filter was given, which would mean every token there is.
+    fn is_none(&self) -> bool {
+        let Self {
+            owner,
+            kind,
+            state,
+            label,
+            scope,
+            expiring,
+            created_before,
+            created_after,
+        } = self;
+        owner.is_none()
+            && kind.is_none()
+            && state.is_none()
+            && label.is_none()
+            && scope.is_none()
+            && expiring.is_none()
+            && created_before.is_none()
+            && created_after.is_none()
+    }
+
     fn filter(self, now: Timestamp) -> Filter {
         Filter {
             kind: self.kind,
@@ -226,7 +250,7 @@ pub struct List {
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
-    list: ListArgs,
+    form: ListArgs,
 }
 
 impl List {
@@ -234,7 +258,7 @@ impl List {
         // One instant for all pages: a token that expires meanwhile must not shift them.
         let filter = self.which.filter(operator.now());
         let mut any = false;
-        out.list(&self.list, |cursor, limit| {
+        out.list(&self.form, |cursor, limit| {
             let page = operator.read(|cx| super::list(cx, &filter, cursor, limit))?;
             any |= !page.items.is_empty();
             Ok(page)
@@ -384,10 +408,12 @@ struct Revoked {
 
 impl Revoke {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        if self.ids.is_empty() {
-            self.by_filter(operator, out)
-        } else {
-            self.by_id(operator, out)
+        match (self.ids.is_empty(), self.which.is_none()) {
+            (true, true) => Err(Error::Usage(
+                "say which tokens: by their ids, or by a filter such as --owner or --label".into(),
+            )),
+            (true, false) => self.by_filter(operator, out),
+            (false, _) => self.by_id(operator, out),
         }
     }
 
@@ -487,91 +513,4 @@ fn told(out: &mut Output, count: u64, dry: bool) -> Result<Outcome> {
         out.line(format!("{verb} {}", tokens(count)))?;
     }
     Ok(Outcome::Done)
-}
-
-/// The flags of `scan`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Ends with status 9 if one of the tokens found is live. Secrets are never shown.
-
-Examples:
-  git diff --cached | provost token scan
-  provost token scan --offline $(git ls-files)      without a database: every token found counts")]
-pub struct Scan {
-    /// Files to look through; - is standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    files: Vec<PathBuf>,
-    /// Do not ask the database which tokens are live
-    #[arg(long)]
-    offline: bool,
-}
-
-/// A token that was found.
-#[derive(Debug, Serialize)]
-struct Finding {
-    file: String,
-    line: u64,
-    id: TokenId,
-    kind: Option<Kind>,
-    /// Whether it is good; null if that was not asked.
-    reason: Option<Reason>,
-}
-
-impl Record for Finding {
-    const COLUMNS: &'static [&'static str] = &["file", "line", "id", "kind", "reason"];
-
-    fn id(&self) -> Cow<'_, str> {
-        self.id.to_string().into()
-    }
-}
-
-impl Scan {
-    fn run(self, operator: Option<&Operator>, out: &mut Output) -> Result<Outcome> {
-        let mut leaks = self.files.iter().flat_map(|file| Leaks::open(file));
-        let mut findings = leaks
-            .by_ref()
-            .map(|leak| leak.and_then(|leak| finding(&leak, operator)))
-            .peekable();
-        if findings.peek().is_none() && !out.format().json {
-            out.message("no tokens found")?;
-            return Ok(Outcome::Done);
-        }
-        let (mut any, mut live) = (false, false);
-        let all = ListArgs {
-            all: true,
-            ..ListArgs::default()
-        };
-        out.list(&all, |_, most| {
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            let items: Vec<Finding> = findings.by_ref().take(most).collect::<Result<_>>()?;
-            any |= !items.is_empty();
-            live |= items
-                .iter()
-                .any(|item| item.reason.is_none_or(|reason| reason == Reason::Ok));
-            let next = findings.peek().map(|_| String::new());
-            Ok(Page { items, next })
-        })?;
-        Ok(if any && live {
-            Outcome::Findings
-        } else {
-            Outcome::Done
-        })
-    }
-}
-
-fn finding(leak: &Leak, operator: Option<&Operator>) -> Result<Finding> {
-    let (id, kind) = match super::parse(leak.token.expose()) {
-        Ok(presented) => (presented.id, presented.kind),
-        Err(_) => return Err(Error::internal("a leak that is no token")),
-    };
-    let found = operator
-        .map(|operator| operator.read(|cx| super::lookup(cx, leak.token.expose())))
-        .transpose()?;
-    Ok(Finding {
-        file: leak.file.clone(),
-        line: leak.line,
-        id,
-        kind,
-        reason: found.map(|found| found.reason),
-    })
 }

@@ -1,5 +1,3 @@
-//! The integration tests, in one binary: what is asserted here is seen from outside of the
-//! program, through a socket, a process or a file.
 //! Edge tests, in one binary: everything that needs a socket, a process or a file, seen from
 //! outside of the program.
 #![expect(
@@ -9,9 +7,16 @@
     reason = "a test that cannot go on should stop with a backtrace"
 )]
 
+mod architecture;
+mod audit;
 #[cfg(test)]
 mod architecture;
 mod cli;
 mod install;
+mod migrations;
+mod jobs;
+mod purge;
 mod server;
 mod support;
+mod tokens;
+mod users;

@@ -42,12 +42,21 @@ struct Purge {
 }
 
 /// As the purge itself reports it.
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Report {
     total: u64,
     seconds: f64,
     longest_ms: f64,
     complete: bool,
+}
+
+impl Report {
+    fn add(&mut self, part: &Self) {
+        self.total += part.total;
+        self.seconds += part.seconds;
+        self.longest_ms = self.longest_ms.max(part.longest_ms);
+        self.complete = part.complete;
+    }
 }
 
 /// Measures it.
@@ -160,14 +169,13 @@ fn purge(folder: &Path, rows: u64, way: Way) -> Outcome<Purge> {
         let writing = scope.spawn(|| write(Duration::from_mins(10), &done));
         let report = match way {
             Way::Daemon => ask(&daemon, caller.trim()),
-            Way::Shell => server::run(folder, ["purge", "--pause", "0s", "--json"]),
+            Way::Shell => beside(folder),
         };
         done.store(true, Ordering::Relaxed);
         let during = writing.join().map_err(|_| "a client thread panicked")??;
         Ok((during, report?))
     })?;
     drop(daemon);
-    let report: Report = serde_json::from_str(&report)?;
     let left = fill::count(
         folder,
         "SELECT count(*) FROM tokens WHERE expires_at < (unixepoch() - 86400) * 1000",
@@ -187,16 +195,27 @@ fn purge(folder: &Path, rows: u64, way: Way) -> Outcome<Purge> {
     })
 }
 
-/// Has the daemon purge, and waits for its report.
-fn ask(daemon: &Server, caller: &str) -> Outcome<String> {
+/// Has a command purge beside the daemon.
+fn beside(folder: &Path) -> Outcome<Report> {
+    let report = server::run(folder, ["purge", "--json"])?;
+    Ok(serde_json::from_str(&report)?)
+}
+
+/// Has the daemon purge until all is done: a request does so for ten seconds at most.
+fn ask(daemon: &Server, caller: &str) -> Outcome<Report> {
     let request = format!(
         "POST /api/v1/purge HTTP/1.1\r\nhost: 127.0.0.1\r\nauthorization: Bearer {caller}\r\n\
          {JSON}content-length: 2\r\n\r\n{{}}"
     );
-    match client::once(daemon.address, &request)? {
-        (200, report) => Ok(report),
-        (status, problem) => Err(format!("the purge answered {status}: {problem}").into()),
+    let mut whole = Report::default();
+    while !whole.complete {
+        let (status, answer) = client::once(daemon.address, &request)?;
+        if status != 200 && status != 202 {
+            return Err(format!("the purge answered {status}: {answer}").into());
+        }
+        whole.add(&serde_json::from_str(&answer)?);
     }
+    Ok(whole)
 }
 
 /// Rows a second of the least that a purge has to do.

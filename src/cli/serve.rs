@@ -68,6 +68,9 @@ impl Serve {
             let folder = app.config().data_dir.display();
             out.message(format_args!("set up a new database in {folder}"))?;
         }
+        if let Some(hint) = setup::no_administrator(&app, &actor, site)? {
+            out.message(hint)?;
+        }
         let log = log::start(&app.config().log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
@@ -110,7 +113,10 @@ async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End
             ended = &mut service => {
                 stop.cancel();
                 // A job stops between two of its steps; what it has done is kept.
-                let waited = chores.await.map_err(Error::internal);
+                let waited = tokio::select! {
+                    waited = chores => waited.map_err(Error::internal),
+                    () = signals.stop() => return Ok(End::AtOnce),
+                };
                 return ended.and(waited).map(|()| End::Graceful);
             }
             signal = signals.next() => signal,
@@ -196,6 +202,10 @@ impl Signals {
             interrupt: catch(SignalKind::interrupt())?,
             hangup: catch(SignalKind::hangup())?,
         })
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Caught::Stop {}
     }
 
     async fn next(&mut self) -> Caught {

@@ -82,9 +82,50 @@ impl Site {
         Operator::open_any_schema(self.config(out)?, self.on_behalf_of.clone())
     }
 
+    /// The flags that lead another command to the same place, for commands that are suggested.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("--config", path(&self.config)),
+            ("--db", self.db.clone()),
+            ("--data-dir", path(&self.data_dir)),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))))
+            .collect()
+    }
+
     /// The person named by `--as`.
     #[must_use]
     pub fn on_behalf_of(&self) -> Option<String> {
         self.on_behalf_of.clone()
+    }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggested_command_leads_to_the_same_place() {
+        let site = Site {
+            data_dir: Some("/srv/my data".into()),
+            db: Some("x.db".into()),
+            ..Site::default()
+        };
+        assert_eq!(site.flags(), " --db x.db --data-dir '/srv/my data'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

@@ -9,12 +9,12 @@ use super::{
     Change, Changes, Email, Filter, FullName, Grant, NewUser, Phone, Role, State, User, Username,
 };
 use crate::app::Cx;
+use crate::cli::complete;
 use crate::cli::flags::{ListArgs, value, word};
 use crate::cli::output::{Output, Record};
-use crate::cli::password::PasswordArgs;
+use crate::cli::password::{self, PasswordArgs};
 use crate::cli::prompt::Confirm;
 use crate::cli::{Operator, Outcome, printable};
-use crate::config::{Config, Environment, Sources};
 use crate::error::Result;
 use crate::tokens;
 
@@ -195,23 +195,18 @@ pub enum RoleCommand {
     },
 }
 
-/// The user names that begin as what is typed, for completions; none if they cannot be read. What
-/// else is on the command line being typed is not known here: only the usual database is asked.
+/// The user names that begin as what is typed, for completions.
 #[must_use]
 pub fn complete(typed: &OsStr) -> Vec<CompletionCandidate> {
-    let names = |typed: &str| {
-        let config = Config::load(&Sources::default(), &Environment::read()?)?;
+    complete::with(typed, |cx, typed| {
         let filter = Filter {
             q: Some(typed.to_owned()),
             ..Filter::default()
         };
-        Operator::open(config, None)?.read(|cx| super::list(cx, &filter, None, 200))
-    };
-    let found = typed.to_str().and_then(|typed| names(typed).ok());
-    let users = found.map_or(Vec::new(), |page| page.items);
-    let names = users.into_iter().map(|user| user.username);
-    let fitting = names.filter(|name| typed.to_str().is_some_and(|typed| name.starts_with(typed)));
-    fitting.map(CompletionCandidate::new).collect()
+        let page = super::list(cx, &filter, None, complete::MOST)?;
+        let names = page.items.into_iter().map(|user| user.username);
+        Ok(names.map(CompletionCandidate::new).collect())
+    })
 }
 
 impl Record for User {
@@ -318,7 +313,7 @@ fn create(args: CreateArgs, operator: &Operator, out: &mut Output) -> Result<()>
         password,
     };
     let user = super::create(operator.app(), operator.actor(), new)?;
-    args.password.print(&user, generated.as_ref(), out)
+    password::print(&user, generated, out)
 }
 
 fn passwd(user: &str, args: &PasswordArgs, operator: &Operator, out: &mut Output) -> Result<()> {
@@ -326,7 +321,7 @@ fn passwd(user: &str, args: &PasswordArgs, operator: &Operator, out: &mut Output
     let user = operator.read(|cx| super::get(cx, user))?;
     let (password, generated) = args.read(out)?;
     let user = super::set_password(operator.app(), operator.actor(), &user.id, password)?;
-    args.print(&user, generated.as_ref(), out)
+    password::print(&user, generated, out)
 }
 
 fn disable(args: DisableArgs, operator: &Operator, out: &mut Output) -> Result<()> {

@@ -9,12 +9,10 @@
 
 mod architecture;
 mod audit;
-#[cfg(test)]
-mod architecture;
 mod cli;
 mod install;
-mod migrations;
 mod jobs;
+mod migrations;
 mod purge;
 mod server;
 mod support;

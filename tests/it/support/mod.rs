@@ -267,17 +267,14 @@ impl Daemon {
             body.len()
         );
         let mut answer = String::new();
-        match self.address.strip_prefix("unix:") {
-            Some(path) => {
-                let mut stream = UnixStream::connect(path).unwrap();
-                stream.write_all(text.as_bytes()).unwrap();
-                stream.read_to_string(&mut answer).unwrap();
-            }
-            None => {
-                let mut stream = TcpStream::connect(&self.address).unwrap();
-                stream.write_all(text.as_bytes()).unwrap();
-                stream.read_to_string(&mut answer).unwrap();
-            }
+        if let Some(path) = self.address.strip_prefix("unix:") {
+            let mut stream = UnixStream::connect(path).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+            stream.read_to_string(&mut answer).unwrap();
+        } else {
+            let mut stream = TcpStream::connect(&self.address).unwrap();
+            stream.write_all(text.as_bytes()).unwrap();
+            stream.read_to_string(&mut answer).unwrap();
         }
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();

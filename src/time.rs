@@ -212,7 +212,9 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     };
     let seconds = distance.as_secs();
     let text = match seconds {
-        0..=59 => format!("{seconds}s"),
+        // What was made by this very command is neither past nor to come.
+        0 => return "now".to_owned(),
+        1..=59 => format!("{seconds}s"),
         60..=3599 => format!("{}m", seconds / 60),
         3600..=86_399 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),

@@ -10,11 +10,13 @@
 mod architecture;
 mod audit;
 mod cli;
+mod deploy;
 mod generated;
 mod install;
 mod jobs;
 mod migrations;
 mod purge;
+mod readme;
 mod server;
 mod support;
 mod tokens;

@@ -12,6 +12,7 @@
 #[cfg(test)]
 mod architecture;
 mod cli;
+mod http;
 mod install;
 mod server;
 mod support;

@@ -107,6 +107,7 @@ pub struct Entry {
     /// Under which HTTP request.
     pub request_id: Option<String>,
     /// More, by action.
+    #[schema(value_type = Option<Object>)]
     pub details: Option<Json>,
 }
 

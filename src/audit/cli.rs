@@ -93,13 +93,13 @@ pub struct List {
     #[command(flatten)]
     which: Which,
     #[command(flatten)]
-    list: ListArgs,
+    form: ListArgs,
 }
 
 impl List {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         let filter = self.which.filter(operator.now());
-        out.list(&self.list, |cursor, limit| {
+        out.list(&self.form, |cursor, limit| {
             operator.read(|cx| list(cx, &filter, cursor, limit))
         })?;
         Ok(Outcome::Done)
@@ -134,12 +134,11 @@ impl Tail {
         let filter = self.which.filter(operator.now());
         let mut seen = Seen::default();
         let last = last(operator, &filter, self.lines)?;
-        let floor = last.first().map_or(0, |entry| entry.id.saturating_sub(1));
-        seen.start_at(match last.is_empty() {
+        seen.floor = match last.first() {
+            Some(oldest) => oldest.id.saturating_sub(1),
             // Nothing fits yet; what comes later has greater ids than anything there is now.
-            true => newest(operator)?,
-            false => floor,
-        });
+            None => newest(operator)?,
+        };
         show(out, self.jsonl, seen.fresh(last))?;
         let Some(interrupt) = interrupt else {
             return Ok(Outcome::Done);
@@ -182,10 +181,6 @@ struct Seen {
 }
 
 impl Seen {
-    fn start_at(&mut self, floor: i64) {
-        self.floor = floor;
-    }
-
     fn fresh(&mut self, entries: Vec<Entry>) -> Vec<Entry> {
         let mut fresh = entries;
         fresh.retain(|entry| self.shown.insert(entry.id, entry.at).is_none());

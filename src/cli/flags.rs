@@ -23,6 +23,7 @@ pub struct Format {
     /// Print ids only, and no talk
     #[arg(long, short, global = true, help_heading = EVERYWHERE)]
     pub quiet: bool,
+    /// When to use colour
     #[arg(long, global = true, value_name = "WHEN", value_parser = word(Color::ALL, Color::as_str), default_value = "auto", help_heading = EVERYWHERE, help = COLOR)]
     pub color: Color,
 }

@@ -22,11 +22,12 @@ const LONGEST: u64 = 64 * 1024;
 /// Ask a running daemon whether it is ready; ends with 0 if it is, with 1 if not
 #[derive(Debug, clap::Args)]
 pub(super) struct Health {
-    /// Where it listens: http://HOST:PORT or unix:/path [default: the first address of the
-    /// setting server.listen, env: PROVOST_SERVER_LISTEN]
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", help = URL)]
     url: Option<String>,
 }
+
+const URL: &str = "Where it listens: http://HOST:PORT or unix:/path [default: the first address of \
+    the setting server.listen, env: PROVOST_SERVER_LISTEN]";
 
 /// Where to ask, and under which name.
 #[derive(Debug, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 //! A command parses, calls the same service functions as HTTP, and prints. Scripts depend on every
 //! word and on the exit status: both are part of the public contract.
 
+pub mod complete;
 mod config;
 pub mod flags;
+mod generate;
 mod health;
 mod init;
 pub mod interrupt;
@@ -23,6 +25,7 @@ mod table;
 use std::process::ExitCode;
 
 use clap::{CommandFactory as _, FromArgMatches as _};
+use clap_complete::CompleteEnv;
 
 pub use operator::Operator;
 pub use site::{Site, printable};
@@ -75,7 +78,7 @@ enum Command {
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
     #[command(subcommand, visible_alias = "jobs")]
-    Job(jobs::cli::Job),
+    Job(jobs::cli::Command),
     /// Look after the database's schema
     #[command(subcommand)]
     Migrate(migrations::cli::Command),
@@ -89,6 +92,12 @@ enum Command {
     /// See, check and write settings
     #[command(subcommand)]
     Config(config::Command),
+    /// Print the description of the HTTP API (`OpenAPI` 3.1)
+    Openapi(generate::Openapi),
+    /// Print the completions for a shell
+    Completion(generate::Completion),
+    /// Print the manual, or write all of its pages
+    Man(generate::Man),
 }
 
 impl Command {
@@ -104,14 +113,68 @@ impl Command {
             Self::Serve(command) => command.run(site, out),
             Self::Health(command) => command.run(site, out),
             Self::Config(command) => command.run(site, out),
+            Self::Openapi(command) => command.run(site, out),
+            Self::Completion(command) => command.run(out),
+            Self::Man(command) => command.run(out),
         }
     }
 }
+
+/// The exit statuses, for the manual: number, name, meaning.
+const EXIT_STATUS: &[(&str, &str, &str)] = &[
+    (
+        "0",
+        "ok",
+        "done, also when there was nothing to do or the reader of the pipe has gone",
+    ),
+    ("1", "error", "unexpected failure"),
+    (
+        "2",
+        "usage",
+        "bad flags, a bad value, or it would have to ask and there is no terminal",
+    ),
+    ("3", "denied", "not allowed"),
+    (
+        "4",
+        "cancelled",
+        "the person said no, or ^C before any change",
+    ),
+    ("5", "not_found", "no such object"),
+    (
+        "6",
+        "conflict",
+        "exists already, or the number differs from --yes=N",
+    ),
+    ("7", "invalid", "refused by a rule; nothing changed"),
+    ("8", "rate_limited", "too many requests"),
+    (
+        "9",
+        "findings",
+        "--exit-code, --check: something is pending, expiring or leaking",
+    ),
+    ("10", "busy", "held by another process, safe to try again"),
+    (
+        "11",
+        "schema",
+        "the database's schema does not fit this program",
+    ),
+    (
+        "12",
+        "partial",
+        "the time box was reached or it was interrupted; run it again to go on",
+    ),
+    ("13", "corrupt", "the database or its history is damaged"),
+];
 
 /// The program: parses the command line, runs the command, and chooses the exit status.
 #[must_use]
 pub fn main() -> ExitCode {
     harden();
+    // Ends the program when a shell asks for completions; otherwise looks at one variable.
+    CompleteEnv::with_factory(command)
+        .bin("provost")
+        .completer("provost")
+        .complete();
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => return report::report_usage(&error, asked_for_json()),

@@ -6,10 +6,10 @@
 
 use std::borrow::Cow;
 use std::fmt::{self, Display};
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anstyle::{AnsiColor, Style};
 use serde::Serialize;
@@ -178,16 +178,16 @@ impl Output {
 
     /// Prints an object together with the secret that belongs to it, once. Under `--json` the
     /// secret is the member `label` of the object; under `--quiet` it stands alone. With `out` it
-    /// goes to a new file that only its owner can read, and nowhere else.
+    /// goes there, and nowhere else.
     ///
     /// # Errors
-    /// If the file exists or cannot be made, or standard output cannot be written to.
+    /// If the file or standard output cannot be written to.
     pub fn created<T: Record>(
         &mut self,
         object: &T,
         label: &str,
         secret: &Secret<String>,
-        out: Option<&Path>,
+        out: Option<SecretFile>,
     ) -> Result<()> {
         if out.is_some() {
             self.secret(secret, label, out)?;
@@ -217,19 +217,19 @@ impl Output {
     }
 
     /// Prints a secret, once: after its label, alone under `--quiet`, as `{"label": …}` under
-    /// `--json`; or to a new file of mode 0600.
+    /// `--json`; or into `out`.
     ///
     /// # Errors
-    /// If the file exists or cannot be made, or standard output cannot be written to.
+    /// If the file or standard output cannot be written to.
     pub fn secret(
         &mut self,
         secret: &Secret<String>,
         label: &str,
-        out: Option<&Path>,
+        out: Option<SecretFile>,
     ) -> Result<()> {
-        if let Some(path) = out {
-            write_secret(path, secret)?;
-            let path = path.display().to_string();
+        if let Some(mut file) = out {
+            file.write(secret)?;
+            let path = file.path.display();
             return self.message(format_args!("{label} written to {path}"));
         }
         self.secret = true;
@@ -367,19 +367,56 @@ pub fn is_closed_pipe(error: &Error) -> bool {
         if doing == WRITING && source.kind() == io::ErrorKind::BrokenPipe)
 }
 
-fn write_secret(path: &Path, secret: &Secret<String>) -> Result<()> {
-    let failed = || Error::io(format!("create {}", path.display()));
-    // create_new is O_EXCL: it neither follows a link nor opens what somebody else has put there.
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed())?;
-    file.write_all(secret.expose().as_bytes())
-        .and_then(|()| file.write_all(b"\n"))
-        .and_then(|()| file.sync_all())
-        .map_err(failed())
+/// A new file that is to hold a secret, made before the secret is: what cannot be written down
+/// must not come into being. Removed again if nothing was written.
+#[derive(Debug)]
+pub struct SecretFile {
+    path: PathBuf,
+    file: File,
+    written: bool,
+}
+
+impl SecretFile {
+    /// Makes the file, readable by its owner alone.
+    ///
+    /// # Errors
+    /// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
+    pub fn reserve(path: &Path) -> Result<Self> {
+        // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(path)
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
+                _ => Error::io(format!("create {}", path.display()))(error),
+            })?;
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            written: false,
+        })
+    }
+
+    fn write(&mut self, secret: &Secret<String>) -> Result<()> {
+        self.file
+            .write_all(secret.expose().as_bytes())
+            .and_then(|()| self.file.write_all(b"\n"))
+            .and_then(|()| self.file.sync_all())
+            .map_err(Error::io(format!("write {}", self.path.display())))?;
+        self.written = true;
+        Ok(())
+    }
+}
+
+impl Drop for SecretFile {
+    fn drop(&mut self) {
+        if !self.written {
+            // An empty file that stays is no harm.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
 #[cfg(test)]

@@ -4,9 +4,9 @@
 
 use std::path::PathBuf;
 
-use super::output::{Output, Record};
+use super::output::{Output, Record, SecretFile};
 use super::prompt;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::password::{Password, PasswordHash};
 use crate::secret::Secret;
 use crate::users::NewPassword;
@@ -16,7 +16,7 @@ const PASSWORD_FLAGS: &str =
     "--password-stdin, --password-file, --password-hash-stdin, --generate or --no-password";
 
 /// Where a password comes from: never from the command line itself.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[expect(
     clippy::struct_excessive_bools,
     reason = "each is a flag at the shell; clap lets at most one through"
@@ -34,7 +34,8 @@ pub struct PasswordArgs {
     /// Make a random password and print it once
     #[arg(long, group = "source")]
     generate: bool,
-    /// Write the generated password into a new file, which only you can read, instead
+    /// Write the generated password to this new file, readable by its owner alone, instead of
+    /// showing it
     // Not only `requires`: clap forgives that where the required flag excludes one that is there.
     #[arg(long, requires = "generate", value_name = "FILE",
           conflicts_with_all = ["password_stdin", "password_file", "password_hash_stdin", "no_password"])]
@@ -44,22 +45,48 @@ pub struct PasswordArgs {
     no_password: bool,
 }
 
+/// A password that was made here, and the file that is to hold it, if there is one.
+#[derive(Debug)]
+pub struct Generated {
+    password: Secret<String>,
+    file: Option<SecretFile>,
+}
+
 impl PasswordArgs {
+    /// Whether any of the flags was given.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        let Self {
+            password_stdin,
+            password_file,
+            password_hash_stdin,
+            generate,
+            out,
+            no_password,
+        } = self;
+        let flags = [password_stdin, password_hash_stdin, generate, no_password];
+        flags.into_iter().any(|flag| *flag) || password_file.is_some() || out.is_some()
+    }
+
     /// The password, and its text if it was made here.
     ///
     /// # Errors
-    /// As [`prompt::new_password`]; [`Error::Invalid`] for what cannot be a password or a hash, or
-    /// a file that is there already.
-    pub fn read(&self, out: &mut Output) -> Result<(NewPassword, Option<Secret<String>>)> {
+    /// As [`prompt::new_password`]; [`Error::Invalid`](crate::error::Error::Invalid) for what cannot
+    /// be a password or a hash; [`Error::Io`](crate::error::Error::Io) for a file that is there
+    /// already.
+    pub fn read(&self, out: &mut Output) -> Result<(NewPassword, Option<Generated>)> {
         let text = |secret: Secret<String>| {
             let password: Password = secret.expose().parse()?;
             Ok((NewPassword::Text(password), None))
         };
         if self.generate {
-            self.check_out()?;
+            let file = self.out.as_deref().map(SecretFile::reserve).transpose()?;
             let password = Password::generate()?;
-            let shown = Secret::new(password.expose().to_owned());
-            Ok((NewPassword::Text(password), Some(shown)))
+            let generated = Generated {
+                password: Secret::new(password.expose().to_owned()),
+                file,
+            };
+            Ok((NewPassword::Text(password), Some(generated)))
         } else if self.no_password {
             Ok((NewPassword::None, None))
         } else if self.password_hash_stdin {
@@ -73,42 +100,26 @@ impl PasswordArgs {
             text(prompt::new_password(out, PASSWORD_FLAGS)?)
         }
     }
+}
 
-    /// Refuses a file that could not be made later, when the password is set already and would be
-    /// lost.
-    fn check_out(&self) -> Result<()> {
-        let Some(path) = &self.out else {
-            return Ok(());
-        };
-        let folder = path
-            .parent()
-            .filter(|folder| !folder.as_os_str().is_empty());
-        let reason = if path.symlink_metadata().is_ok() {
-            "exists already"
-        } else if folder.is_some_and(|folder| !folder.is_dir()) {
-            "is in a folder that does not exist"
-        } else {
-            return Ok(());
-        };
-        Err(Error::invalid(
-            "out",
-            format!("{} {reason}", path.display()),
-        ))
+/// Prints the account, with the password if it was made here.
+///
+/// # Errors
+/// As [`Output::created`].
+pub fn print<T: Record>(user: &T, generated: Option<Generated>, out: &mut Output) -> Result<()> {
+    match generated {
+        Some(Generated { password, file }) => out.created(user, "password", &password, file),
+        None => out.one(user),
     }
+}
 
-    /// Prints the account, with the password if it was made here.
-    ///
-    /// # Errors
-    /// As [`Output::created`].
-    pub fn print<T: Record>(
-        &self,
-        user: &T,
-        generated: Option<&Secret<String>>,
-        out: &mut Output,
-    ) -> Result<()> {
-        match generated {
-            Some(secret) => out.created(user, "password", secret, self.out.as_deref()),
-            None => out.one(user),
-        }
+/// Prints the password alone, if it was made here.
+///
+/// # Errors
+/// As [`Output::secret`].
+pub fn reveal(generated: Option<Generated>, out: &mut Output) -> Result<()> {
+    match generated {
+        Some(Generated { password, file }) => out.secret(&password, "password", file),
+        None => Ok(()),
     }
 }

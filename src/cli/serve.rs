@@ -37,14 +37,15 @@ Examples:
   provost serve --listen unix:/run/provost/http.sock --listen 127.0.0.1:8080
   provost serve --migrate                     for unattended upgrades")]
 pub(super) struct Serve {
-    /// Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated
-    /// [env: PROVOST_SERVER_LISTEN] [default: 127.0.0.1:8080, or what systemd hands over]
-    #[arg(long, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR", help = LISTEN)]
     listen: Vec<String>,
     /// Apply pending migrations before serving [default: refuse to start]
     #[arg(long)]
     migrate: bool,
 }
+
+const LISTEN: &str = "Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated \
+    [env: PROVOST_SERVER_LISTEN] [default: 127.0.0.1:8080, or what systemd hands over]";
 
 impl Serve {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
@@ -66,6 +67,9 @@ impl Serve {
         if made.new_database {
             let folder = app.config().data_dir.display();
             out.message(format_args!("set up a new database in {folder}"))?;
+        }
+        if let Some(hint) = setup::no_administrator(&app, &actor, site)? {
+            out.message(hint)?;
         }
         let log = log::start(&app.config().log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -109,7 +113,10 @@ async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End
             ended = &mut service => {
                 stop.cancel();
                 // A job stops between two of its steps; what it has done is kept.
-                let waited = chores.await.map_err(Error::internal);
+                let waited = tokio::select! {
+                    waited = chores => waited.map_err(Error::internal),
+                    () = signals.stop() => return Ok(End::AtOnce),
+                };
                 return ended.and(waited).map(|()| End::Graceful);
             }
             signal = signals.next() => signal,
@@ -195,6 +202,10 @@ impl Signals {
             interrupt: catch(SignalKind::interrupt())?,
             hangup: catch(SignalKind::hangup())?,
         })
+    }
+
+    async fn stop(&mut self) {
+        while self.next().await != Caught::Stop {}
     }
 
     async fn next(&mut self) -> Caught {

@@ -10,11 +10,13 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
+use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
 use crate::db::{Db, Role};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
+use crate::users::{self, Filter, User};
 use crate::{migrations, tokens};
 
 /// What was found and what was made.
@@ -53,6 +55,31 @@ pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
         setup.new_key = create_key(config, database)?;
     }
     Ok(setup)
+}
+
+/// What to tell while nobody administers: the one command that changes it.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn no_administrator(app: &App, actor: &Actor, site: &Site) -> Result<Option<String>> {
+    let none = administrators(app, actor)?.is_empty();
+    Ok(none.then(|| {
+        let flags = site.flags();
+        format!("there is no administrator yet; make one: provost{flags} user create NAME --admin")
+    }))
+}
+
+/// The first of the enabled administrators.
+///
+/// # Errors
+/// Those of the database.
+pub(super) fn administrators(app: &App, actor: &Actor) -> Result<Vec<User>> {
+    let filter = Filter {
+        role: Some(users::Role::Admin),
+        state: Some(users::State::Active),
+        ..Filter::default()
+    };
+    app.read(actor, |cx| Ok(users::list(cx, &filter, None, 10)?.items))
 }
 
 fn exists(path: &Path) -> Result<bool> {

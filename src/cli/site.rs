@@ -29,7 +29,10 @@ const DB: &str = "Database: a path or sqlite:PATH [env: PROVOST_DB] [default: pr
 const DATA_DIR: &str = "Data folder, with the database and the key file [env: PROVOST_DATA_DIR] \
     [default: /var/lib/provost for root, ~/.local/share/provost for others]";
 
-/// A short text that cannot be mistaken for several lines of a log.
+/// A short text that cannot be mistaken for several lines of a log, for `value_parser`.
+///
+/// # Errors
+/// The rule that the text breaks.
 pub fn printable(text: &str) -> Result<String, String> {
     let good = (1..=200).contains(&text.chars().count()) && !text.chars().any(char::is_control);
     good.then(|| text.to_owned())
@@ -79,9 +82,50 @@ impl Site {
         Operator::open_any_schema(self.config(out)?, self.on_behalf_of.clone())
     }
 
+    /// The flags that lead another command to the same place, for commands that are suggested.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+        let given = [
+            ("--config", path(&self.config)),
+            ("--db", self.db.clone()),
+            ("--data-dir", path(&self.data_dir)),
+        ];
+        given
+            .into_iter()
+            .filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))))
+            .collect()
+    }
+
     /// The person named by `--as`.
     #[must_use]
     pub fn on_behalf_of(&self) -> Option<String> {
         self.on_behalf_of.clone()
+    }
+}
+
+/// A word as a shell reads it back.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@,+".contains(c);
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_suggested_command_leads_to_the_same_place() {
+        let site = Site {
+            data_dir: Some("/srv/my data".into()),
+            db: Some("x.db".into()),
+            ..Site::default()
+        };
+        assert_eq!(site.flags(), " --db x.db --data-dir '/srv/my data'");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

@@ -18,7 +18,6 @@ const MAX_VALUE_FILE: u64 = 64 * 1024;
 
 /// The words of the command line, the program's name first: surroundings, too, and read nowhere
 /// else.
-#[must_use]
 pub fn arguments() -> std::env::ArgsOs {
     std::env::args_os()
 }

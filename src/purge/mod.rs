@@ -6,6 +6,7 @@
 
 mod batches;
 pub mod cli;
+pub mod http;
 
 use std::time::{Duration, Instant};
 
@@ -148,9 +149,9 @@ pub struct KindPlan {
     pub oldest: Option<Timestamp>,
 }
 
-/// About what a row and a transaction cost, for [`Plan::seconds`] only: a disk of the slower sort.
-const ROW: Duration = Duration::from_micros(20);
-const TRANSACTION: Duration = Duration::from_millis(4);
+/// About what a row and a commit cost, for [`Plan::seconds`] only: measured on a common disk.
+const ROW: Duration = Duration::from_micros(2);
+const TRANSACTION: Duration = Duration::from_millis(5);
 
 /// Counts what a purge would delete, and deletes nothing.
 ///
@@ -204,7 +205,11 @@ fn estimate(rows: u64, batches: u64, pause: Duration) -> f64 {
     let rests = times(pause, batches.saturating_sub(1));
     let seconds = times(ROW, rows) + times(TRANSACTION, batches) + rests;
     // More digits would promise more than is known.
-    (seconds * 10.0).round() / 10.0
+    round(seconds, 10.0)
+}
+
+fn round(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
 }
 
 /// By how much purging is behind.
@@ -309,7 +314,8 @@ pub fn run(
         report: &mut report,
     };
     let swept = sweep.run(&rules);
-    report.seconds = start.elapsed().as_secs_f64();
+    report.seconds = round(start.elapsed().as_secs_f64(), 1000.0);
+    report.longest_ms = round(report.longest_ms, 100.0);
     if report.total > 0 {
         let details = json!({
             "deleted": report.counts(),

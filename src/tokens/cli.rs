@@ -4,26 +4,27 @@
 //! the shell's history would see it; it comes from standard input, a file or a prompt.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 use ipnet::IpNet;
-use serde::Serialize;
 use serde_json::{Map, Value as Json};
 
-use super::leaks::{Leak, Leaks};
-use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, TokenId, prefixed};
+use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, prefixed};
+use crate::cli::complete;
 use crate::cli::flags::{ListArgs, network, value, word};
-use crate::cli::output::{Output, Record};
-use crate::cli::prompt::{self, Confirm};
-use crate::cli::{Operator, Outcome, Site, printable};
+use crate::cli::output::{Output, Record, SecretFile};
+use crate::cli::prompt;
+use crate::cli::{Operator, Outcome, Site};
 use crate::error::{Error, Result};
-use crate::page::Page;
 use crate::scope::Scope;
 use crate::secret::Secret;
 use crate::time::{Lifetime, Period, Timestamp, When};
+use crate::users;
 
-/// Tokens ended in one transaction.
-const BATCH: u32 = 500;
+mod revoke;
+mod scan;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -41,9 +42,9 @@ pub enum Command {
     /// Give tokens more time
     Renew(Renew),
     /// End tokens
-    Revoke(Revoke),
+    Revoke(revoke::Revoke),
     /// Find leaked tokens in files or standard input, and tell which of them are live
-    Scan(Scan),
+    Scan(scan::Scan),
     /// Print the pattern by which other scanners find tokens
     Pattern,
 }
@@ -98,6 +99,18 @@ impl Record for Lookup {
     }
 }
 
+/// The ids of tokens that begin as what is typed, for completions.
+fn complete(typed: &OsStr) -> Vec<CompletionCandidate> {
+    complete::with(typed, |cx, _| {
+        let page = super::list(cx, &Filter::default(), None, complete::MOST)?;
+        let candidate = |token: Token| {
+            let help = token.label.map(Into::into);
+            CompletionCandidate::new(token.id.to_string()).help(help)
+        };
+        Ok(page.items.into_iter().map(candidate).collect())
+    })
+}
+
 /// The flags of `create`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -110,7 +123,7 @@ pub struct Create {
     #[arg(long, value_name = "KIND", default_value = "api", value_parser = word(Kind::ALL, Kind::as_str))]
     kind: Kind,
     /// The user it belongs to: id, user name, e-mail or phone [default: nobody]
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", add = ArgValueCompleter::new(users::cli::complete))]
     owner: Option<String>,
     /// A name for people
     #[arg(long, value_name = "TEXT")]
@@ -118,9 +131,7 @@ pub struct Create {
     /// What it may do; may be repeated [default: nothing]
     #[arg(long = "scope", value_name = "SCOPE", value_delimiter = ',', value_parser = value::<Scope>)]
     scopes: Vec<Scope>,
-    /// How long it is good: 90s 15m 12h 30d 4w, or never for an API token [default: the settings
-    /// tokens.api_ttl and tokens.temporary_ttl, 90d and 60m]
-    #[arg(long, value_name = "TIME", value_parser = value::<Lifetime>)]
+    #[arg(long, value_name = "TIME", help = TTL, value_parser = value::<Lifetime>)]
     ttl: Option<Lifetime>,
     /// How often it may be used [default: any number]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -138,6 +149,9 @@ pub struct Create {
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
 }
+
+const TTL: &str = "How long it is good: 90s 15m 12h 30d 4w, or never for an API token [default: \
+    90d for api, 60m for temporary: the settings tokens.api_ttl and tokens.temporary_ttl]";
 
 fn object(text: &str) -> Result<Map<String, Json>, String> {
     serde_json::from_str(text).map_err(|error| format!("must be a JSON object: {error}"))
@@ -157,12 +171,13 @@ impl Create {
             meta: self.meta,
         };
         let not_before = self.not_before;
+        let file = self.out.as_deref().map(SecretFile::reserve).transpose()?;
         let issued = operator.write(move |cx| {
             new.not_before = not_before.map(|when| when.from(cx.now));
             super::create(cx, &new)
         })?;
         let text = prefixed(issued.token.kind, issued.token.id, &issued.secret);
-        out.created(&issued.token, "token", &text, self.out.as_deref())?;
+        out.created(&issued.token, "token", &text, file)?;
         Ok(Outcome::Done)
     }
 }
@@ -172,7 +187,7 @@ impl Create {
 #[group(id = "which", multiple = true)]
 pub struct Which {
     /// Only those of this user: id, user name, e-mail or phone
-    #[arg(long, value_name = "USER")]
+    #[arg(long, value_name = "USER", add = ArgValueCompleter::new(users::cli::complete))]
     owner: Option<String>,
     /// Only those for this
     #[arg(long, value_name = "KIND", value_parser = word(Kind::ALL, Kind::as_str))]
@@ -198,6 +213,28 @@ pub struct Which {
 }
 
 impl Which {
+    /// Whether no filter was given, which would mean every token there is.
+    fn is_none(&self) -> bool {
+        let Self {
+            owner,
+            kind,
+            state,
+            label,
+            scope,
+            expiring,
+            created_before,
+            created_after,
+        } = self;
+        owner.is_none()
+            && kind.is_none()
+            && state.is_none()
+            && label.is_none()
+            && scope.is_none()
+            && expiring.is_none()
+            && created_before.is_none()
+            && created_after.is_none()
+    }
+
     fn filter(self, now: Timestamp) -> Filter {
         Filter {
             kind: self.kind,
@@ -226,7 +263,7 @@ pub struct List {
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]
-    list: ListArgs,
+    form: ListArgs,
 }
 
 impl List {
@@ -234,7 +271,7 @@ impl List {
         // One instant for all pages: a token that expires meanwhile must not shift them.
         let filter = self.which.filter(operator.now());
         let mut any = false;
-        out.list(&self.list, |cursor, limit| {
+        out.list(&self.form, |cursor, limit| {
             let page = operator.read(|cx| super::list(cx, &filter, cursor, limit))?;
             any |= !page.items.is_empty();
             Ok(page)
@@ -251,7 +288,7 @@ impl List {
 #[derive(Debug, clap::Args)]
 pub struct Show {
     /// The token's id, or the first 6 characters of it or more
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCompleter::new(complete))]
     id: String,
 }
 
@@ -325,7 +362,7 @@ impl Presented {
 #[derive(Debug, clap::Args)]
 pub struct Renew {
     /// The tokens' ids, or the first 6 characters of each or more
-    #[arg(value_name = "ID", required = true)]
+    #[arg(value_name = "ID", required = true, add = ArgValueCompleter::new(complete))]
     ids: Vec<String>,
     /// How long they are good from now: 15m 12h 30d, or never [default: as for a new token]
     #[arg(long, value_name = "TIME", value_parser = value::<Lifetime>)]
@@ -338,240 +375,19 @@ impl Renew {
             public(id)?;
         }
         // All or none: half a list renewed would have to be sorted out by hand.
-        let tokens = operator.write(move |cx| {
+        let named = self.ids.len();
+        let mut tokens = operator.write(move |cx| {
             let renewed = self.ids.iter().map(|id| super::renew(cx, id, self.ttl));
             renewed.collect::<Result<Vec<_>>>()
         })?;
-        out.table(tokens).map(|()| Outcome::Done)
-    }
-}
-
-/// The flags of `revoke`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  provost token revoke 0LqP3xYz8Ab --reason \"laptop lost\"
-  provost token revoke --owner ivan --dry-run
-  provost token revoke --label 'ci-*' --yes=12")]
-pub struct Revoke {
-    /// The tokens' ids, or the first 6 characters of each or more
-    #[arg(
-        value_name = "ID",
-        conflicts_with = "which",
-        required_unless_present = "which"
-    )]
-    ids: Vec<String>,
-    #[command(flatten)]
-    which: Which,
-    /// Why, for the audit log
-    #[arg(long, value_name = "TEXT", value_parser = printable)]
-    reason: Option<String>,
-    #[command(flatten)]
-    confirm: Confirm,
-    /// Only tell what would be revoked
-    #[arg(long)]
-    dry_run: bool,
-}
-
-/// What `revoke` did, or, with `--dry-run`, would do.
-#[derive(Debug, Serialize)]
-struct Revoked {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    revoked: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    would_revoke: Option<u64>,
-}
-
-impl Revoke {
-    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        if self.ids.is_empty() {
-            self.by_filter(operator, out)
-        } else {
-            self.by_id(operator, out)
-        }
-    }
-
-    fn by_id(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        for id in &self.ids {
-            public(id)?;
-        }
-        let mut ids: Vec<TokenId> = operator.read(|cx| {
-            let found = self.ids.iter().map(|id| Ok(super::get(cx, id)?.id));
-            found.collect::<Result<_>>()
-        })?;
-        ids.sort_unstable();
-        ids.dedup();
-        let count = u64::try_from(ids.len()).map_err(Error::internal)?;
-        if self.dry_run {
-            return told(out, count, true);
-        }
-        // One id, typed out, is no slip.
-        if count > 1 || self.confirm.yes.is_some() {
-            let what = format!("revoke {}", tokens(count));
-            self.confirm.ask(out, &what, count)?;
-        }
-        let reason = self.reason;
-        let done = operator.write(move |cx| {
-            let mut done = Vec::new();
-            for id in &ids {
-                let before = super::get(cx, &id.to_string())?;
-                super::revoke(cx, &id.to_string(), reason.as_deref())?;
-                if before.revoked_at.is_none() {
-                    done.push(*id);
-                }
+        // The form follows from the command line alone: scripts rely on it.
+        match tokens.pop() {
+            Some(token) if named == 1 => out.one(&token)?,
+            last => {
+                tokens.extend(last);
+                out.table(tokens)?;
             }
-            Ok(done)
-        })?;
-        quiet_ids(out, &done)?;
-        told(
-            out,
-            u64::try_from(done.len()).map_err(Error::internal)?,
-            false,
-        )
-    }
-
-    fn by_filter(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        let filter = self.which.filter(operator.now());
-        let count = operator.read(|cx| super::count_revocable(cx, &filter))?;
-        if self.dry_run {
-            return told(out, count, true);
         }
-        let what = format!("revoke {}", tokens(count));
-        self.confirm.ask(out, &what, count)?;
-        let bar = prompt::progress(out, "revoking", count);
-        let mut done = 0;
-        // Never more than was agreed to, even if others issue tokens meanwhile.
-        while done < count {
-            let most = BATCH.min(u32::try_from(count - done).unwrap_or(BATCH));
-            let (filter, reason) = (filter.clone(), self.reason.clone());
-            let ids = operator
-                .write(move |cx| super::revoke_some(cx, &filter, reason.as_deref(), most))?;
-            if ids.is_empty() {
-                break;
-            }
-            quiet_ids(out, &ids)?;
-            let ended = u64::try_from(ids.len()).map_err(Error::internal)?;
-            bar.inc(ended);
-            done += ended;
-        }
-        bar.finish_and_clear();
-        told(out, done, false)
+        Ok(Outcome::Done)
     }
-}
-
-fn tokens(count: u64) -> String {
-    if count == 1 {
-        "1 token".into()
-    } else {
-        format!("{count} tokens")
-    }
-}
-
-fn quiet_ids(out: &mut Output, ids: &[TokenId]) -> Result<()> {
-    if out.format().quiet && !out.format().json {
-        for id in ids {
-            out.line(id.to_string())?;
-        }
-    }
-    Ok(())
-}
-
-fn told(out: &mut Output, count: u64, dry: bool) -> Result<Outcome> {
-    if out.format().json {
-        out.value(&Revoked {
-            revoked: (!dry).then_some(count),
-            would_revoke: dry.then_some(count),
-        })?;
-    } else if !out.format().quiet {
-        let verb = if dry { "would revoke" } else { "revoked" };
-        out.line(format!("{verb} {}", tokens(count)))?;
-    }
-    Ok(Outcome::Done)
-}
-
-/// The flags of `scan`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Ends with status 9 if one of the tokens found is live. Secrets are never shown.
-
-Examples:
-  git diff --cached | provost token scan
-  provost token scan --offline $(git ls-files)      without a database: every token found counts")]
-pub struct Scan {
-    /// Files to look through; - is standard input
-    #[arg(value_name = "FILE", default_value = "-")]
-    files: Vec<PathBuf>,
-    /// Do not ask the database which tokens are live
-    #[arg(long)]
-    offline: bool,
-}
-
-/// A token that was found.
-#[derive(Debug, Serialize)]
-struct Finding {
-    file: String,
-    line: u64,
-    id: TokenId,
-    kind: Option<Kind>,
-    /// Whether it is good; null if that was not asked.
-    reason: Option<Reason>,
-}
-
-impl Record for Finding {
-    const COLUMNS: &'static [&'static str] = &["file", "line", "id", "kind", "reason"];
-
-    fn id(&self) -> Cow<'_, str> {
-        self.id.to_string().into()
-    }
-}
-
-impl Scan {
-    fn run(self, operator: Option<&Operator>, out: &mut Output) -> Result<Outcome> {
-        let mut leaks = self.files.iter().flat_map(|file| Leaks::open(file));
-        let mut findings = leaks
-            .by_ref()
-            .map(|leak| leak.and_then(|leak| finding(&leak, operator)))
-            .peekable();
-        if findings.peek().is_none() && !out.format().json {
-            out.message("no tokens found")?;
-            return Ok(Outcome::Done);
-        }
-        let (mut any, mut live) = (false, false);
-        let all = ListArgs {
-            all: true,
-            ..ListArgs::default()
-        };
-        out.list(&all, |_, most| {
-            let most = usize::try_from(most).unwrap_or(usize::MAX);
-            let items: Vec<Finding> = findings.by_ref().take(most).collect::<Result<_>>()?;
-            any |= !items.is_empty();
-            live |= items
-                .iter()
-                .any(|item| item.reason.is_none_or(|reason| reason == Reason::Ok));
-            let next = findings.peek().map(|_| String::new());
-            Ok(Page { items, next })
-        })?;
-        Ok(if any && live {
-            Outcome::Findings
-        } else {
-            Outcome::Done
-        })
-    }
-}
-
-fn finding(leak: &Leak, operator: Option<&Operator>) -> Result<Finding> {
-    let (id, kind) = match super::parse(leak.token.expose()) {
-        Ok(presented) => (presented.id, presented.kind),
-        Err(_) => return Err(Error::internal("a leak that is no token")),
-    };
-    let found = operator
-        .map(|operator| operator.read(|cx| super::lookup(cx, leak.token.expose())))
-        .transpose()?;
-    Ok(Finding {
-        file: leak.file.clone(),
-        line: leak.line,
-        id,
-        kind,
-        reason: found.map(|found| found.reason),
-    })
 }

@@ -40,9 +40,10 @@ impl Leaks {
         let source: Result<Box<dyn BufRead>, _> = if file == "-" {
             Ok(Box::new(io::stdin().lock()))
         } else {
-            File::open(path)
-                .map(|file| Box::new(BufReader::new(file)) as Box<dyn BufRead>)
-                .map_err(|error| Some(Error::io(format!("read {file}"))(error)))
+            match File::open(path) {
+                Ok(file) => Ok(Box::new(BufReader::new(file))),
+                Err(error) => Err(Some(Error::io(format!("read {file}"))(error))),
+            }
         };
         Self::of(file, source)
     }

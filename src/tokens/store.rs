@@ -243,12 +243,7 @@ pub(super) fn count(
     now: Timestamp,
 ) -> Result<u64> {
     let (wanted, values) = wanted(filter, owner, now);
-    let row = tx.first(
-        &format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}"),
-        &values,
-    )?;
-    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
-    u64::try_from(row.int("n")?).map_err(Error::internal)
+    counted(tx, &wanted, &values)
 }
 
 /// How many rows [`live_ids`] finds in all.
@@ -259,8 +254,14 @@ pub(super) fn count_live(
     now: Timestamp,
 ) -> Result<u64> {
     let (wanted, values) = wanted(filter, owner, now);
-    let sql = format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted} AND t.revoked_at IS NULL");
-    let row = tx.first(&sql, &values)?;
+    counted(tx, &format!("{wanted} AND t.revoked_at IS NULL"), &values)
+}
+
+fn counted(tx: &mut Tx<'_>, wanted: &str, values: &[Value]) -> Result<u64> {
+    let row = tx.first(
+        &format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}"),
+        values,
+    )?;
     let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
     u64::try_from(row.int("n")?).map_err(Error::internal)
 }

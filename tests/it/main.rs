@@ -1,5 +1,3 @@
-//! The integration tests, in one binary: what is asserted here is seen from outside of the
-//! program, through a socket, a process or a file.
 //! Edge tests, in one binary: everything that needs a socket, a process or a file, seen from
 //! outside of the program.
 #![expect(
@@ -9,10 +7,16 @@
     reason = "a test that cannot go on should stop with a backtrace"
 )]
 
-#[cfg(test)]
 mod architecture;
+mod audit;
 mod cli;
 mod http;
+mod generated;
 mod install;
+mod jobs;
+mod migrations;
+mod purge;
 mod server;
 mod support;
+mod tokens;
+mod users;

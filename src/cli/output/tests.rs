@@ -268,19 +268,22 @@ fn a_secret_goes_to_a_new_file_of_mode_0600_and_nowhere_else() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("token");
     let secret = Secret::new("s3cret".to_owned());
-    let (text, talk) = printed(PLAIN, |out| out.secret(&secret, "token", Some(&path)));
+    let reserve = || SecretFile::reserve(&path);
+    let (text, talk) = printed(PLAIN, |out| out.secret(&secret, "token", Some(reserve()?)));
     assert_eq!(text, "");
     assert!(talk.starts_with("token written to "));
     assert_eq!(std::fs::read_to_string(&path).unwrap(), "s3cret\n");
     let mode = std::fs::metadata(&path).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    printed(PLAIN, |out| {
-        assert!(
-            out.secret(&secret, "token", Some(&path)).is_err(),
-            "overwrote a file"
-        );
-        Ok(())
-    });
+    assert!(reserve().is_err(), "overwrote a file");
+}
+
+#[test]
+fn a_file_whose_secret_never_came_is_removed_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    drop(SecretFile::reserve(&path).unwrap());
+    assert!(!path.exists());
 }
 
 #[test]

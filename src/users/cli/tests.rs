@@ -142,12 +142,12 @@ fn a_generated_password_can_go_to_a_file_which_is_never_overwritten() {
     let again = line.replace("anna", "vera");
     assert!(matches!(
         try_run(&operator, &again),
-        Err(Error::Invalid { field: "out", .. })
+        Err(Error::Exists { .. })
     ));
     let nowhere = again.replace("secret", "none/secret");
     assert!(matches!(
         try_run(&operator, &nowhere),
-        Err(Error::Invalid { field: "out", .. })
+        Err(Error::Io { .. })
     ));
     assert!(matches!(
         try_run(&operator, "user show vera"),
@@ -231,7 +231,7 @@ fn disabling_says_what_else_is_refused_from_then_on() {
                 owner,
                 ..tokens::NewToken::of(kind)
             };
-            tokens::create(cx, &new).map(drop)
+            Ok(tokens::create(cx, &new)?.token.id.to_string())
         })
     };
     for kind in [
@@ -241,6 +241,10 @@ fn disabling_says_what_else_is_refused_from_then_on() {
     ] {
         issue(kind).unwrap();
     }
+    let ended = issue(tokens::Kind::Api).unwrap();
+    operator
+        .write(move |cx| tokens::revoke(cx, &ended, None))
+        .unwrap();
     let (data, talk) = run(&operator, "user disable ivan --reason left");
     assert_eq!(
         talk,

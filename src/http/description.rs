@@ -156,11 +156,12 @@ fn refusals(operation: &Operation) -> Vec<(StatusCode, &'static str)> {
             (StatusCode::UNPROCESSABLE_ENTITY, "A rule refuses a value"),
         ]);
     }
+    // No token is no error: the older token service says false.
+    if takes(&|it| it.parameter_in == ParameterIn::Path && it.name != "token") {
+        refusals.push((StatusCode::NOT_FOUND, "No such object"));
+    }
     if takes(&|it| it.name == "id") {
-        refusals.extend([
-            (StatusCode::NOT_FOUND, "No such object"),
-            (StatusCode::CONFLICT, "The prefix fits more than one id"),
-        ]);
+        refusals.push((StatusCode::CONFLICT, "The prefix fits more than one id"));
     }
     if operation.security.is_some() {
         refusals.extend([

@@ -10,8 +10,8 @@
 mod architecture;
 mod audit;
 mod cli;
-mod http;
 mod generated;
+mod http;
 mod install;
 mod jobs;
 mod migrations;

@@ -169,10 +169,10 @@ fn introspection_speaks_rfc_7662_as_a_form_and_as_json() {
         found
     );
 
-    let revoker = site.token("token:revoke");
+    let keeper = site.token("token:revoke");
     let revoked = form(
         &site,
-        &revoker,
+        &keeper,
         "/api/v1/revoke",
         &format!("token={subject}"),
     );

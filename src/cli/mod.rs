@@ -78,7 +78,7 @@ enum Command {
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
     #[command(subcommand, visible_alias = "jobs")]
-    Job(jobs::cli::Job),
+    Job(jobs::cli::Command),
     /// Look after the database's schema
     #[command(subcommand)]
     Migrate(migrations::cli::Command),

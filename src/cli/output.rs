@@ -367,6 +367,27 @@ pub fn is_closed_pipe(error: &Error) -> bool {
         if doing == WRITING && source.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Makes the file that `--out` names, readable by its owner alone.
+///
+/// # Errors
+/// [`Error::Invalid`] if it is there already or its folder is not; [`Error::Io`].
+pub(super) fn new_file(path: &Path) -> Result<File> {
+    // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let name = path.display();
+    made.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => Error::invalid("out", format!("{name} exists already")),
+        io::ErrorKind::NotFound => {
+            Error::invalid("out", format!("{name} is in a folder that does not exist"))
+        }
+        _ => Error::io(format!("create {name}"))(error),
+    })
+}
+
 /// A new file that is to hold a secret, made before the secret is: what cannot be written down
 /// must not come into being. Removed again if nothing was written.
 #[derive(Debug)]
@@ -380,18 +401,11 @@ impl SecretFile {
     /// Makes the file, readable by its owner alone.
     ///
     /// # Errors
-    /// [`Error::Io`] if it exists or cannot be made.
+    /// As [`new_file`].
     pub fn reserve(path: &Path) -> Result<Self> {
-        // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(Error::io(format!("create {}", path.display())))?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            file: new_file(path)?,
             written: false,
         })
     }

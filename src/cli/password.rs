@@ -34,7 +34,8 @@ pub struct PasswordArgs {
     /// Make a random password and print it once
     #[arg(long, group = "source")]
     generate: bool,
-    /// Write the generated password into a new file, which only you can read, instead
+    /// Write the generated password to this new file, readable by its owner alone, instead of
+    /// showing it
     // Not only `requires`: clap forgives that where the required flag excludes one that is there.
     #[arg(long, requires = "generate", value_name = "FILE",
           conflicts_with_all = ["password_stdin", "password_file", "password_hash_stdin", "no_password"])]

@@ -95,6 +95,10 @@ fn unready(app: &App) -> Vec<&'static str> {
             facts.log_bytes > LOG,
             "the write-ahead log is larger than 256 MiB",
         ),
+        (
+            app.clock().jumped(),
+            "the machine's clock leapt ahead by more than an hour",
+        ),
     ];
     checks
         .into_iter()

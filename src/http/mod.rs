@@ -32,7 +32,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, tokens};
+use crate::{audit, jobs, purge, tokens};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -42,7 +42,9 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
     let api = OpenApiRouter::with_openapi(docs::describe(config))
         .merge(health::routes(config))
         .merge(audit::http::routes())
-        .merge(tokens::http::routes());
+        .merge(tokens::http::routes())
+        .merge(purge::http::routes())
+        .merge(jobs::http::routes());
     if config.compat.token_manager {
         api.merge(tokens::http::compat_routes())
     } else {

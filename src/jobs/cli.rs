@@ -11,9 +11,14 @@ use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome};
 use crate::error::Result;
 
-/// See the scheduled jobs, their history, and run one now
+/// The verbs.
 #[derive(Clone, Debug, clap::Subcommand)]
-pub enum Job {
+#[command(after_help = "\
+Examples:
+  provost job list
+  provost job run purge
+  provost job history --job purge --limit 10")]
+pub enum Command {
     /// List the jobs: schedule, last run and its result, next run
     List,
     /// Run a job now and wait for its end, with a daemon or without one
@@ -23,21 +28,24 @@ pub enum Job {
         name: String,
     },
     /// List the runs, the newest first
-    History {
-        /// Only of this job
-        #[arg(long, value_name = "NAME", value_parser = names())]
-        job: Option<String>,
-        /// How much to list
-        #[command(flatten)]
-        list: ListArgs,
-    },
+    History(History),
+}
+
+/// The flags of `history`.
+#[derive(Clone, Debug, clap::Args)]
+pub struct History {
+    /// Only of this job [default: all]
+    #[arg(long, value_name = "NAME", value_parser = names())]
+    job: Option<String>,
+    #[command(flatten)]
+    list: ListArgs,
 }
 
 fn names() -> PossibleValuesParser {
     PossibleValuesParser::new(JOBS.iter().map(|job| job.name))
 }
 
-impl Job {
+impl Command {
     /// Runs the command.
     ///
     /// # Errors
@@ -60,7 +68,7 @@ impl Job {
                     Some(Finish::Ok | Finish::Failed) | None => Outcome::Done,
                 })
             }
-            Self::History { job, list } => {
+            Self::History(History { job, list }) => {
                 out.list(&list, |cursor, limit| {
                     operator.read(|cx| super::history(cx, job.as_deref(), cursor, limit))
                 })?;

@@ -6,6 +6,7 @@
 
 mod chores;
 pub mod cli;
+pub mod http;
 mod runner;
 mod schedule;
 mod store;

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{Deleted, KINDS, KindPlan, Lag, Options, Plan, Report};
+use crate::cli::flags::value;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome, prompt};
@@ -18,6 +19,11 @@ use crate::time::Period;
 /// Rows go in bounded batches, so that a daemon goes on serving. Deletes without asking: none of
 /// these rows can ever be good again.
 #[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost purge --dry-run
+  provost purge --quiet --max-time 10m        a line for cron
+  provost purge --check --max-lag 24h         status 9 if purging is behind")]
 pub struct Purge {
     /// Only count, and delete nothing
     #[arg(long)]
@@ -26,9 +32,9 @@ pub struct Purge {
     #[arg(long, conflicts_with = "dry_run")]
     check: bool,
     /// How long a row may be overdue
-    #[arg(long, value_name = "D", default_value = "24h", requires = "check")]
+    #[arg(long, value_name = "D", default_value = "24h", requires = "check", value_parser = value::<Period>)]
     max_lag: Period,
-    /// Only these kinds
+    /// Only these kinds [default: all]
     #[arg(
         long,
         value_name = "KIND,…",
@@ -37,16 +43,16 @@ pub struct Purge {
     )]
     only: Vec<String>,
     /// Keep rows for so long after they ended [default: purge.grace]
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = value::<Period>)]
     grace: Option<Period>,
     /// Delete at most so many rows in one transaction, 1 to 5000 [default: purge.batch]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000))]
     batch: Option<u32>,
     /// Rest for so long between two transactions [default: purge.pause]
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = value::<Period>)]
     pause: Option<Period>,
-    /// Stop after so long, with status 12 if something is left
-    #[arg(long, value_name = "D")]
+    /// Stop after so long, with status 12 if something is left [default: never]
+    #[arg(long, value_name = "D", value_parser = value::<Period>)]
     max_time: Option<Period>,
 }
 

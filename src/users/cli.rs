@@ -3,7 +3,6 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use super::{
@@ -11,11 +10,11 @@ use super::{
 };
 use crate::app::Cx;
 use crate::cli::complete;
-use crate::cli::flags::ListArgs;
+use crate::cli::flags::{ListArgs, value, word};
 use crate::cli::output::{Output, Record};
 use crate::cli::password::{self, PasswordArgs};
 use crate::cli::prompt::Confirm;
-use crate::cli::{Operator, Outcome};
+use crate::cli::{Operator, Outcome, printable};
 use crate::error::Result;
 use crate::tokens;
 
@@ -25,12 +24,16 @@ pub enum Command {
     /// Make an account; asks for its password unless told how to get one
     Create(CreateArgs),
     /// List accounts, the newest first
+    #[command(after_help = "\
+Examples:
+  provost user list --role admin --state active --json
+  provost user list --q example.org --fields username,email --all")]
     List {
         /// Only with this role
-        #[arg(long, value_parser = role())]
+        #[arg(long, value_name = "ROLE", value_parser = word(Role::ALL, Role::as_str))]
         role: Option<Role>,
         /// Only in this state
-        #[arg(long, value_parser = state())]
+        #[arg(long, value_name = "STATE", value_parser = word(State::ALL, State::as_str))]
         state: Option<State>,
         /// Only with this in the user name, the e-mail address or the name, in any case
         #[arg(long, value_name = "TEXT")]
@@ -56,7 +59,7 @@ pub enum Command {
         #[command(flatten)]
         user: UserArg,
         /// The new user name
-        #[arg(value_name = "NEW")]
+        #[arg(value_name = "NEW", value_parser = value::<Username>)]
         to: Username,
     },
     /// Refuse accounts whatever they opened, until they are enabled again
@@ -64,6 +67,11 @@ pub enum Command {
     /// Let an account be used again
     Enable(UserArg),
     /// Set an account's password; asks for it unless told how to get one
+    #[command(after_help = "\
+Examples:
+  provost user passwd ivan
+  provost user passwd ivan --generate --out /root/ivan.password
+  provost user passwd maria --password-file /run/secrets/maria")]
     Passwd {
         /// Whose
         #[command(flatten)]
@@ -87,23 +95,30 @@ pub struct UserArg {
 
 /// A new account.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost user create maria --email maria@example.org --admin
+  provost user create ivan --phone +375291234567 --generate
+  provost user create ci-bot --no-password
+  pass show anna | provost user create anna --password-stdin")]
 pub struct CreateArgs {
     /// What the user signs in with: letters and digits of any script, '.', '_' and '-'
+    #[arg(value_parser = value::<Username>)]
     username: Username,
     /// E-mail address
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS", value_parser = value::<Email>)]
     email: Option<Email>,
     /// Phone number: + and 7 to 15 digits
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER", value_parser = value::<Phone>)]
     phone: Option<Phone>,
     /// The name shown to other people
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT", value_parser = value::<FullName>)]
     name: Option<FullName>,
     /// Make it an administrator: the same as --role admin
     #[arg(long, conflicts_with = "role")]
     admin: bool,
     /// What it may do; may be given several times [default: user]
-    #[arg(long, value_parser = role())]
+    #[arg(long, value_name = "ROLE", value_parser = word(Role::ALL, Role::as_str))]
     role: Vec<Role>,
     /// Where the password comes from
     #[command(flatten)]
@@ -115,19 +130,19 @@ pub struct CreateArgs {
 #[group(required = true, multiple = true)]
 pub struct ChangeArgs {
     /// The new e-mail address
-    #[arg(long)]
+    #[arg(long, value_name = "ADDRESS", value_parser = value::<Email>)]
     email: Option<Email>,
     /// Have no e-mail address
     #[arg(long, conflicts_with = "email")]
     no_email: bool,
     /// The new phone number: + and 7 to 15 digits
-    #[arg(long)]
+    #[arg(long, value_name = "NUMBER", value_parser = value::<Phone>)]
     phone: Option<Phone>,
     /// Have no phone number
     #[arg(long, conflicts_with = "phone")]
     no_phone: bool,
     /// The new name shown to other people
-    #[arg(long)]
+    #[arg(long, value_name = "TEXT", value_parser = value::<FullName>)]
     name: Option<FullName>,
     /// Have no name
     #[arg(long, conflicts_with = "name")]
@@ -136,12 +151,16 @@ pub struct ChangeArgs {
 
 /// Accounts to be disabled: all of them or, if one of them cannot be, none.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost user disable ivan --reason \"left the company\"
+  provost user disable ivan anna --yes=2")]
 pub struct DisableArgs {
     /// User names, e-mail addresses, phone numbers or ids
     #[arg(required = true, value_name = "USER", add = ArgValueCompleter::new(complete))]
     users: Vec<String>,
     /// Why; the account and the audit log keep it
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", value_parser = printable)]
     reason: Option<String>,
     /// Only say what would be done
     #[arg(long)]
@@ -162,7 +181,7 @@ pub enum RoleCommand {
         #[command(flatten)]
         user: UserArg,
         /// The role
-        #[arg(value_parser = role())]
+        #[arg(value_name = "ROLE", value_parser = word(Role::ALL, Role::as_str))]
         role: Role,
     },
     /// Take a role away
@@ -171,18 +190,9 @@ pub enum RoleCommand {
         #[command(flatten)]
         user: UserArg,
         /// The role
-        #[arg(value_parser = role())]
+        #[arg(value_name = "ROLE", value_parser = word(Role::ALL, Role::as_str))]
         role: Role,
     },
-}
-
-/// Like the types' own parsers, but the help and the completions can name the words.
-fn role() -> impl TypedValueParser<Value = Role> {
-    PossibleValuesParser::new(Role::ALL.map(Role::as_str)).try_map(|word| word.parse::<Role>())
-}
-
-fn state() -> impl TypedValueParser<Value = State> {
-    PossibleValuesParser::new(State::ALL.map(State::as_str)).try_map(|word| word.parse::<State>())
 }
 
 /// The user names that begin as what is typed, for completions.

@@ -87,3 +87,6 @@ pub(super) fn taken(
     }
     Error::NotFound("user")
 }
+
+#[cfg(test)]
+mod tests;

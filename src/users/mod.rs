@@ -6,14 +6,15 @@
 
 pub mod cli;
 mod find;
+mod model;
 mod names;
 mod roles;
 mod store;
 
-use serde::Serialize;
 use serde_json::json;
 
 pub use find::resolve;
+pub use model::{Change, Changes, Filter, Grant, NewPassword, NewUser, User};
 pub use names::{Email, FullName, Phone, Username};
 pub use roles::{Role, State};
 
@@ -24,154 +25,12 @@ use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::page::Page;
-use crate::password::{Password, PasswordHash, Policy};
+use crate::password::{PasswordHash, Policy};
 use crate::scope::known;
 use crate::time::Timestamp;
 
 /// The longest reason for disabling an account, in characters.
 const REASON: usize = 200;
-
-/// An account as administrators may see it: everything but the password's hash.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct User {
-    /// The id.
-    pub id: String,
-    /// The user name as it was typed.
-    #[schema(example = "maria")]
-    pub username: String,
-    /// The e-mail address, in lower case.
-    pub email: Option<String>,
-    /// The phone number: `+` and digits.
-    pub phone: Option<String>,
-    /// The name shown to other people.
-    pub name: Option<String>,
-    /// Whether the account can be used.
-    pub state: State,
-    /// Why it was disabled.
-    pub disabled_reason: Option<String>,
-    /// What it may do.
-    pub roles: Vec<Role>,
-    /// Whether it has a password to sign in with.
-    pub has_password: bool,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// When anything of this was last changed.
-    #[schema(value_type = String, format = DateTime)]
-    pub updated_at: Timestamp,
-}
-
-/// A role that an account has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
-pub struct Grant {
-    /// The role.
-    pub role: Role,
-    /// Since when.
-    #[schema(value_type = String, format = DateTime)]
-    pub granted_at: Timestamp,
-}
-
-/// An account to be made.
-#[derive(Clone, Debug)]
-pub struct NewUser {
-    /// The user name.
-    pub username: Username,
-    /// The e-mail address.
-    pub email: Option<Email>,
-    /// The phone number.
-    pub phone: Option<Phone>,
-    /// The name shown to other people.
-    pub name: Option<FullName>,
-    /// What it may do; with none given it is an ordinary [`Role::User`].
-    pub roles: Vec<Role>,
-    /// The password.
-    pub password: NewPassword,
-}
-
-impl NewUser {
-    /// An ordinary account with nothing but a user name.
-    #[must_use]
-    pub fn named(username: Username) -> Self {
-        Self {
-            username,
-            email: None,
-            phone: None,
-            name: None,
-            roles: Vec::new(),
-            password: NewPassword::None,
-        }
-    }
-}
-
-/// A password to be set.
-#[derive(Clone, Debug, Default)]
-pub enum NewPassword {
-    /// None: nobody can sign in with a password.
-    #[default]
-    None,
-    /// As somebody chose it: the policy decides, then it is hashed.
-    Text(Password),
-    /// The hash of one that was chosen elsewhere.
-    Hash(PasswordHash),
-}
-
-impl NewPassword {
-    /// As the audit log names it.
-    const fn sort(&self) -> &'static str {
-        match self {
-            Self::None => "none",
-            Self::Text(_) => "text",
-            Self::Hash(_) => "hash",
-        }
-    }
-}
-
-/// What happens to a member that need not be there.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Change<T> {
-    /// It stays as it is.
-    #[default]
-    Keep,
-    /// It goes away.
-    Clear,
-    /// It becomes this.
-    Set(T),
-}
-
-impl<T> Change<T> {
-    /// What `write` makes of the new value, unless that is the `old` one.
-    fn written<'a, U>(
-        &'a self,
-        old: Option<&str>,
-        text: impl FnOnce(&T) -> &str,
-        write: impl FnOnce(Option<&'a T>) -> U,
-    ) -> Option<U> {
-        match self {
-            Self::Keep => None,
-            Self::Clear => old.map(|_| write(None)),
-            Self::Set(new) if old == Some(text(new)) => None,
-            Self::Set(new) => Some(write(Some(new))),
-        }
-    }
-
-    fn value(&self) -> Option<&T> {
-        match self {
-            Self::Keep | Self::Clear => None,
-            Self::Set(new) => Some(new),
-        }
-    }
-}
-
-/// Changes to an account.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// The e-mail address.
-    pub email: Change<Email>,
-    /// The phone number.
-    pub phone: Change<Phone>,
-    /// The name shown to other people.
-    pub name: Change<FullName>,
-}
 
 /// Makes an account, by somebody with `user:write`.
 ///
@@ -255,17 +114,6 @@ pub fn get(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
     resolve(cx, user)
 }
 
-/// Which accounts to list; what is `None` is not asked for.
-#[derive(Clone, Debug, Default)]
-pub struct Filter {
-    /// With this role.
-    pub role: Option<Role>,
-    /// In this state.
-    pub state: Option<State>,
-    /// With this in the user name, the e-mail address or the name, in any case.
-    pub q: Option<String>,
-}
-
 /// Accounts, the newest first.
 ///
 /// # Errors
@@ -278,15 +126,13 @@ pub fn list(
 ) -> Result<Page<User>> {
     cx.actor.require(known::USER_READ)?;
     let before = match cursor {
-        Some(cursor) => {
-            let place = cursor
-                .split_once('.')
-                .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id.to_owned())));
-            Some(place.ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?)
-        }
-        None => None,
+        Some(cursor) => cursor
+            .split_once('.')
+            .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id)))
+            .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?,
+        None => (Timestamp(i64::MAX), ""),
     };
-    let users = store::page(cx.tx, filter, before.as_ref(), limit.saturating_add(1))?;
+    let users = store::page(cx.tx, filter, before, limit.saturating_add(1))?;
     Ok(Page::cut(users, limit, |user| {
         format!("{}.{}", user.created_at.0, user.id)
     }))

@@ -6,7 +6,7 @@ const START: i64 = 1_795_000_000_000;
 /// bcrypt of "correct horse battery staple", so that most tests need not hash.
 const HASH: &str = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
 
-fn as_operator<T: Send + 'static>(
+pub(super) fn as_operator<T: Send + 'static>(
     app: &App,
     after: i64,
     f: impl FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
@@ -14,18 +14,18 @@ fn as_operator<T: Send + 'static>(
     app.at(Timestamp(START + after), &Actor::operator(), f)
 }
 
-fn new(username: &str) -> NewUser {
+pub(super) fn new(username: &str) -> NewUser {
     NewUser::named(username.parse().unwrap())
 }
 
-fn admin(username: &str) -> NewUser {
+pub(super) fn admin(username: &str) -> NewUser {
     NewUser {
         roles: vec![Role::Admin],
         ..new(username)
     }
 }
 
-fn add(app: &App, after: i64, new: NewUser) -> User {
+pub(super) fn add(app: &App, after: i64, new: NewUser) -> User {
     as_operator(app, after, move |cx| insert(cx, &new, "none", None)).unwrap()
 }
 
@@ -33,7 +33,7 @@ fn try_add(app: &App, new: NewUser) -> Result<User> {
     create(app, &Actor::operator(), new)
 }
 
-fn find(app: &App, text: &str) -> Result<User> {
+pub(super) fn find(app: &App, text: &str) -> Result<User> {
     let text = text.to_owned();
     as_operator(app, 0, move |cx| get(cx, &text))
 }
@@ -254,147 +254,6 @@ fn a_disabled_account_says_why_until_it_is_enabled() {
     }
 }
 
-#[test]
-fn an_account_is_found_by_each_of_its_names_in_any_spelling() {
-    let app = App::memory();
-    let user = add(
-        &app,
-        0,
-        NewUser {
-            email: "maria.p@example.org".parse().ok(),
-            phone: "+375291234567".parse().ok(),
-            ..new("Maria")
-        },
-    );
-    let id = user.id.as_str();
-    for text in [
-        "maria",
-        "MARIA",
-        "ｍaria",
-        "Maria.P@Example.org",
-        "+375 (29) 123-45-67",
-        id,
-        &id.to_uppercase(),
-        &id[..6],
-        &id[..13],
-        &id.replace('-', ""),
-    ] {
-        assert_eq!(find(&app, text).unwrap().id, user.id, "{text}");
-    }
-    for text in [
-        "",
-        "mari",
-        &id[..5],
-        "x@example.org",
-        "+375291234560",
-        "ffffff",
-        "a b",
-        "%",
-    ] {
-        assert!(
-            matches!(find(&app, text), Err(Error::NotFound("user"))),
-            "{text}"
-        );
-    }
-}
-
-#[test]
-fn a_prefix_that_fits_two_ids_is_ambiguous() {
-    let app = App::memory();
-    let (one, two) = (add(&app, 0, new("a")), add(&app, 1, new("b")));
-    assert!(matches!(
-        find(&app, &one.id[..6]),
-        Err(Error::Ambiguous { .. })
-    ));
-    assert_eq!(find(&app, &two.id).unwrap(), two);
-}
-
-fn names(app: &App, filter: Filter) -> Vec<String> {
-    let page = as_operator(app, 0, move |cx| list(cx, &filter, None, 50)).unwrap();
-    page.items.into_iter().map(|user| user.username).collect()
-}
-
-#[test]
-fn accounts_are_listed_by_role_state_and_a_part_of_a_name() {
-    let app = App::memory();
-    add(&app, 0, admin("root"));
-    let name = "Élodie Ивановна".parse().ok();
-    add(&app, 1, NewUser { name, ..new("a_b") });
-    let email = "axb@example.org".parse().ok();
-    add(
-        &app,
-        2,
-        NewUser {
-            email,
-            ..new("Zoë")
-        },
-    );
-    as_operator(&app, 3, |cx| disable(cx, "zoë", None)).unwrap();
-    let role = |role| Filter {
-        role: Some(role),
-        ..Filter::default()
-    };
-    let state = |state| Filter {
-        state: Some(state),
-        ..Filter::default()
-    };
-    let q = |q: &str| Filter {
-        q: Some(q.into()),
-        ..Filter::default()
-    };
-    assert_eq!(names(&app, Filter::default()), ["Zoë", "a_b", "root"]);
-    assert_eq!(names(&app, role(Role::Admin)), ["root"]);
-    assert_eq!(names(&app, state(State::Disabled)), ["Zoë"]);
-    assert_eq!(names(&app, q("ZOË")), ["Zoë"]);
-    assert_eq!(names(&app, q("éLODIE иВАН")), ["a_b"]);
-    assert_eq!(names(&app, q("EXAMPLE")), ["Zoë"]);
-    assert_eq!(names(&app, q("a_b")), ["a_b"]);
-    assert!(names(&app, q("%")).is_empty());
-    let both = Filter {
-        state: Some(State::Active),
-        ..role(Role::User)
-    };
-    assert_eq!(names(&app, both), ["a_b"]);
-}
-
-#[test]
-fn pages_join_without_a_gap_even_within_one_millisecond() {
-    let app = App::memory();
-    let mut all: Vec<User> = (0..7)
-        .map(|n| add(&app, n / 3, new(&format!("u{n}"))))
-        .collect();
-    all.sort_by_key(|user| std::cmp::Reverse((user.created_at, user.id.clone())));
-    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
-    loop {
-        let from = cursor.clone();
-        let page = as_operator(&app, 0, move |cx| {
-            list(cx, &Filter::default(), from.as_deref(), 2)
-        });
-        let page = page.unwrap();
-        seen.extend(page.items);
-        cursor = page.next;
-        if cursor.is_none() {
-            break;
-        }
-    }
-    assert_eq!(seen, all);
-    for cursor in ["", "x", "1", "x.y"] {
-        let refused = as_operator(&app, 0, move |cx| {
-            list(cx, &Filter::default(), Some(cursor), 2)
-        });
-        assert!(
-            matches!(
-                refused,
-                Err(Error::Invalid {
-                    field: "cursor",
-                    ..
-                })
-            ),
-            "{cursor}"
-        );
-    }
-}
-
 fn verified(app: &App, user: &str, password: &str) -> bool {
     let user = find(app, user).unwrap();
     let stored = as_operator(app, 0, move |cx| store::password_hash(cx.tx, &user.id)).unwrap();
@@ -527,10 +386,10 @@ fn each_change_leaves_one_row_in_the_log() {
     add(&app, 0, admin("root"));
     as_operator(&app, 1, |cx| {
         rename(cx, "root", &"boss".parse().unwrap())?;
-        grant(cx, "boss", Role::User)?;
-        revoke(cx, "boss", Role::User)
+        grant(cx, "boss", Role::User)
     })
     .unwrap();
+    as_operator(&app, 2, |cx| revoke(cx, "boss", Role::User)).unwrap();
     let expected = [
         (
             "user.created",
@@ -546,7 +405,7 @@ fn each_change_leaves_one_row_in_the_log() {
     let expected = expected.map(|(action, details)| (action.to_owned(), details.to_owned()));
     assert_eq!(log(&app), expected);
     let user = find(&app, "boss").unwrap();
-    assert_eq!(user.updated_at, Timestamp(START + 1));
+    assert_eq!(user.updated_at, Timestamp(START + 2));
     let grants = as_operator(&app, 2, |cx| grants(cx, "boss")).unwrap();
     let granted_at = Timestamp(START);
     assert_eq!(

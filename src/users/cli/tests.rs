@@ -231,7 +231,7 @@ fn disabling_says_what_else_is_refused_from_then_on() {
                 owner,
                 ..tokens::NewToken::of(kind)
             };
-            tokens::create(cx, &new).map(drop)
+            Ok(tokens::create(cx, &new)?.token.id.to_string())
         })
     };
     for kind in [
@@ -241,6 +241,10 @@ fn disabling_says_what_else_is_refused_from_then_on() {
     ] {
         issue(kind).unwrap();
     }
+    let ended = issue(tokens::Kind::Api).unwrap();
+    operator
+        .write(move |cx| tokens::revoke(cx, &ended, None))
+        .unwrap();
     let (data, talk) = run(&operator, "user disable ivan --reason left");
     assert_eq!(
         talk,

@@ -3,25 +3,23 @@
 //! Invariant: a log that cannot be written never stops a request; lines are dropped and counted
 //! (security.md, rule 68). What must not be lost is in the audit log.
 
-use std::io::{BufWriter, Write as _};
+mod buffer;
 
-use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
+use buffer::{Buffer, Thread};
+
 use crate::config::{Log as Settings, LogFormat};
 use crate::error::{Error, Result};
-
-/// Lines that may wait; more are dropped.
-const WAITING: usize = 16_384;
 
 /// The running log. Dropping it writes what waits.
 pub struct Log {
     sink: Sink,
     level: reload::Handle<LevelFilter, Registry>,
-    _thread: WorkerGuard,
+    _thread: Thread,
 }
 
 impl std::fmt::Debug for Log {
@@ -35,8 +33,7 @@ impl std::fmt::Debug for Log {
 /// Where whole lines go that were formatted by whoever has them: the access log.
 #[derive(Clone)]
 pub struct Sink {
-    writer: NonBlocking,
-    dropped: ErrorCounter,
+    buffer: Buffer,
     format: LogFormat,
     access: bool,
 }
@@ -64,13 +61,13 @@ impl Sink {
 
     /// Queues one line, with its line end, or drops it.
     pub fn line(&self, line: &[u8]) {
-        let _dropped_and_counted = self.writer.clone().write_all(line);
+        self.buffer.push(line);
     }
 
     /// Lines dropped so far.
     #[must_use]
     pub fn dropped(&self) -> usize {
-        self.dropped.dropped_lines()
+        self.buffer.dropped()
     }
 }
 
@@ -79,21 +76,16 @@ impl Sink {
 /// # Errors
 /// [`Error::Internal`] if the process has a log already.
 pub fn start(settings: &Settings) -> Result<Log> {
-    let stderr = BufWriter::with_capacity(64 * 1024, std::io::stderr());
-    let (writer, thread) = NonBlockingBuilder::default()
-        .buffered_lines_limit(WAITING)
-        .lossy(true)
-        .thread_name("log")
-        .finish(stderr);
+    let buffer = Buffer::default();
+    let thread = buffer.write_to(std::io::stderr())?;
     let sink = Sink {
-        dropped: writer.error_counter(),
-        writer: writer.clone(),
+        buffer: buffer.clone(),
         format: settings.format,
         access: settings.access,
     };
     let (level, handle) = reload::Layer::new(LevelFilter::from_level(settings.level));
     let log = tracing_subscriber::registry().with(level);
-    let lines = fmt::layer().with_target(false).with_writer(writer);
+    let lines = fmt::layer().with_target(false).with_writer(buffer);
     let started = match settings.format {
         LogFormat::Json => log.with(lines.json().flatten_event(true)).try_init(),
         LogFormat::Text => log.with(lines.with_ansi(false)).try_init(),

@@ -1,0 +1,51 @@
+//! `GET /api/v1/jobs`, `POST /api/v1/jobs/{name}/run`.
+
+use std::time::{Duration, Instant};
+
+use axum::extract::Path;
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Finish, Run, Status, Trigger};
+use crate::app::App;
+use crate::error::Result;
+use crate::http::extract::Json;
+use crate::http::{Caller, Problems};
+use crate::page::Page;
+
+/// For so long a request lets a job run; then the job stops where it is.
+const LONGEST: Duration = Duration::from_secs(10);
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(list))
+        .routes(routes!(run))
+}
+
+/// Every job: its schedule, its last run, its next. Needs `job:read`.
+#[utoipa::path(get, path = "/api/v1/jobs", tag = "operations", security(("bearer" = [])),
+    responses((status = 200, description = "all of them", body = Page<Status>), Problems))]
+async fn list(caller: Caller) -> Result<impl IntoResponse> {
+    let items = caller.read(super::list).await?;
+    Ok(Json(Page { items, next: None }))
+}
+
+/// Run a job now and wait for its end. Needs `job:run`.
+#[utoipa::path(post, path = "/api/v1/jobs/{name}/run", tag = "operations", params(("name" = String, Path)), security(("bearer" = [])),
+    responses((status = 200, description = "it ran", body = Run),
+        (status = 202, description = "the time was over; send it again to go on", body = Run), Problems))]
+async fn run(caller: Caller, Path(name): Path<String>) -> Result<Response> {
+    let start = Instant::now();
+    let stop = move || start.elapsed() >= LONGEST;
+    let run = caller
+        .work(move |app, actor| super::run_now(app, actor, &name, Trigger::Api, &stop))
+        .await?;
+    let status = if run.result == Some(Finish::Partial) {
+        StatusCode::ACCEPTED
+    } else {
+        StatusCode::OK
+    };
+    Ok((status, Json(run)).into_response())
+}

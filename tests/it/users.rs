@@ -1,0 +1,287 @@
+//! `provost user …` as scripts and people at a shell meet it.
+
+use std::process::Stdio;
+
+use crate::support::{Ran, Shell, mode};
+
+/// bcrypt of "correct horse battery staple", as another program made it.
+const HASH: &str = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
+
+/// A shell with the administrators `root` and `maria` and the user `ivan`.
+fn shell() -> Shell {
+    let shell = Shell::new();
+    shell.ok(&["user", "create", "root", "--admin", "--no-password"]);
+    shell.ok(&["user", "create", "maria", "--admin", "--no-password"]);
+    shell.ok(&["user", "create", "ivan", "--no-password"]);
+    shell
+}
+
+/// Starts all of them at once and waits for all.
+fn at_once(shell: &Shell, lines: &[Vec<String>]) -> Vec<Ran> {
+    let start = |line: &Vec<String>| {
+        let mut command = shell.command(line);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
+    };
+    let started: Vec<_> = lines.iter().map(start).collect();
+    started
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap().into())
+        .collect()
+}
+
+fn words(line: &str) -> Vec<String> {
+    line.split(' ').map(str::to_owned).collect()
+}
+
+#[test]
+fn a_password_is_read_from_standard_input_and_never_shown() {
+    let shell = Shell::new();
+    let line = ["user", "create", "anna", "--password-stdin", "--json"];
+    let made = shell.run_with(&line, "correct horse battery staple\n");
+    assert_eq!((made.status, made.stderr.as_str()), (0, ""));
+    assert_eq!(made.json()["has_password"], true);
+    assert!(!made.stdout.contains("staple") && !made.stdout.contains("argon2"));
+    let log = shell.ok(&["audit", "list", "--json"]);
+    assert!(log.contains("user.created"));
+    assert!(!log.contains("staple") && !log.contains("argon2"));
+}
+
+#[test]
+fn a_password_against_the_rules_makes_no_account() {
+    let shell = Shell::new();
+    for (password, reason) in [
+        ("", "is empty"),
+        ("correct horse\nbattery staple\n", "more than one line"),
+        ("short\n", "at least 12 characters"),
+        ("qwerty123456\n", "most common passwords"),
+        ("Anna-Anna-2026\n", "the user's own names"),
+    ] {
+        let ran = shell.run_with(&["user", "create", "anna", "--password-stdin"], password);
+        assert_eq!((ran.status, ran.stdout.as_str()), (7, ""), "{password:?}");
+        assert!(ran.stderr.contains(reason), "{ran:?}");
+    }
+    shell.fails(5, &["user", "show", "anna"]);
+}
+
+#[test]
+fn a_hash_from_elsewhere_is_taken_over_and_a_text_that_is_none_is_not() {
+    let shell = shell();
+    let line = ["user", "passwd", "ivan", "--password-hash-stdin", "--json"];
+    assert_eq!(shell.run_with(&line, HASH).json()["has_password"], true);
+    let refused = shell.run_with(&line, "correct horse battery staple");
+    assert_eq!((refused.status, refused.stdout.as_str()), (7, ""));
+    assert!(!refused.stderr.contains("staple"));
+    let costly = HASH.replace("$04$", "$31$");
+    assert_eq!(shell.run_with(&line, costly).status, 7);
+}
+
+#[test]
+fn a_generated_password_stands_alone_when_quiet_or_goes_to_a_file_of_its_own() {
+    let shell = shell();
+    let password = shell.ok(&["user", "passwd", "ivan", "--generate", "--quiet"]);
+    assert_eq!((password.len(), password.lines().count()), (24, 1));
+    let line = ["user", "passwd", "ivan", "--generate", "--out", "secret"];
+    shell.ok(&line);
+    assert_eq!(mode(&shell.path("secret")), 0o600);
+    let kept = std::fs::read(shell.path("secret")).unwrap();
+    let told = shell.fails(7, &line);
+    assert!(told.contains("exists already"), "{told}");
+    assert_eq!(std::fs::read(shell.path("secret")).unwrap(), kept);
+}
+
+#[test]
+fn nobody_is_asked_for_a_password_without_a_terminal() {
+    let shell = shell();
+    for line in [["user", "create", "anna"], ["user", "passwd", "ivan"]] {
+        let told = shell.fails(2, &line);
+        assert!(told.contains("--password-stdin"), "{told}");
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_ends_with_six_and_says_which() {
+    let shell = shell();
+    shell.ok(&["user", "update", "ivan", "--email", "Ivan@Example.org"]);
+    for (line, code) in [
+        ("user create IVAN --no-password", "username_taken"),
+        (
+            "user create vanya --no-password --email IVAN@example.org",
+            "email_taken",
+        ),
+        ("user rename maria Ivan", "username_taken"),
+        (
+            "user update maria --email ivan@example.org --name Maria",
+            "email_taken",
+        ),
+    ] {
+        let mut line = words(line);
+        line.push("--json".into());
+        let ran = shell.run(&line);
+        assert_eq!((ran.status, ran.stdout.as_str()), (6, ""), "{line:?}");
+        let problem: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert_eq!(problem["code"], code);
+    }
+    assert_eq!(
+        shell.json(&["user", "show", "maria"])["name"],
+        serde_json::Value::Null
+    );
+}
+
+#[test]
+fn an_account_is_named_by_any_of_its_names() {
+    let shell = shell();
+    shell.ok(&[
+        "user",
+        "update",
+        "ivan",
+        "--email",
+        "ivan@example.org",
+        "--phone",
+        "+375 29 123-45-67",
+    ]);
+    let id = shell.ok(&["users", "show", "ivan", "--quiet"]);
+    for name in [
+        "Ivan",
+        "IVAN@example.org",
+        "+375291234567",
+        &id,
+        &id.replace('-', ""),
+    ] {
+        assert_eq!(shell.ok(&["user", "show", name, "-q"]), id, "{name}");
+    }
+    let told = shell.fails(5, &["user", "show", "nobody"]);
+    assert_eq!(told, "error: no such user\n");
+    // Ids that were made close together begin the same.
+    shell.fails(6, &["user", "show", &id[..6]]);
+}
+
+#[test]
+fn tokens_of_a_disabled_account_are_refused_until_it_is_enabled() {
+    let shell = shell();
+    let token = shell.ok(&["token", "create", "--owner", "ivan", "--quiet"]);
+    let reason = || {
+        let ran = shell.run_with(&["token", "lookup", "-", "--json"], &token);
+        ran.json()["reason"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(reason(), "ok");
+    let ran = shell.run(&["user", "disable", "ivan", "--reason", "left the company"]);
+    assert_eq!(ran.status, 0);
+    assert_eq!(
+        ran.stderr,
+        "disabled ivan: 1 API token is refused while the account is disabled\n"
+    );
+    assert_eq!(reason(), "owner_disabled");
+    let shown = shell.json(&["user", "show", "ivan"]);
+    assert_eq!(shown["disabled_reason"], "left the company");
+    shell.ok(&["user", "enable", "ivan"]);
+    assert_eq!(reason(), "ok");
+}
+
+#[test]
+fn the_last_administrator_stays_and_the_way_out_is_told() {
+    let shell = shell();
+    shell.ok(&["user", "disable", "root"]);
+    for line in [
+        "user disable maria",
+        "user role remove maria admin",
+        "user disable ivan maria --yes",
+    ] {
+        let told = shell.fails(7, &words(line));
+        assert!(
+            told.contains("hint: make another administrator first"),
+            "{told}"
+        );
+    }
+    assert_eq!(shell.json(&["user", "show", "ivan"])["state"], "active");
+    shell.ok(&["user", "role", "add", "ivan", "admin"]);
+    shell.ok(&["user", "disable", "maria"]);
+}
+
+#[test]
+fn of_two_shells_that_disable_one_of_two_administrators_each_one_is_refused() {
+    let shell = shell();
+    for _ in 0..5 {
+        let lines = [words("user disable root"), words("user disable maria")];
+        let mut statuses: Vec<i32> = at_once(&shell, &lines)
+            .iter()
+            .map(|ran| ran.status)
+            .collect();
+        statuses.sort_unstable();
+        assert_eq!(statuses, [0, 7]);
+        shell.ok(&["user", "enable", "root"]);
+        shell.ok(&["user", "enable", "maria"]);
+    }
+}
+
+#[test]
+fn eight_shells_make_accounts_at_once_and_none_meets_a_lock() {
+    let shell = shell();
+    for round in 0..4 {
+        let line = |n| words(&format!("user create u{round}-{n} --no-password -q"));
+        let lines: Vec<_> = (0..8).map(line).collect();
+        for ran in at_once(&shell, &lines) {
+            assert_eq!((ran.status, ran.stderr.as_str()), (0, ""));
+        }
+    }
+    let all = shell.ok(&["user", "list", "--all", "-q"]);
+    assert_eq!(all.lines().count(), 3 + 32);
+    // And of eight that want the same name, one gets it.
+    let lines: Vec<_> = (0..8)
+        .map(|_| words("user create same --no-password"))
+        .collect();
+    let ran = at_once(&shell, &lines);
+    assert_eq!(ran.iter().filter(|ran| ran.status == 0).count(), 1);
+    assert_eq!(ran.iter().filter(|ran| ran.status == 6).count(), 7);
+}
+
+#[test]
+fn several_accounts_are_disabled_only_when_their_number_is_right() {
+    let shell = shell();
+    let told = shell.fails(2, &["user", "disable", "ivan", "root"]);
+    assert!(told.contains("--yes=2"), "{told}");
+    shell.fails(6, &["user", "disable", "ivan", "root", "--yes=3"]);
+    let planned = shell.run(&["user", "disable", "ivan", "root", "--dry-run"]);
+    assert_eq!(planned.stderr, "would disable ivan\nwould disable root\n");
+    let active = shell.ok(&["user", "list", "--state", "active", "-q"]);
+    assert_eq!(active.lines().count(), 3);
+    shell.ok(&["user", "disable", "ivan", "root", "--yes=2"]);
+    let left = shell.ok(&["user", "list", "--state", "active", "--fields", "username"]);
+    assert_eq!(left, "USERNAME\nmaria");
+}
+
+#[test]
+fn a_list_goes_on_where_it_ended() {
+    let shell = shell();
+    let first = shell.run(&["user", "list", "--limit", "2", "--jsonl"]);
+    assert_eq!(first.stdout.lines().count(), 2);
+    let (_, cursor) = first.stderr.trim_end().rsplit_once(' ').unwrap();
+    let rest = shell.ok(&["user", "list", "--cursor", cursor, "--fields", "username"]);
+    assert_eq!(rest, "USERNAME\nroot");
+    let told = shell.fails(7, &["user", "list", "--cursor", "x"]);
+    assert_eq!(told, "error: cursor: is not one of this list\n");
+}
+
+#[test]
+fn each_change_is_in_the_log_under_the_operators_name() {
+    let shell = shell();
+    let id = shell.ok(&["user", "show", "ivan", "-q"]);
+    shell.ok(&["user", "rename", "ivan", "vanya", "--as", "maria"]);
+    // What changes nothing leaves no row.
+    shell.ok(&["user", "rename", "vanya", "vanya"]);
+    shell.ok(&["user", "enable", "vanya"]);
+    shell.ok(&["user", "passwd", "vanya", "--no-password"]);
+    let object = format!("user:{id}");
+    let list = shell.json(&["audit", "list", "--object", &object]);
+    let rows = list["items"].as_array().unwrap();
+    let actions: Vec<&str> = rows
+        .iter()
+        .map(|row| row["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["user.updated", "user.created"]);
+    let actor = rows[0]["actor"].as_str().unwrap();
+    assert!(
+        actor.starts_with("os:") && actor.ends_with(" as maria"),
+        "{actor}"
+    );
+}

@@ -1,14 +1,12 @@
 //! `provost config …`: what the settings are, where each comes from, and a file to start with.
 
 use std::borrow::Cow;
-use std::fs::OpenOptions;
 use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::output::{Output, Record};
+use super::output::{Output, Record, new_file};
 use super::{Outcome, Site};
 use crate::config::{Config, SettingRow};
 use crate::error::{Error, Result};
@@ -104,17 +102,9 @@ fn check(config: &Config, out: &mut Output) -> Result<()> {
     }
 }
 
-/// A template holds no secret, and the daemon's account must be able to read what root wrote:
-/// but the file may be given a password later.
 fn write(path: &Path) -> Result<()> {
-    let failed = || Error::io(format!("write {}", path.display()));
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .map_err(failed())?;
+    let mut file = new_file(path)?;
     file.write_all(Config::template().as_bytes())
         .and_then(|()| file.sync_all())
-        .map_err(failed())
+        .map_err(Error::io(format!("write {}", path.display())))
 }

@@ -367,6 +367,29 @@ pub fn is_closed_pipe(error: &Error) -> bool {
         if doing == WRITING && source.kind() == io::ErrorKind::BrokenPipe)
 }
 
+/// Makes the file that `--out` names, readable by its owner alone.
+///
+/// # Errors
+/// [`Error::Exists`] if it is there already, [`Error::Invalid`] if its folder is not; [`Error::Io`].
+pub(super) fn new_file(path: &Path) -> Result<File> {
+    // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path);
+    let name = path.display();
+    made.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            Error::Exists { path: path.into() }
+        } else if error.kind() == io::ErrorKind::NotFound {
+            Error::invalid("out", format!("{name} is in a folder that does not exist"))
+        } else {
+            Error::io(format!("create {name}"))(error)
+        }
+    })
+}
+
 /// A new file that is to hold a secret, made before the secret is: what cannot be written down
 /// must not come into being. Removed again if nothing was written.
 #[derive(Debug)]
@@ -380,21 +403,11 @@ impl SecretFile {
     /// Makes the file, readable by its owner alone.
     ///
     /// # Errors
-    /// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
+    /// As [`new_file`].
     pub fn reserve(path: &Path) -> Result<Self> {
-        // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
-        let file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(|error| match error.kind() {
-                io::ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
-                _ => Error::io(format!("create {}", path.display()))(error),
-            })?;
         Ok(Self {
             path: path.to_owned(),
-            file,
+            file: new_file(path)?,
             written: false,
         })
     }

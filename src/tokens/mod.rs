@@ -264,6 +264,7 @@ pub fn count_matching(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
         cx.tx,
         filter,
         owner.map(|owner| owner.id).as_deref(),
+        "",
         cx.now,
     )
 }
@@ -280,7 +281,7 @@ pub fn count_revocable(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
         .map(|user| users::resolve(cx, user))
         .transpose()?;
     let owner = owner.map(|owner| owner.id);
-    store::count_live(cx.tx, filter, owner.as_deref(), cx.now)
+    store::count(cx.tx, filter, owner.as_deref(), store::LIVE, cx.now)
 }
 
 /// Whether any token is stored: then the key file that keyed it must not be replaced.

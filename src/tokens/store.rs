@@ -235,33 +235,20 @@ pub(super) fn page(
     rows.iter().map(|row| token(row, now)).collect()
 }
 
-/// How many tokens there are of those.
+/// Narrows [`count`] down to what [`live_ids`] finds.
+pub(super) const LIVE: &str = " AND t.revoked_at IS NULL";
+
+/// How many tokens there are of those that also meet `and`.
 pub(super) fn count(
     tx: &mut Tx<'_>,
     filter: &Filter,
     owner: Option<&str>,
+    and: &'static str,
     now: Timestamp,
 ) -> Result<u64> {
     let (wanted, values) = wanted(filter, owner, now);
-    counted(tx, &wanted, &values)
-}
-
-/// How many rows [`live_ids`] finds in all.
-pub(super) fn count_live(
-    tx: &mut Tx<'_>,
-    filter: &Filter,
-    owner: Option<&str>,
-    now: Timestamp,
-) -> Result<u64> {
-    let (wanted, values) = wanted(filter, owner, now);
-    counted(tx, &format!("{wanted} AND t.revoked_at IS NULL"), &values)
-}
-
-fn counted(tx: &mut Tx<'_>, wanted: &str, values: &[Value]) -> Result<u64> {
-    let row = tx.first(
-        &format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}"),
-        values,
-    )?;
+    let sql = format!("SELECT COUNT(*) AS n {FROM} WHERE {wanted}{and}");
+    let row = tx.first(&sql, &values)?;
     let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
     u64::try_from(row.int("n")?).map_err(Error::internal)
 }
@@ -282,9 +269,7 @@ pub(super) fn live_ids(
     let (wanted, mut values) = wanted(filter, owner, now);
     values.push(most.into());
     let most = values.len();
-    let sql = format!(
-        "SELECT t.id {FROM} WHERE {wanted} AND t.revoked_at IS NULL ORDER BY t.id LIMIT ${most}"
-    );
+    let sql = format!("SELECT t.id {FROM} WHERE {wanted}{LIVE} ORDER BY t.id LIMIT ${most}");
     tx.all(&sql, &values)?
         .iter()
         .map(|row| row.int("id").map(TokenId))

@@ -12,6 +12,7 @@ mod audit;
 mod cli;
 mod deploy;
 mod generated;
+mod http;
 mod install;
 mod jobs;
 mod migrations;

@@ -166,6 +166,9 @@ impl Console {
                 self.bound.push((page.1.to_owned(), here.1.to_owned()));
             }
         }
+        // A token contains its id, and is to be replaced as a whole.
+        self.bound
+            .sort_by_key(|(page, _)| std::cmp::Reverse(page.len()));
     }
 }
 

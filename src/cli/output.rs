@@ -380,7 +380,7 @@ impl SecretFile {
     /// Makes the file, readable by its owner alone.
     ///
     /// # Errors
-    /// [`Error::Io`] if it exists or cannot be made.
+    /// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
     pub fn reserve(path: &Path) -> Result<Self> {
         // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
         let file = OpenOptions::new()
@@ -388,7 +388,10 @@ impl SecretFile {
             .create_new(true)
             .mode(0o600)
             .open(path)
-            .map_err(Error::io(format!("create {}", path.display())))?;
+            .map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists => Error::Exists { path: path.into() },
+                _ => Error::io(format!("create {}", path.display()))(error),
+            })?;
         Ok(Self {
             path: path.to_owned(),
             file,

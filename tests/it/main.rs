@@ -10,6 +10,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod generated;
 mod install;
 mod jobs;
 mod migrations;

@@ -89,6 +89,12 @@ pub enum Error {
     /// The same `Idempotency-Key` with another body.
     #[error("that idempotency key was used with another request")]
     IdempotencyKeyReused,
+    /// A file that was to be made is there already.
+    #[error("{} exists already", path.display())]
+    Exists {
+        /// The file.
+        path: PathBuf,
+    },
     /// The person at the terminal said no.
     #[error("cancelled; nothing was changed")]
     Cancelled,
@@ -267,6 +273,7 @@ impl Error {
             Self::CountDiffers { .. } => row("count_differs", 409, 6),
             Self::PreconditionFailed => row("precondition_failed", 412, 6),
             Self::IdempotencyKeyReused => row("idempotency_key_reused", 422, 7),
+            Self::Exists { .. } => row("exists", 409, 6),
             Self::Cancelled => row("cancelled", 400, 4),
             Self::RateLimited { .. } => row("rate_limited", 429, 8),
             Self::NoRoute => row("no_route", 404, 5),

@@ -41,8 +41,10 @@ struct Wanted {
     cursor: Option<String>,
 }
 
-/// The audit log, the newest entries first. Needs the scope `audit:read`.
-#[utoipa::path(get, path = "/api/v1/audit", tag = "operations", params(Wanted), security(("bearer" = [])),
+/// List the audit log
+///
+/// The newest entries first. Needs `audit:read`.
+#[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "operations", params(Wanted), security(("bearer" = [])),
     responses((status = 200, description = "a page", body = Page<Entry>), Problems))]
 async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoResponse> {
     let Wanted {

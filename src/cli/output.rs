@@ -370,7 +370,7 @@ pub fn is_closed_pipe(error: &Error) -> bool {
 /// Makes the file that `--out` names, readable by its owner alone.
 ///
 /// # Errors
-/// [`Error::Invalid`] if it is there already or its folder is not; [`Error::Io`].
+/// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
 pub(super) fn new_file(path: &Path) -> Result<File> {
     // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
     let made = OpenOptions::new()
@@ -378,13 +378,12 @@ pub(super) fn new_file(path: &Path) -> Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path);
-    let name = path.display();
-    made.map_err(|error| match error.kind() {
-        io::ErrorKind::AlreadyExists => Error::invalid("out", format!("{name} exists already")),
-        io::ErrorKind::NotFound => {
-            Error::invalid("out", format!("{name} is in a folder that does not exist"))
+    made.map_err(|error| {
+        if error.kind() == io::ErrorKind::AlreadyExists {
+            Error::Exists { path: path.into() }
+        } else {
+            Error::io(format!("create {}", path.display()))(error)
         }
-        _ => Error::io(format!("create {name}"))(error),
     })
 }
 
@@ -401,7 +400,7 @@ impl SecretFile {
     /// Makes the file, readable by its owner alone.
     ///
     /// # Errors
-    /// As [`new_file`].
+    /// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
     pub fn reserve(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),

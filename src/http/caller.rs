@@ -305,6 +305,12 @@ impl Visitor {
         };
         // Not ASCII: refused by the same rule as an empty one.
         let key = key.to_str().unwrap_or_default();
-        Key::new(&self.actor.to_string(), route, key, body).map(Some)
+        // Strangers choose their keys without knowing of each other, and one of them must not get
+        // what another was given.
+        let caller = match (&self.actor.who, self.actor.ip) {
+            (Who::Anonymous, Some(ip)) => format!("anonymous {ip}"),
+            _ => self.actor.to_string(),
+        };
+        Key::new(&caller, route, key, body).map(Some)
     }
 }

@@ -64,14 +64,21 @@ impl Cors {
         Some(response)
     }
 
-    /// Lets the browser show the answer to `origin`.
-    pub(super) fn add(headers: &mut HeaderMap, origin: HeaderValue) {
-        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+    /// Lets the browser show the answer to `origin`, if it is one of ours. All answers vary: a
+    /// cache must not give the one without these headers to a site of ours.
+    pub(super) fn add(&self, headers: &mut HeaderMap, origin: Option<&HeaderValue>) {
+        if self.origins.is_empty() {
+            return;
+        }
+        headers.append(VARY, HeaderValue::from_static("origin"));
+        let Some(origin) = origin else {
+            return;
+        };
+        headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin.clone());
         headers.insert(
             ACCESS_CONTROL_ALLOW_CREDENTIALS,
             HeaderValue::from_static("true"),
         );
-        headers.append(VARY, HeaderValue::from_static("origin"));
         let exposed = "etag, idempotent-replayed, location, ratelimit, retry-after, x-request-id";
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,

@@ -1,10 +1,9 @@
-//! The API's description and its readers: `/openapi.json`, `/docs` (Swagger UI), `/redoc`.
+//! The readers of the API's description: `/docs` (Swagger UI), `/redoc`, and `/openapi.json` itself.
 //!
 //! Invariants: all of it is inside the binary, and no page asks another host for anything; the
 //! pages run no script that is not a file of ours.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::Arc;
 
@@ -19,98 +18,11 @@ use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
 };
 use http::{HeaderMap, HeaderValue};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::tag::TagBuilder;
-use utoipa::openapi::{
-    ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
-    RefOr, Response as Described, ResponseBuilder, ServerBuilder,
-};
+use utoipa::openapi::OpenApi;
 
 use crate::app::App;
-use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::problem::{FieldProblem, Problem};
 use crate::secret::sha256_hex;
-
-/// Every error answer of a route: one shape (RFC 9457), whatever the status.
-#[derive(Clone, Copy, Debug)]
-pub struct Problems;
-
-impl utoipa::IntoResponses for Problems {
-    fn responses() -> BTreeMap<String, RefOr<Described>> {
-        let content = ContentBuilder::new()
-            .schema(Some(Ref::from_schema_name("Problem")))
-            .build();
-        let response = ResponseBuilder::new()
-            .description("An error; `code` says which")
-            .content("application/problem+json", content)
-            .build();
-        BTreeMap::from([("default".to_owned(), RefOr::T(response))])
-    }
-}
-
-/// What the groups of routes are for.
-const TAGS: [(&str, &str); 3] = [
-    (
-        "tokens",
-        "API tokens and temporary tokens: issue, list, renew, use up, revoke; and the questions of \
-         OAuth 2.0 about them (RFC 7009, RFC 7662).",
-    ),
-    (
-        "operations",
-        "For supervisors, proxies, Prometheus and auditors.",
-    ),
-    (
-        "token manager",
-        "The routes of the older token service, as its clients know them. They need no credential \
-         and their tokens carry no authority over anything else.",
-    ),
-];
-
-/// The description without its routes.
-pub(super) fn describe(config: &Config) -> OpenApi {
-    let bearer = HttpBuilder::new()
-        .scheme(HttpAuthScheme::Bearer)
-        .bearer_format("pva_…")
-        .description(Some("An API token, made with `provost token create`"))
-        .build();
-    let components = ComponentsBuilder::new()
-        .schema_from::<Problem>()
-        .schema_from::<FieldProblem>()
-        .security_scheme("bearer", SecurityScheme::Http(bearer))
-        .build();
-    let info = InfoBuilder::new()
-        .title(config.app.title.clone())
-        .description(Some(config.app.description.clone()).filter(|text| !text.is_empty()))
-        .version(env!("CARGO_PKG_VERSION"))
-        .license(Some(
-            LicenseBuilder::new()
-                .name("MIT")
-                .identifier(Some("MIT"))
-                .build(),
-        ))
-        .build();
-    let tags = TAGS
-        .iter()
-        .filter(|(name, _)| *name != "token manager" || config.compat.token_manager)
-        .map(|(name, text)| {
-            TagBuilder::new()
-                .name(*name)
-                .description(Some(*text))
-                .build()
-        });
-    // The page is also read at the daemon's own address, from where the public one is another site.
-    let servers = config.server.public_url.as_ref().map(|url| {
-        let server = |url: &str| ServerBuilder::new().url(url).build();
-        vec![server(url), server("/")]
-    });
-    OpenApiBuilder::new()
-        .info(info)
-        .servers(servers)
-        .tags(Some(tags))
-        .components(Some(components))
-        .build()
-}
 
 /// What the pages may do. Both readers style elements as they go and show pictures from `data:`;
 /// `ReDoc` searches in a worker that it makes from a `blob:`.
@@ -127,7 +39,7 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// The description and its readers.
+/// The pages, what they need, and the document that they show.
 pub(super) fn routes(api: &OpenApi) -> Result<Router<App>> {
     let document = Bytes::from(api.to_json().map_err(Error::internal)?);
     let files = Arc::new(Files::load()?);

@@ -10,7 +10,7 @@ use serde::Serialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::docs::Problems;
+use super::description::Problems;
 use super::extract::Json;
 use super::layers::Layers;
 use crate::app::App;
@@ -44,7 +44,7 @@ pub(super) fn metrics_alone(app: &App) -> Result<Router> {
     Ok(router.with_state(app.clone()))
 }
 
-/// The process answers.
+/// Whether the process answers
 #[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200, description = "alive"), Problems))]
 async fn livez() -> &'static str {
     "ok\n"
@@ -59,7 +59,9 @@ struct Readiness {
     reasons: Vec<&'static str>,
 }
 
-/// The daemon can do its work: it reads, it may write, there is room, the clock is right.
+/// Whether the daemon can do its work
+///
+/// It reads, its last write went well, there is room on the disk.
 #[utoipa::path(get, path = "/readyz", tag = "operations", responses(
     (status = 200, description = "ready", body = Readiness),
     (status = 503, description = "not ready", body = Readiness),
@@ -106,7 +108,9 @@ fn unready(app: &App) -> Vec<&'static str> {
         .collect()
 }
 
-/// Counters, gauges and histograms in the Prometheus text format.
+/// The metrics
+///
+/// Counters, gauges and histograms in the text format of `OpenMetrics` 1.0.
 #[utoipa::path(get, path = "/metrics", tag = "operations", responses(
     (status = 200, description = "the metrics", content_type = "application/openmetrics-text"), Problems,
 ))]

@@ -229,9 +229,7 @@ impl Shared {
         let headers = response.headers_mut();
         headers.insert(X_REQUEST_ID, seen.call.id.clone());
         self.headers.add(headers);
-        if let Some(origin) = &seen.origin {
-            Cors::add(headers, origin.clone());
-        }
+        self.cors.add(headers, seen.origin.as_ref());
         let seconds = seen.start.elapsed();
         self.series.count(
             &self.app.kit().metrics,
@@ -341,5 +339,46 @@ fn hex(mut number: u64, digits: &mut [u8]) {
             b'a' + low - 10
         };
         number >>= 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::get;
+    use http_body_util::BodyExt as _;
+    use tower::ServiceExt as _;
+
+    #[test]
+    fn a_panic_in_a_handler_is_an_answer_and_the_next_request_is_served() {
+        let app = App::memory();
+        let router = axum::Router::new()
+            .route(
+                "/breaks",
+                get(|| async { std::iter::empty::<&str>().next().unwrap() }),
+            )
+            .route("/works", get(|| async { "ok" }))
+            .layer(Layers::new(&app, None).unwrap());
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let ask = |path: &str| {
+            let request = Request::get(path).body(Body::empty()).unwrap();
+            runtime.block_on(async {
+                let response = router.clone().oneshot(request).await.unwrap();
+                let status = response.status().as_u16();
+                let body = response.into_body().collect().await.unwrap().to_bytes();
+                (status, String::from_utf8(body.to_vec()).unwrap())
+            })
+        };
+        let (status, body) = ask("/breaks");
+        assert_eq!(status, 500);
+        assert!(
+            body.contains(r#""code":"internal","detail":"internal error""#),
+            "{body}"
+        );
+        assert_eq!(ask("/works"), (200, "ok".to_owned()));
+        assert_eq!(app.kit().metrics.in_flight.get(), 0);
     }
 }

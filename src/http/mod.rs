@@ -5,6 +5,7 @@ pub mod body;
 mod caller;
 mod connection;
 mod cors;
+mod description;
 mod docs;
 pub mod extract;
 mod forwarded;
@@ -26,7 +27,7 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use caller::{Caller, Visitor};
-pub use docs::Problems;
+pub use description::Problems;
 
 use crate::app::App;
 use crate::config::{Config, ListenAddr};
@@ -39,7 +40,7 @@ use server::Limits;
 
 /// Every route, without the layer.
 fn routes(config: &Config) -> OpenApiRouter<App> {
-    let api = OpenApiRouter::with_openapi(docs::describe(config))
+    let api = OpenApiRouter::with_openapi(description::describe(config))
         .merge(health::routes(config))
         .merge(audit::http::routes())
         .merge(tokens::http::routes())
@@ -55,7 +56,9 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
 /// The description of the API in `OpenAPI` 3.1, made from the handlers.
 #[must_use]
 pub fn openapi(config: &Config) -> OpenApi {
-    routes(config).into_openapi()
+    let mut api = routes(config).into_openapi();
+    description::complete(&mut api);
+    api
 }
 
 /// The whole service.
@@ -63,7 +66,8 @@ pub fn openapi(config: &Config) -> OpenApi {
 /// # Errors
 /// [`Error::Internal`] if the operating system gives no random bytes.
 pub fn router(app: &App, sink: Option<Sink>) -> Result<Router> {
-    let (router, api) = routes(app.config()).split_for_parts();
+    let (router, mut api) = routes(app.config()).split_for_parts();
+    description::complete(&mut api);
     let router = if app.config().server.docs {
         router.merge(docs::routes(&api)?)
     } else {

@@ -205,7 +205,11 @@ fn estimate(rows: u64, batches: u64, pause: Duration) -> f64 {
     let rests = times(pause, batches.saturating_sub(1));
     let seconds = times(ROW, rows) + times(TRANSACTION, batches) + rests;
     // More digits would promise more than is known.
-    (seconds * 10.0).round() / 10.0
+    round(seconds, 10.0)
+}
+
+fn round(number: f64, parts: f64) -> f64 {
+    (number * parts).round() / parts
 }
 
 /// By how much purging is behind.
@@ -310,7 +314,8 @@ pub fn run(
         report: &mut report,
     };
     let swept = sweep.run(&rules);
-    report.seconds = start.elapsed().as_secs_f64();
+    report.seconds = round(start.elapsed().as_secs_f64(), 1000.0);
+    report.longest_ms = round(report.longest_ms, 100.0);
     if report.total > 0 {
         let details = json!({
             "deleted": report.counts(),

@@ -191,9 +191,11 @@ pub struct NewToken {
     pub owner: Option<String>,
     /// A name for people, at most 200 characters.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200)]
     pub label: Option<String>,
     /// What it may do.
     #[serde(default)]
+    #[schema(max_items = 32)]
     pub scopes: Vec<Scope>,
     /// How long it is good: `30d`; `never` only at the shell.
     #[serde(default)]
@@ -201,6 +203,7 @@ pub struct NewToken {
     pub ttl: Option<Lifetime>,
     /// How often it may be used.
     #[serde(default)]
+    #[schema(minimum = 1)]
     pub max_uses: Option<u32>,
     /// When it starts being good.
     #[serde(default)]

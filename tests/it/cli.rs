@@ -231,7 +231,7 @@ fn settings_are_shown_with_their_origin_and_the_template_changes_none() {
     let template = shell.path("provost.toml");
     let name = template.to_str().unwrap();
     shell.ok(&["config", "init", "--out", name]);
-    shell.fails(7, &["config", "init", "--out", name]);
+    shell.fails(6, &["config", "init", "--out", name]);
     assert_eq!(
         shell.json(&["config", "show"]),
         shell.json(&["config", "show", "--config", name])

@@ -11,6 +11,7 @@ mod architecture;
 mod audit;
 mod cli;
 mod generated;
+mod http;
 mod install;
 mod jobs;
 mod migrations;

@@ -85,7 +85,7 @@ fn a_generated_password_stands_alone_when_quiet_or_goes_to_a_file_of_its_own() {
     shell.ok(&line);
     assert_eq!(mode(&shell.path("secret")), 0o600);
     let kept = std::fs::read(shell.path("secret")).unwrap();
-    let told = shell.fails(7, &line);
+    let told = shell.fails(6, &line);
     assert!(told.contains("exists already"), "{told}");
     assert_eq!(std::fs::read(shell.path("secret")).unwrap(), kept);
 }

@@ -42,7 +42,11 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
             &stdin,
         )
     };
-    let peak = program::peak_rss(provost(&filled.folder).args(["token", "lookup", token]));
+    let peak = program::peak_rss(
+        provost(&filled.folder)
+            .args(["token", "lookup", "--file"])
+            .arg(&stdin),
+    );
     let rows = thousands(filled.rows);
     let title = format!("provost token lookup -, {rows} rows / sqlite3");
     let list = average(

@@ -142,12 +142,12 @@ fn a_generated_password_can_go_to_a_file_which_is_never_overwritten() {
     let again = line.replace("anna", "vera");
     assert!(matches!(
         try_run(&operator, &again),
-        Err(Error::Invalid { field: "out", .. })
+        Err(Error::Exists { .. })
     ));
     let nowhere = again.replace("secret", "none/secret");
     assert!(matches!(
         try_run(&operator, &nowhere),
-        Err(Error::Invalid { field: "out", .. })
+        Err(Error::Io { .. })
     ));
     assert!(matches!(
         try_run(&operator, "user show vera"),

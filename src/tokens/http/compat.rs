@@ -1,0 +1,231 @@
+//! The routes of the older token service: bodies and statuses are as its clients know them.
+
+use axum::extract::Path;
+use axum::extract::rejection::PathRejection;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue, StatusCode};
+use serde::{Deserialize, Serialize};
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::app::{App, Cx};
+use crate::error::{Error, Result};
+use crate::http::extract::{Json, MaybePosted, Query};
+use crate::http::{Caller, Problems, Visitor};
+use crate::page::{Limit, Page};
+use crate::problem::Problem;
+use crate::time::{Period, Timestamp};
+use crate::tokens::{
+    Filter, Kind, Reason, Token, TokenId, check, clear_some, create_anonymous, decimal, list,
+    remove_expired,
+};
+
+/// The routes of the older token service.
+pub(crate) fn compat_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(issue_plain))
+        .routes(routes!(valid_by_path, valid_by_body))
+        .routes(routes!(clear_expired))
+        .routes(routes!(list_plain))
+}
+
+/// The older service's optional body.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PlainIssue {
+    /// Minutes that the token is good: 1 to 43200.
+    #[serde(default)]
+    #[schema(minimum = 1, maximum = 43200)]
+    ttl_minutes: Option<u32>,
+}
+
+/// The older service's answer with a token.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct PlainToken {
+    #[schema(example = 200)]
+    status_code: u16,
+    /// `<id>:<secret>`
+    #[schema(example = "7543218901234567890:xyz9AbC2DeF3GhI4JkLmN5oPqR6sTu")]
+    token: String,
+}
+
+/// The older service's answer with yes or no.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct PlainStatus {
+    #[schema(example = 200)]
+    status_code: u16,
+    status: bool,
+}
+
+impl PlainStatus {
+    fn of(status: bool) -> Json<Self> {
+        Json(Self {
+            status_code: 200,
+            status,
+        })
+    }
+}
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// Issue a temporary token
+///
+/// Anybody may; it has authority over nothing.
+#[utoipa::path(post, path = "/app/token", operation_id = "token_manager_issue", tag = "token manager", request_body = Option<PlainIssue>,
+    params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
+    responses((status = 200, description = "issued", body = PlainToken,
+            headers(("RateLimit" = String, description = "How many are left"), ("RateLimit-Policy" = String, description = "Of how many, in how many seconds"))),
+        (status = 429, description = "Too many tokens in a short time", body = Problem, content_type = "application/problem+json",
+            headers(("Retry-After" = u64, description = "Seconds"))), Problems))]
+async fn issue_plain(
+    visitor: Visitor,
+    MaybePosted(posted): MaybePosted<PlainIssue>,
+) -> Result<Response> {
+    let throttle = visitor.app().config().throttle.clone();
+    let allowed = visitor.app().kit().rates.take_issue(visitor.ip());
+    let left = allowed.as_ref().map_or(Some(0), |left| *left);
+    let work = |cx: &mut Cx<'_, '_>, new: &PlainIssue| {
+        let ttl = new.ttl_minutes.map(minutes).transpose()?;
+        let (id, secret) = create_anonymous(cx, ttl)?;
+        Ok(PlainToken {
+            status_code: 200,
+            token: decimal(id, &secret).expose().clone(),
+        })
+    };
+    let mut response = match allowed {
+        Ok(_) => {
+            let route = "POST /app/token";
+            let made = visitor.create(route, posted, StatusCode::OK, work);
+            made.await?
+        }
+        Err(error) => error.into_response(),
+    };
+    if let Some(left) = left {
+        let burst = throttle.issue_burst;
+        let window = burst.div_ceil(throttle.issue_per_second.max(1));
+        let policy = format!("\"issue\";q={burst};w={window}");
+        let headers = response.headers_mut();
+        let left = format!("\"issue\";r={left}");
+        for (name, value) in [(RATELIMIT, left), (RATELIMIT_POLICY, policy)] {
+            if let Ok(value) = HeaderValue::try_from(value) {
+                headers.insert(name, value);
+            }
+        }
+    }
+    Ok(response)
+}
+
+fn minutes(minutes: u32) -> Result<Period> {
+    if (1..=43_200).contains(&minutes) {
+        Ok(Period(std::time::Duration::from_mins(minutes.into())))
+    } else {
+        Err(Error::invalid("ttl_minutes", "must be 1 to 43200"))
+    }
+}
+
+/// Check the token in the path
+///
+/// The path of this route is in no log. An expired token is removed.
+#[utoipa::path(get, path = "/app/valid/{token}", operation_id = "token_manager_valid", tag = "token manager", params(("token" = String, Path, description = "The whole text of a token", example = "7543218901234567890:xyz9AbC2DeF3GhI4JkLmN5oPqR6sTu")),
+    responses((status = 200, description = "true or false", body = PlainStatus), Problems))]
+async fn valid_by_path(visitor: Visitor, token: PathText) -> Result<impl IntoResponse> {
+    valid(visitor, &text(token)).await
+}
+
+/// Check the token in the body
+///
+/// Or, without a body, the one in the path. An expired token is removed.
+#[utoipa::path(post, path = "/app/valid/{token}", operation_id = "token_manager_valid_body", tag = "token manager", params(("token" = String, Path, description = "The whole text of a token", example = "7543218901234567890:xyz9AbC2DeF3GhI4JkLmN5oPqR6sTu")),
+    request_body = Option<PlainPresented>,
+    responses((status = 200, description = "true or false", body = PlainStatus), Problems))]
+async fn valid_by_body(
+    visitor: Visitor,
+    token: PathText,
+    MaybePosted(posted): MaybePosted<PlainPresented>,
+) -> Result<impl IntoResponse> {
+    let token = posted.value.token.unwrap_or_else(|| text(token));
+    valid(visitor, &token).await
+}
+
+type PathText = std::result::Result<Path<String>, PathRejection>;
+
+/// The token in the path. What is not even UTF-8 is one more text that is no token.
+fn text(token: PathText) -> String {
+    token.map_or_else(|_| String::new(), |Path(token)| token)
+}
+
+/// The older service's body of a check.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PlainPresented {
+    #[serde(default)]
+    token: Option<String>,
+}
+
+async fn valid(visitor: Visitor, token: &str) -> Result<Json<PlainStatus>> {
+    match visitor.look(|cx| check(cx, token))? {
+        Ok(_good) => Ok(PlainStatus::of(true)),
+        Err((Reason::Expired, Some(id))) => {
+            visitor.write(move |cx| remove_expired(cx, id)).await?;
+            Ok(PlainStatus::of(false))
+        }
+        Err(_bad) => Ok(PlainStatus::of(false)),
+    }
+}
+
+/// Delete every expired temporary token
+#[utoipa::path(delete, path = "/app/clear/all/tokens", operation_id = "token_manager_clear", tag = "token manager",
+    responses((status = 200, description = "done", body = PlainStatus), Problems))]
+async fn clear_expired(visitor: Visitor) -> Result<impl IntoResponse> {
+    // Batch after batch, so that others write in between.
+    while visitor.clone().write(clear_some).await? {}
+    Ok(PlainStatus::of(true))
+}
+
+/// An entry of the older service's list: no secret, unlike then.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct PlainEntry {
+    /// The id.
+    #[schema(value_type = String, example = "0LqP3xYz8Ab")]
+    id: TokenId,
+    /// The same in decimal. It is text because not every reader of JSON has integers so large.
+    #[schema(example = "7543218901234567890")]
+    number: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    expires_at: Option<Timestamp>,
+}
+
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct PlainPage {
+    /// How many, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// Where the page before ended.
+    cursor: Option<String>,
+}
+
+/// List temporary tokens
+///
+/// Their ids and expiry, unlike then not their text. Needs `token:read`.
+#[utoipa::path(get, path = "/app/tokens", operation_id = "token_manager_list", tag = "token manager", params(PlainPage), security(("bearer" = [])),
+    responses((status = 200, description = "a page", body = Page<PlainEntry>), Problems))]
+async fn list_plain(caller: Caller, Query(page): Query<PlainPage>) -> Result<impl IntoResponse> {
+    let filter = Filter {
+        kind: Some(Kind::Temporary),
+        ..Filter::default()
+    };
+    let PlainPage { limit, cursor } = page;
+    let page = caller
+        .read(move |cx| list(cx, &filter, cursor.as_deref(), limit.get()))
+        .await?;
+    let entry = |token: Token| PlainEntry {
+        id: token.id,
+        number: token.id.0.to_string(),
+        expires_at: token.expires_at,
+    };
+    Ok(Json(page.map(entry)))
+}

@@ -1,0 +1,332 @@
+//! The API's own routes: credentials, scopes, tokens.
+
+use http::{Method, StatusCode};
+use provost::tokens::{Kind, NewToken};
+use serde_json::json;
+
+use super::site::{Answer, Site, bearer, from, is_ok, request, with};
+
+#[test]
+fn without_a_good_credential_there_is_a_challenge_and_one_body_for_all() {
+    let site = Site::new();
+    let temporary = site.issue(NewToken::of(Kind::Temporary));
+    let mut wrong = site.token("token:read");
+    let last = wrong.pop().unwrap();
+    wrong.push(if last == 'a' { 'b' } else { 'a' });
+    let header = |value: &str| {
+        let request = request(Method::GET, "/api/v1/tokens", "");
+        site.send(with(request, "authorization", value))
+    };
+    let first = site.get("/api/v1/tokens");
+    insta::assert_snapshot!(first.body, @r#"{"type":"urn:provost:error:unauthenticated","title":"Unauthorized","status":401,"code":"unauthenticated","detail":"a valid credential is needed","instance":"req-1"}"#);
+    for answer in [
+        header(&format!("Bearer {temporary}")),
+        header(&format!("Bearer {wrong}")),
+        header("Bearer "),
+        header("Bearer"),
+        header("Basic dTpw"),
+        header(""),
+    ] {
+        assert_eq!(answer.status, 401);
+        assert_eq!(answer.header("www-authenticate"), "Bearer");
+        assert_eq!(answer.body, first.body);
+    }
+}
+
+#[test]
+fn two_credentials_are_one_too_many() {
+    let site = Site::new();
+    let token = site.token("token:read");
+    let once = bearer(request(Method::GET, "/api/v1/tokens", ""), &token);
+    let answer = site.send(bearer(once, &token));
+    assert_eq!(answer.status, 400);
+    insta::assert_snapshot!(answer.body, @r#"{"type":"urn:provost:error:malformed","title":"Bad Request","status":400,"code":"malformed","detail":"there is more than one credential","instance":"req-1"}"#);
+}
+
+#[test]
+fn a_refusal_names_the_scope_that_would_have_been_enough() {
+    let site = Site::new();
+    let token = site.token("token:introspect");
+    let answer = site.get_as(&token, "/api/v1/tokens");
+    assert_eq!(answer.status, 403);
+    assert_eq!(
+        answer.header("www-authenticate"),
+        r#"Bearer error="insufficient_scope", scope="token:read""#
+    );
+    insta::assert_snapshot!(answer.body, @r#"{"type":"urn:provost:error:forbidden","title":"Forbidden","status":403,"code":"forbidden","detail":"not permitted: this needs the scope token:read","instance":"req-1"}"#);
+    assert_eq!(site.get_as(&token, "/api/v1/audit").code(), "forbidden");
+}
+
+#[test]
+fn nobody_gives_away_a_scope_that_is_not_theirs() {
+    let site = Site::new();
+    let token = site.token("token:create token:read course:*");
+    let make = |scopes: &[&str]| {
+        let body = json!({ "kind": "api", "scopes": scopes }).to_string();
+        site.post_as(&token, "/api/v1/tokens", &body)
+    };
+    assert_eq!(make(&["course:read", "token:read"]).status, 201);
+    for beyond in ["token:revoke", "token:*", "audit:read"] {
+        let answer = make(&["course:read", beyond]);
+        assert_eq!(answer.code(), "forbidden");
+        assert!(answer.body.contains(beyond), "{}", answer.body);
+    }
+    let never = json!({ "kind": "api", "ttl": "never" }).to_string();
+    assert_eq!(
+        site.post_as(&token, "/api/v1/tokens", &never).code(),
+        "invalid"
+    );
+}
+
+#[test]
+fn a_token_lives_from_its_making_to_its_revocation() {
+    let site = Site::new();
+    let keeper = site.token("token:*");
+    let made = site.post_as(
+        &keeper,
+        "/api/v1/tokens",
+        r#"{"kind":"api","label":"ci","scopes":["token:read"],"ttl":"7d"}"#,
+    );
+    assert_eq!(made.status, StatusCode::CREATED);
+    let made = made.json();
+    let (id, secret) = (
+        made["id"].as_str().unwrap(),
+        made["secret"].as_str().unwrap(),
+    );
+    let path = format!("/api/v1/tokens/{id}");
+    is_ok(&site.get_as(secret, &path));
+
+    let shown = site.get_as(&keeper, &path);
+    assert!(!shown.body.contains("secret"), "{}", shown.body);
+    assert_eq!(shown.json()["label"], "ci");
+    assert_eq!(
+        site.get_as(&keeper, &path[..path.len() - 2]).json()["id"],
+        id
+    );
+
+    let renewed = site.post_as(&keeper, &format!("{path}/renew"), r#"{"ttl":"30d"}"#);
+    is_ok(&renewed);
+    assert!(renewed.json()["expires_at"].as_str() > made["expires_at"].as_str());
+
+    let remove = || site.send(bearer(request(Method::DELETE, &path, ""), &keeper));
+    assert_eq!((remove().status, remove().status), (204, 204));
+    assert_eq!(site.get_as(secret, &path).code(), "unauthenticated");
+    let late = site.post_as(&keeper, &format!("{path}/renew"), "");
+    assert!((400..500).contains(&late.status), "{late:?}");
+    late.code();
+}
+
+#[test]
+fn lists_are_pages_that_follow_each_other() {
+    let site = Site::new();
+    let reader = site.token("token:read");
+    for _ in 0..4 {
+        site.issue(NewToken::of(Kind::Temporary));
+    }
+    let mut seen = Vec::new();
+    let mut path = "/api/v1/tokens?limit=2&kind=temporary".to_owned();
+    loop {
+        let page = site.get_as(&reader, &path).json();
+        let items = page["items"].as_array().unwrap().clone();
+        seen.extend(
+            items
+                .iter()
+                .map(|item| item["id"].as_str().unwrap().to_owned()),
+        );
+        let Some(next) = page["next"].as_str() else {
+            break;
+        };
+        path = format!("/api/v1/tokens?limit=2&kind=temporary&cursor={next}");
+    }
+    assert_eq!(seen.len(), 4);
+    assert!(seen.is_sorted_by(|one, next| one > next), "{seen:?}");
+}
+
+fn form(site: &Site, token: &str, path: &str, body: &str) -> Answer {
+    let mut request = bearer(request(Method::POST, path, ""), token);
+    *request.body_mut() = body.to_owned().into();
+    let form = "application/x-www-form-urlencoded";
+    site.send(with(request, "content-type", form))
+}
+
+#[test]
+fn introspection_speaks_rfc_7662_as_a_form_and_as_json() {
+    let site = Site::new();
+    let asker = site.token("token:introspect");
+    let subject = site.token("course:read course:write");
+    let by_form = format!("token={subject}&token_type_hint=access_token");
+    let answer = form(&site, &asker, "/api/v1/introspect", &by_form);
+    is_ok(&answer);
+    assert_eq!(answer.header("cache-control"), "no-store");
+    let found = answer.json();
+    assert_eq!(found["active"], true);
+    assert_eq!(found["scope"], "course:read course:write");
+    let life = found["exp"].as_i64().unwrap() - found["iat"].as_i64().unwrap();
+    assert_eq!(life, 90 * 24 * 3600);
+    let by_json = json!({ "token": subject }).to_string();
+    assert_eq!(
+        site.post_as(&asker, "/api/v1/introspect", &by_json).json(),
+        found
+    );
+
+    let keeper = site.token("token:revoke");
+    let revoked = form(
+        &site,
+        &keeper,
+        "/api/v1/revoke",
+        &format!("token={subject}"),
+    );
+    assert_eq!((revoked.status, revoked.body.as_str()), (200, ""));
+    for nothing in [&subject, "x", "pva_x", ""] {
+        let answer = form(
+            &site,
+            &asker,
+            "/api/v1/introspect",
+            &format!("token={nothing}"),
+        );
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, r#"{"active":false}"#)
+        );
+    }
+    assert_eq!(
+        form(&site, &asker, "/api/v1/introspect", "").code(),
+        "malformed"
+    );
+    assert_eq!(
+        site.post("/api/v1/introspect", &by_json).code(),
+        "unauthenticated"
+    );
+}
+
+#[test]
+fn revocation_speaks_rfc_7009() {
+    let site = Site::new();
+    let revoker = site.token("token:revoke");
+    for nothing in ["x", "1:2", "pva_x"] {
+        let answer = form(
+            &site,
+            &revoker,
+            "/api/v1/revoke",
+            &format!("token={nothing}"),
+        );
+        assert_eq!(
+            (answer.status, answer.body.as_str()),
+            (200, ""),
+            "{nothing}"
+        );
+    }
+    let itself = site.token("course:read");
+    let other = site.token("course:read");
+    let answer = form(&site, &itself, "/api/v1/revoke", &format!("token={other}"));
+    assert_eq!(answer.code(), "forbidden");
+    is_ok(&form(
+        &site,
+        &itself,
+        "/api/v1/revoke",
+        &format!("token={itself}"),
+    ));
+    assert_eq!(
+        site.get_as(&itself, "/api/v1/tokens").code(),
+        "unauthenticated"
+    );
+    let plain = with(
+        bearer(request(Method::POST, "/api/v1/revoke", ""), &revoker),
+        "content-type",
+        "text/plain",
+    );
+    assert_eq!(site.send(plain).status, 415);
+}
+
+#[test]
+fn a_request_that_is_sent_again_has_its_effect_once() {
+    let site = Site::new();
+    let keeper = site.token("token:create token:read");
+    let send = |token: &str, key: &str, body: &str| {
+        let request = bearer(request(Method::POST, "/api/v1/tokens", body), token);
+        site.send(with(request, "idempotency-key", key))
+    };
+    let body = r#"{"kind":"temporary"}"#;
+    let first = send(&keeper, "k1", body);
+    assert_eq!(
+        (first.status, first.header("idempotent-replayed")),
+        (201, "")
+    );
+    let again = send(&keeper, "k1", body);
+    assert_eq!(
+        (again.status, again.header("idempotent-replayed")),
+        (201, "true")
+    );
+    assert_eq!(again.body, first.body);
+    let reused = send(&keeper, "k1", r#"{"kind":"api"}"#);
+    assert_eq!(reused.status, 422);
+    insta::assert_snapshot!(reused.body, @r#"{"type":"urn:provost:error:idempotency_key_reused","title":"Unprocessable Entity","status":422,"code":"idempotency_key_reused","detail":"that idempotency key was used with another request","instance":"req-1"}"#);
+    // A key belongs to whoever sent it.
+    let other = site.token("token:create");
+    assert_ne!(send(&other, "k1", body).body, first.body);
+    assert_eq!(send(&keeper, "", body).code(), "malformed");
+    let twice = with(
+        bearer(request(Method::POST, "/api/v1/tokens", body), &keeper),
+        "idempotency-key",
+        "a",
+    );
+    assert_eq!(
+        site.send(with(twice, "idempotency-key", "b")).code(),
+        "malformed"
+    );
+    let listed = site.get_as(&keeper, "/api/v1/tokens?kind=temporary").json();
+    assert_eq!(listed["items"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_token_with_a_network_works_only_from_there() {
+    let site = Site::new();
+    let token = site.issue(NewToken {
+        scopes: vec!["token:read".parse().unwrap()],
+        cidr: Some("192.0.2.0/24".parse().unwrap()),
+        ..NewToken::of(Kind::Api)
+    });
+    let ask = |ip| {
+        site.send(from(
+            bearer(request(Method::GET, "/api/v1/tokens", ""), &token),
+            ip,
+        ))
+    };
+    is_ok(&ask("192.0.2.7"));
+    is_ok(&ask("::ffff:192.0.2.7"));
+    assert_eq!(ask("198.51.100.1").code(), "unauthenticated");
+    assert_eq!(
+        site.get_as(&token, "/api/v1/tokens").code(),
+        "unauthenticated"
+    );
+}
+
+#[test]
+fn a_token_with_uses_left_pays_for_each_request() {
+    let site = Site::new();
+    let token = site.issue(NewToken {
+        scopes: vec!["token:read".parse().unwrap()],
+        max_uses: Some(2),
+        ..NewToken::of(Kind::Api)
+    });
+    is_ok(&site.get_as(&token, "/api/v1/tokens"));
+    is_ok(&site.get_as(&token, "/api/v1/tokens"));
+    assert_eq!(
+        site.get_as(&token, "/api/v1/tokens").code(),
+        "unauthenticated"
+    );
+}
+
+#[test]
+fn a_credential_that_asks_too_fast_is_told_when_to_come_back() {
+    let site = Site::with(&[
+        ("PROVOST_THROTTLE_API_PER_SECOND", "1"),
+        ("PROVOST_THROTTLE_API_BURST", "1"),
+    ]);
+    let token = site.token("token:read");
+    is_ok(&site.get_as(&token, "/api/v1/tokens"));
+    let refused = site.get_as(&token, "/api/v1/tokens");
+    assert_eq!((refused.status, refused.header("retry-after")), (429, "1"));
+    insta::assert_snapshot!(refused.body, @r#"{"type":"urn:provost:error:rate_limited","title":"Too Many Requests","status":429,"code":"rate_limited","detail":"too many requests, try again in 1 s","instance":"req-1"}"#);
+    is_ok(&site.get_as(&site.token("token:read"), "/api/v1/tokens"));
+}

@@ -202,7 +202,7 @@ impl FromStr for When {
     }
 }
 
-/// `3m ago`, `in 6d`: the distance from `now` in its largest unit.
+/// `3m ago`, `in 6d`, `now`: the distance from `now` in its largest unit.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let (distance, ahead) = if at > now {
@@ -212,7 +212,8 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     };
     let seconds = distance.as_secs();
     let text = match seconds {
-        0..=59 => format!("{seconds}s"),
+        0 => return "now".to_owned(),
+        1..=59 => format!("{seconds}s"),
         60..=3599 => format!("{}m", seconds / 60),
         3600..=86_399 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),

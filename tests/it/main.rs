@@ -10,6 +10,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod crash;
 mod generated;
 mod install;
 mod jobs;

@@ -1,13 +1,16 @@
 //! Crashes and faults underneath: what was acknowledged is there once, what was not is there or
 //! not, and nothing that was ended lives again (reliability.md). The real binary, killed or starved.
 
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::client::Client;
-use crate::support::{Shell, files};
+use crate::support::{Daemon, PROVOST, Ran, Shell, files};
 
 /// After a crash or a fault the daemon is at work again within this time.
 const RECOVERY: Duration = Duration::from_secs(5);
@@ -341,4 +344,188 @@ fn a_change_that_cannot_be_audited_does_not_happen() {
     assert_eq!(status, 0, "{log}");
     assert!(!log.contains("panicked at"), "{log}");
     files::check(&shell);
+}
+
+/// Calls of a running daemon that fail, from [`Fault::begin`] to [`Fault::end`].
+struct Fault {
+    strace: Child,
+    log: PathBuf,
+}
+
+impl Fault {
+    /// From now on `calls` fail with `error`. `None` where strace is missing or not permitted.
+    fn begin(shell: &Shell, daemon: &Daemon, calls: &str, error: &str) -> Option<Self> {
+        let log = shell.path("strace.log");
+        let mut strace = Command::new("strace")
+            .args(["-f", "-o", log.to_str()?, "-p", &daemon.pid().to_string()])
+            .args(["-e", "trace=close,fsync,fdatasync,pwrite64"])
+            .args(["-e", &format!("inject={calls}:error={error}")])
+            .stderr(Stdio::piped())
+            .spawn()
+            .ok()?;
+        let mut told = BufReader::new(strace.stderr.take()?);
+        let mut line = String::new();
+        while told.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
+            if line.contains("attached") {
+                // It says so of every later thread, and somebody has to listen.
+                std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
+                return Some(Self { strace, log });
+            }
+        }
+        let _ = strace.wait();
+        eprintln!("not tested, strace cannot be used here: {line}");
+        None
+    }
+
+    /// The calls work again. Returns the log of them, a line each.
+    fn end(mut self) -> Vec<String> {
+        let pid = self.strace.id().to_string();
+        let sent = Command::new("kill").args(["-s", "INT", &pid]).status();
+        assert!(sent.unwrap().success());
+        self.strace.wait().unwrap();
+        let log = std::fs::read_to_string(&self.log).unwrap();
+        log.lines().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Fault {
+    fn drop(&mut self) {
+        let _ = self.strace.kill();
+        let _ = self.strace.wait();
+    }
+}
+
+/// The file on which this call works: `123 pwrite64(12, …` is about 12.
+fn descriptor(call: &str) -> Option<&str> {
+    let (_, rest) = call.split_once('(')?;
+    rest.split([',', ')', ' ']).next()
+}
+
+#[test]
+fn a_commit_that_meets_a_fault_is_refused_and_its_connection_commits_no_more() {
+    let shell = unthrottled();
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let mut issued = vec![client.must("POST", "/app/token", "", "").text("token")];
+    for (n, calls) in ["fsync,fdatasync", "pwrite64"].iter().enumerate() {
+        let Some(fault) = Fault::begin(&shell, &daemon, calls, "EIO") else {
+            return;
+        };
+        let key = format!("Idempotency-Key: {n}\r\n");
+        let answer = client.must("POST", "/app/token", &key, "");
+        assert_eq!(answer.status, 503, "{calls}: {answer:?}");
+        assert_eq!(answer.text("detail"), "temporarily unavailable, try again");
+        assert_eq!(daemon.get("/readyz").0, 503);
+        assert!(client.is_valid(&issued[0]));
+        let calls = fault.end();
+        // Healthy by itself: nobody writes now.
+        let ended = Instant::now();
+        assert!(daemon.is_ready_within(RECOVERY), "{}", daemon.log());
+        eprintln!("ready {:?} after the fault", ended.elapsed());
+        let failed = calls.iter().position(|call| call.contains("EIO")).unwrap();
+        let file = descriptor(&calls[failed]).unwrap();
+        let later = calls[failed + 1..].iter();
+        let mut later = later.filter(|call| descriptor(call) == Some(file));
+        let next = later.next().unwrap();
+        assert!(next.contains("close("), "{next}");
+        // Without an answer nobody knows; asked again, it is there once.
+        let order = |client: &mut Client| client.must("POST", "/app/token", &key, "");
+        let token = order(&mut client).text("token");
+        assert_eq!(order(&mut client).text("token"), token);
+        issued.push(token);
+    }
+    assert!(issued.iter().all(|token| client.is_valid(token)));
+    let (status, log) = daemon.stop();
+    assert_eq!(status, 0, "{log}");
+    assert!(!log.contains("panicked at"), "{log}");
+    let database = files::open(&shell.database());
+    assert_eq!(files::number(&database, "SELECT COUNT(*) FROM tokens"), 3);
+    drop(database);
+    files::check(&shell);
+}
+
+#[test]
+fn storage_that_keeps_failing_ends_the_daemon_which_starts_again_afterwards() {
+    let shell = unthrottled();
+    let mut daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let token = client.must("POST", "/app/token", "", "").text("token");
+    let Some(fault) = Fault::begin(&shell, &daemon, "fsync,fdatasync", "EIO") else {
+        return;
+    };
+    for _ in 0..3 {
+        let answer = client.must("POST", "/app/token", "", "");
+        assert_eq!(answer.status, 503, "{answer:?}");
+    }
+    let (status, log) = daemon.wait();
+    assert_eq!(status, 13, "{log}");
+    assert!(log.contains("storage faults in a row"), "{log}");
+    assert!(!log.contains("panicked at"), "{log}");
+    fault.end();
+    files::check(&shell);
+    let daemon = shell.serve();
+    assert!(daemon.is_ready_within(RECOVERY), "{}", daemon.log());
+    let mut client = Client::connect(&daemon.address).unwrap();
+    assert!(client.is_valid(&token));
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+}
+
+#[test]
+fn a_full_disk_refuses_writes_and_goes_on_reading() {
+    let shell = Shell::bare();
+    let folder = shell.path("data");
+    std::fs::create_dir(&folder).unwrap();
+    // A file system of its own, which only the daemon sees and which goes with it.
+    let script = "mount -t tmpfs -o size=8m,mode=700 tmpfs \"$PROVOST_DATA_DIR\" \
+                  && exec \"$0\" serve --listen 127.0.0.1:0";
+    let mut command = shell.command::<&str>(&[]);
+    let mut own = Command::new("unshare");
+    own.args(["-rm", "sh", "-c", script, PROVOST]).env_clear();
+    own.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    command = own;
+    command.env("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0");
+    let can = Ran::of(Command::new("unshare").args(["-rm", "mount", "-t", "tmpfs", "x", "/mnt"]));
+    if can.status != 0 {
+        eprintln!("not tested, no file system can be mounted here: {can:?}");
+        return;
+    }
+    let daemon = Daemon::start(&mut command);
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let mut issued = vec![client.must("POST", "/app/token", "", "").text("token")];
+    let seen = format!("/proc/{}/root{}", daemon.pid(), folder.display());
+    let ballast = std::path::Path::new(&seen).join("ballast");
+    let mut file = std::fs::File::create(&ballast).unwrap();
+    while file.write_all(&[0; 4096]).is_ok() {}
+    drop(file);
+    // What the write-ahead log has room for is still taken.
+    let refused = (0..5000).find_map(|_| {
+        let answer = client.must("POST", "/app/token", "", "");
+        if answer.status == 200 {
+            issued.push(answer.text("token"));
+        }
+        (answer.status != 200).then_some(answer)
+    });
+    let refused = refused.expect("the disk was never full");
+    assert_eq!(refused.status, 507, "{refused:?}");
+    assert_eq!(refused.text("code"), "storage_full");
+    assert!(
+        !refused.body.contains("SQL") && !refused.body.contains("data"),
+        "{refused:?}"
+    );
+    for _ in 0..3 {
+        assert_eq!(client.must("POST", "/app/token", "", "").status, 507);
+        assert!(issued.iter().all(|token| client.is_valid(token)));
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    let answer = client.must("POST", "/app/token", "", "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    issued.push(answer.text("token"));
+    assert!(issued.iter().all(|token| client.is_valid(token)));
+    let (status, log) = daemon.stop();
+    assert_eq!(status, 0, "{log}");
+    assert!(!log.contains("panicked at"), "{log}");
 }

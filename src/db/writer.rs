@@ -224,10 +224,7 @@ impl Thread {
         let session = self.session()?;
         session.command("BEGIN IMMEDIATE")?;
         let start = Instant::now();
-        loop {
-            let Some(unit) = batch.last_mut() else {
-                break;
-            };
+        while let Some(unit) = batch.last_mut() {
             unit.run(session);
             // SQLite can give up the whole transaction by itself: disk full, I/O error. And what
             // met a fault is never committed, for nobody knows what reached the disk.

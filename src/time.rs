@@ -202,7 +202,7 @@ impl FromStr for When {
     }
 }
 
-/// `3m ago`, `in 6d`: the distance from `now` in its largest unit.
+/// `3m ago`, `in 6d`, `now`: the distance from `now` in its largest unit.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
     let (distance, ahead) = if at > now {

@@ -13,7 +13,7 @@ use super::{Outcome, Site};
 use crate::error::{Error, Result};
 use crate::http;
 
-/// Print the description of the HTTP API
+/// Print the description of the HTTP API: the document that the daemon serves at /openapi.json
 #[derive(Debug, clap::Args)]
 pub(super) struct Openapi {
     /// Print YAML [default: JSON]

@@ -92,7 +92,7 @@ enum Command {
     /// See, check and write settings
     #[command(subcommand)]
     Config(config::Command),
-    /// Print the description of the HTTP API (`OpenAPI` 3.1)
+    /// Print the description of the HTTP API
     Openapi(generate::Openapi),
     /// Print the completions for a shell
     Completion(generate::Completion),

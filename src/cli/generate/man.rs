@@ -112,7 +112,7 @@ fn values_in_words(arg: Arg) -> Arg {
     }
     let words: Vec<&str> = values.iter().map(PossibleValue::get_name).collect();
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    arg.help(format!("{help}: {}", words.join(", ")))
+    arg.help(format!("{help} [one of: {}]", words.join(", ")))
         .hide_possible_values(true)
 }
 

@@ -370,7 +370,7 @@ pub fn is_closed_pipe(error: &Error) -> bool {
 /// Makes the file that `--out` names, readable by its owner alone.
 ///
 /// # Errors
-/// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
+/// [`Error::Exists`] if it is there already, [`Error::Invalid`] if its folder is not; [`Error::Io`].
 pub(super) fn new_file(path: &Path) -> Result<File> {
     // create_new is O_EXCL: it neither follows a link nor opens what somebody else put there.
     let made = OpenOptions::new()
@@ -378,11 +378,14 @@ pub(super) fn new_file(path: &Path) -> Result<File> {
         .create_new(true)
         .mode(0o600)
         .open(path);
+    let name = path.display();
     made.map_err(|error| {
         if error.kind() == io::ErrorKind::AlreadyExists {
             Error::Exists { path: path.into() }
+        } else if error.kind() == io::ErrorKind::NotFound {
+            Error::invalid("out", format!("{name} is in a folder that does not exist"))
         } else {
-            Error::io(format!("create {}", path.display()))(error)
+            Error::io(format!("create {name}"))(error)
         }
     })
 }
@@ -400,7 +403,7 @@ impl SecretFile {
     /// Makes the file, readable by its owner alone.
     ///
     /// # Errors
-    /// [`Error::Exists`], which is never overwritten; [`Error::Io`] if it cannot be made.
+    /// As [`new_file`].
     pub fn reserve(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),

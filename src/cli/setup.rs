@@ -7,13 +7,13 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{Db, Role};
+use crate::db::{Db, Role, give_to_owner_of_folder};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::users::{self, Filter, User};
@@ -97,6 +97,7 @@ fn folder(path: &Path) -> Result<()> {
 
 /// Makes the database with its schema. Another process may be doing the same.
 fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()> {
+    let making = || Error::io(format!("make the database {}", database.display()));
     // SQLite gives its other files to whom the database belongs: give that away before they exist.
     let made = OpenOptions::new()
         .write(true)
@@ -104,11 +105,10 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
         .mode(0o600)
         .open(database);
     match made {
-        Ok(file) => give_to_owner_of_folder(&file, database)?,
+        Ok(file) => give_to_owner_of_folder(&file, database).map_err(making())?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => {
-            let making = format!("make the database {}", database.display());
-            return Err(Error::io(making)(error));
+            return Err(making()(error));
         }
     }
     // Migrations key nothing.
@@ -136,29 +136,9 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
         }
         Err(error) => return Err(error),
     }
-    let opening = || Error::io(format!("open {}", config.key_file.display()));
-    let file = fs::File::open(&config.key_file).map_err(opening())?;
-    give_to_owner_of_folder(&file, database)?;
+    let giving = Error::io(format!("give away {}", config.key_file.display()));
+    fs::File::open(&config.key_file)
+        .and_then(|file| give_to_owner_of_folder(&file, database))
+        .map_err(giving)?;
     Ok(true)
-}
-
-/// What root makes in the folder of a service's account belongs to that account: the daemon could
-/// not open it otherwise.
-fn give_to_owner_of_folder(file: &fs::File, database: &Path) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let folder = database.parent().unwrap_or(Path::new("."));
-    let doing = || {
-        Error::io(format!(
-            "give a new file to the owner of {}",
-            folder.display()
-        ))
-    };
-    let owner = fs::metadata(folder).map_err(doing())?;
-    let (user, group) = (
-        rustix::fs::Uid::from_raw(owner.uid()),
-        rustix::fs::Gid::from_raw(owner.gid()),
-    );
-    rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
 }

@@ -43,7 +43,7 @@ fn a_file_that_exists_is_kept_and_no_token_is_issued_for_it() {
     let file = shell.path("token");
     fs::write(&file, "mine").unwrap();
     shell.fails(6, &["token", "create", "--out", file.to_str().unwrap()]);
-    shell.fails(1, &["token", "create", "--out", "/nonexistent/token"]);
+    shell.fails(7, &["token", "create", "--out", "/nonexistent/token"]);
     assert_eq!(fs::read_to_string(&file).unwrap(), "mine");
     assert_eq!(
         shell.json(&["token", "list"])["items"],

@@ -147,7 +147,7 @@ fn a_generated_password_can_go_to_a_file_which_is_never_overwritten() {
     let nowhere = again.replace("secret", "none/secret");
     assert!(matches!(
         try_run(&operator, &nowhere),
-        Err(Error::Io { .. })
+        Err(Error::Invalid { field: "out", .. })
     ));
     assert!(matches!(
         try_run(&operator, "user show vera"),

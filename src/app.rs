@@ -216,6 +216,32 @@ impl App {
         result
     }
 
+    /// [`App::read`] for a point read of one statement.
+    ///
+    /// # Errors
+    /// What `f` returns, or as [`Db::look`].
+    pub fn look<T>(
+        &self,
+        actor: &Actor,
+        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        let Inner { db, clock, kit } = &*self.0;
+        let start = Instant::now();
+        let result = db.look(|tx| {
+            let now = clock.now();
+            f(&mut Cx {
+                tx,
+                now,
+                actor,
+                kit,
+            })
+        });
+        kit.metrics
+            .read_seconds
+            .observe(start.elapsed().as_secs_f64());
+        result
+    }
+
     /// Runs `f` as `actor` and commits if it returns `Ok`.
     ///
     /// # Errors

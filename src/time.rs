@@ -212,6 +212,7 @@ pub fn relative(at: Timestamp, now: Timestamp) -> String {
     };
     let seconds = distance.as_secs();
     let text = match seconds {
+        // What was made by this very command is neither past nor to come.
         0 => return "now".to_owned(),
         1..=59 => format!("{seconds}s"),
         60..=3599 => format!("{}m", seconds / 60),

@@ -120,8 +120,8 @@ impl Command {
     }
 }
 
-/// The exit statuses, for the manual: number, name, meaning.
-const EXIT_STATUS: &[(&str, &str, &str)] = &[
+/// The exit statuses, for the manual and the README: number, name, meaning.
+pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
     (
         "0",
         "ok",

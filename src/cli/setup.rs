@@ -32,7 +32,8 @@ pub(super) struct Setup {
 ///
 /// # Errors
 /// [`Error::DatabaseMissing`] if there is only the key file, [`Error::KeyFile`] if there is only a
-/// database in use, or if something cannot be made.
+/// database in use, [`Error::ForeignDatabase`] if it is another program's, or if something cannot
+/// be made.
 pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
     let database = config.db.sqlite()?;
     let mut setup = Setup {
@@ -121,6 +122,10 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
 /// was faster.
 fn create_key(config: &Config, database: &Path) -> Result<bool> {
     let db = Db::open(database, Role::Shell)?;
+    // A key file without a database of its own would stand in the way of the right one.
+    if let Err(foreign @ Error::ForeignDatabase) = migrations::check(&db) {
+        return Err(foreign);
+    }
     if db.identity()?.schema > 0 && db.read(tokens::any)? {
         return Err(Error::KeyFile {
             path: config.key_file.clone(),
@@ -129,6 +134,7 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
                 .into(),
         });
     }
+    folder(config.key_file.parent().unwrap_or(&config.data_dir))?;
     match Keys::create(&config.key_file) {
         Ok(_) => {}
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {

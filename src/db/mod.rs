@@ -84,6 +84,16 @@ impl Db {
         }
     }
 
+    /// [`Db::read`] for a point read of one statement, which needs no transaction to be consistent.
+    ///
+    /// # Errors
+    /// What `f` returns; `Internal` if it runs a second statement.
+    pub fn look<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.look(f),
+        }
+    }
+
     /// Runs `f` alone or beside others that touch other rows, and commits if it returns `Ok`.
     /// Returns after the commit. `f` must be able to run again: an engine may have to repeat it.
     ///

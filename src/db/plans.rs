@@ -26,7 +26,10 @@ pub(super) fn assert_no_scan(session: Session<'_>, sql: &str) {
         return;
     }
     // A statement that makes no sense fails where it is run, with a better message.
-    let Ok(mut plan) = session.0.prepare(&format!("EXPLAIN QUERY PLAN {sql}")) else {
+    let Ok(mut plan) = session
+        .connection
+        .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+    else {
         return;
     };
     let mut rows = plan.raw_query();

@@ -1,8 +1,11 @@
 //! One `SQLite` connection at work: binds `$N` by its number, runs, reads values back, and turns
 //! the engine's errors into ours.
 
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use foldhash::fast::FixedState;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode};
 
@@ -11,13 +14,38 @@ use crate::error::{Error, Result};
 
 /// A connection at work: binds, runs, reads back.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Session<'c>(pub(super) &'c Connection);
+pub(super) struct Session<'c> {
+    pub(super) connection: &'c Connection,
+    /// Set where no transaction holds several statements together: whether there was one already.
+    spent: Option<&'c Cell<bool>>,
+}
 
 impl<'c> Session<'c> {
+    pub(super) fn new(connection: &'c Connection) -> Self {
+        Self {
+            connection,
+            spent: None,
+        }
+    }
+
     pub(super) fn tx(self) -> Tx<'c> {
         Tx {
             engine: TxEngine::Sqlite(self),
         }
+    }
+
+    /// Runs `f`, which reads with one statement: a statement is a snapshot of its own, and a
+    /// transaction around it would cost as much again.
+    pub(super) fn single<T>(
+        connection: &Connection,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        let spent = Cell::new(false);
+        let session = Session {
+            connection,
+            spent: Some(&spent),
+        };
+        f(&mut session.tx())
     }
 
     /// Runs `f` on one snapshot; nothing it writes is kept.
@@ -33,10 +61,10 @@ impl<'c> Session<'c> {
     pub(super) fn nested<T>(self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         self.command("SAVEPOINT work")?;
         let result = f(&mut self.tx());
-        if result.is_err() && !self.0.is_autocommit() {
+        if result.is_err() && !self.connection.is_autocommit() {
             self.command("ROLLBACK TO work")?;
         }
-        if !self.0.is_autocommit() {
+        if !self.connection.is_autocommit() {
             self.command("RELEASE work")?;
         }
         result
@@ -45,7 +73,7 @@ impl<'c> Session<'c> {
     /// Commits if `result` is good, else rolls back.
     pub(super) fn end<T>(self, result: Result<T>) -> Result<T> {
         let result = result.and_then(|value| self.command("COMMIT").map(|()| value));
-        if result.is_err() && !self.0.is_autocommit() {
+        if result.is_err() && !self.connection.is_autocommit() {
             self.command("ROLLBACK")?;
         }
         result
@@ -53,30 +81,31 @@ impl<'c> Session<'c> {
 
     /// Runs a statement that takes and gives nothing, like `BEGIN IMMEDIATE`.
     pub(super) fn command(self, sql: &str) -> Result<()> {
-        let mut statement = self.0.prepare_cached(sql).map_err(error)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         statement.raw_execute().map(|_| ()).map_err(error)
     }
 
     /// Sets a pragma of this connection.
     pub(super) fn pragma(self, name: &str, value: i64) -> Result<()> {
-        self.0.pragma_update(None, name, value).map_err(error)
+        self.connection
+            .pragma_update(None, name, value)
+            .map_err(error)
     }
 
     /// The integer that a pragma answers.
     pub(super) fn number(self, sql: &str) -> Result<i64> {
-        self.0.query_row(sql, [], |row| row.get(0)).map_err(error)
+        self.connection
+            .query_row(sql, [], |row| row.get(0))
+            .map_err(error)
     }
 
     fn answer(self, sql: &str, params: &[Value], most: usize) -> Result<Vec<Row>> {
+        self.count_statement()?;
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
-        let mut statement = self.0.prepare_cached(sql).map_err(error)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
-        let columns: Arc<[Box<str>]> = statement
-            .column_names()
-            .into_iter()
-            .map(Box::from)
-            .collect();
+        let columns = columns(&statement, sql);
         let mut rows = statement.raw_query();
         let mut answer = Vec::new();
         while answer.len() < most {
@@ -91,6 +120,13 @@ impl<'c> Session<'c> {
         Ok(answer)
     }
 
+    fn count_statement(self) -> Result<()> {
+        if self.spent.is_some_and(|spent| spent.replace(true)) {
+            return Err(Error::internal("a second statement without a transaction"));
+        }
+        Ok(())
+    }
+
     pub(super) fn all(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         self.answer(sql, params, usize::MAX)
     }
@@ -100,16 +136,17 @@ impl<'c> Session<'c> {
     }
 
     pub(super) fn run(self, sql: &str, params: &[Value]) -> Result<u64> {
+        self.count_statement()?;
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
-        let mut statement = self.0.prepare_cached(sql).map_err(error)?;
+        let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
         let changed = statement.raw_execute().map_err(error)?;
         u64::try_from(changed).map_err(Error::internal)
     }
 
     pub(super) fn script(self, sql: &str) -> Result<()> {
-        self.0.execute_batch(sql).map_err(error)
+        self.connection.execute_batch(sql).map_err(error)
     }
 
     pub(super) fn tables(self) -> Result<Vec<String>> {
@@ -121,6 +158,31 @@ impl<'c> Session<'c> {
         self.pragma("application_id", APPLICATION)?;
         self.pragma("user_version", i64::from(schema))
     }
+}
+
+/// Texts whose column names are remembered by each thread; lists build new ones without end.
+const REMEMBERED: usize = 256;
+
+/// The names of the answer's columns, which depend on nothing but the text. Asking the engine for
+/// them costs an allocation a name, and a check of a token is made of such costs.
+fn columns(statement: &rusqlite::Statement<'_>, sql: &str) -> Arc<[Box<str>]> {
+    type Names = HashMap<Box<str>, Arc<[Box<str>]>, FixedState>;
+    thread_local! { static NAMES: RefCell<Names> = RefCell::default() }
+    NAMES.with_borrow_mut(|names| {
+        if let Some(known) = names.get(sql) {
+            return Arc::clone(known);
+        }
+        if names.len() >= REMEMBERED {
+            names.clear();
+        }
+        let fresh: Arc<[Box<str>]> = statement
+            .column_names()
+            .into_iter()
+            .map(Box::from)
+            .collect();
+        names.insert(Box::from(sql), Arc::clone(&fresh));
+        fresh
+    })
 }
 
 /// Binds `params[N - 1]` to the parameter *named* `$N`.

@@ -66,7 +66,7 @@ impl Sqlite {
                 let connection = connect(&path)?;
                 // The daemon looks after the log; a command must not make it wait (rule 58).
                 let pages = if locks.daemon_runs() { 0 } else { 1000 };
-                Session(&connection).pragma("wal_autocheckpoint", pages)?;
+                Session::new(&connection).pragma("wal_autocheckpoint", pages)?;
                 (Access::Direct(Mutex::new(connection)), SNAPSHOT_SHELL)
             }
             Role::Daemon => {
@@ -91,7 +91,7 @@ impl Sqlite {
 
     pub(super) fn memory() -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(error)?;
-        Session(&connection).pragma("foreign_keys", 1)?;
+        Session::new(&connection).pragma("foreign_keys", 1)?;
         Ok(Self {
             access: Access::Direct(Mutex::new(connection)),
             snapshot: SNAPSHOT_SHELL,
@@ -106,15 +106,28 @@ impl Sqlite {
         let result = match &self.access {
             Access::Direct(connection) => {
                 let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                Session(&connection).snapshot(f)
+                Session::new(&connection).snapshot(f)
             }
             Access::Served { readers, .. } => {
                 let connection = readers.get().map_err(Error::unavailable)?;
-                Session(&connection).snapshot(f)
+                Session::new(&connection).snapshot(f)
             }
         };
         drop(deadline);
         result
+    }
+
+    pub(super) fn look<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        match &self.access {
+            Access::Direct(connection) => {
+                let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+                Session::single(&connection, f)
+            }
+            Access::Served { readers, .. } => {
+                let connection = readers.get().map_err(Error::unavailable)?;
+                Session::single(&connection, f)
+            }
+        }
     }
 
     pub(super) fn write<T: Send + 'static>(
@@ -124,7 +137,7 @@ impl Sqlite {
         match &self.access {
             Access::Direct(connection) => {
                 let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
-                let session = Session(&connection);
+                let session = Session::new(&connection);
                 session.command("BEGIN IMMEDIATE")?;
                 let result = f(&mut session.tx());
                 session.end(result)
@@ -175,7 +188,7 @@ impl Sqlite {
             Tidy::Light => "PRAGMA wal_checkpoint(PASSIVE)",
             Tidy::Full => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
-        Session(&connection).number(sql).map(|_busy| ())
+        Session::new(&connection).number(sql).map(|_busy| ())
     }
 
     pub(super) fn is_guest(&self) -> bool {
@@ -356,7 +369,7 @@ mod tests {
     fn a_file_is_opened_with_every_pragma_that_safety_needs() {
         let folder = tempfile::tempdir().unwrap();
         let connection = connect(&folder.path().join("x.db")).unwrap();
-        let session = Session(&connection);
+        let session = Session::new(&connection);
         for (pragma, wanted) in [
             ("synchronous", 2),
             ("foreign_keys", 1),

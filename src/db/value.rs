@@ -118,6 +118,17 @@ impl Row {
             .ok_or_else(|| mismatch(column, "text"))
     }
 
+    /// Text, without a copy.
+    ///
+    /// # Errors
+    /// As [`Row::int`].
+    pub fn str(&self, column: &str) -> Result<&str> {
+        match self.value(column)? {
+            Value::Text(text) => Ok(text),
+            Value::Null | Value::Int(_) | Value::Bytes(_) => Err(mismatch(column, "text")),
+        }
+    }
+
     /// Text or null.
     ///
     /// # Errors

@@ -190,7 +190,7 @@ impl Thread {
             Some(connection) => connection,
             none => none.insert(connect(&self.path)?),
         };
-        let session = Session(connection);
+        let session = Session::new(connection);
         session.command("BEGIN IMMEDIATE")?;
         let start = Instant::now();
         let mut ran = 0;
@@ -201,7 +201,7 @@ impl Thread {
             }
             // SQLite can give up the whole transaction by itself: disk full, I/O error. And what
             // met a fault is never committed, for nobody knows what reached the disk.
-            if session.0.is_autocommit() || batch.iter().any(|unit| unit.met_fault()) {
+            if session.connection.is_autocommit() || batch.iter().any(|unit| unit.met_fault()) {
                 return Err(Error::unavailable("the transaction was rolled back"));
             }
             if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {

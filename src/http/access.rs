@@ -4,7 +4,7 @@
 //! that carries a token in its path only the template is (security.md, rules 17 and 69).
 
 use std::cell::RefCell;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use http::{Method, StatusCode};
 
 use crate::config::LogFormat;
 use crate::log::Sink;
-use crate::time;
+use crate::time::{self, Timestamp};
 
 /// What a line tells.
 pub(super) struct Line<'a> {
@@ -65,13 +65,12 @@ pub(super) fn write(sink: &Sink, line: &Line<'_>) {
     });
 }
 
-fn json(buffer: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
-    write!(
-        buffer,
-        r#"{{"timestamp":"{}","level":"INFO","message":"request","method":"{}","path":"#,
-        time::wall(),
-        line.method,
-    )?;
+fn json(buffer: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
+    buffer.extend_from_slice(br#"{"timestamp":""#);
+    timestamp(buffer, time::wall())?;
+    buffer.extend_from_slice(br#"","level":"INFO","message":"request","method":""#);
+    buffer.extend_from_slice(line.method.as_str().as_bytes());
+    buffer.extend_from_slice(br#"","path":"#);
     // The path is the client's: it is the one member that must be escaped.
     serde_json::to_writer(&mut *buffer, line.path)?;
     write!(buffer, r#","status":{},"ms":"#, line.status.as_u16())?;
@@ -88,15 +87,18 @@ fn json(buffer: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
     if let Some(code) = line.code {
         write!(buffer, r#","code":"{code}""#)?;
     }
-    writeln!(buffer, r#","request":"{}"}}"#, line.id)
+    buffer.extend_from_slice(br#","request":""#);
+    buffer.extend_from_slice(line.id.as_bytes());
+    buffer.extend_from_slice(b"\"}\n");
+    Ok(())
 }
 
-fn text(buffer: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
+fn text(buffer: &mut Vec<u8>, line: &Line<'_>) -> io::Result<()> {
     let path = crate::escape::line(line.path);
+    timestamp(buffer, time::wall())?;
     write!(
         buffer,
-        "{} {} {} {} ",
-        time::wall(),
+        " {} {} {} ",
         line.method,
         path,
         line.status.as_u16()
@@ -112,7 +114,22 @@ fn text(buffer: &mut Vec<u8>, line: &Line<'_>) -> std::io::Result<()> {
     writeln!(buffer, " {}", line.id)
 }
 
-fn milliseconds(buffer: &mut Vec<u8>, time: Duration) -> std::io::Result<()> {
+/// RFC 3339 with milliseconds. The calendar is worked out once a second and not for each line.
+fn timestamp(buffer: &mut Vec<u8>, at: Timestamp) -> io::Result<()> {
+    const SECONDS: usize = "2026-11-20T08:34:00".len();
+    thread_local! { static KNOWN: RefCell<(i64, String)> = const { RefCell::new((-1, String::new())) } }
+    let second = at.0.div_euclid(1000);
+    KNOWN.with_borrow_mut(|(known, text)| {
+        if *known != second {
+            (*known, *text) = (second, Timestamp(second * 1000).to_string());
+            text.truncate(SECONDS);
+        }
+        buffer.extend_from_slice(text.as_bytes());
+    });
+    write!(buffer, ".{:03}Z", at.0.rem_euclid(1000))
+}
+
+fn milliseconds(buffer: &mut Vec<u8>, time: Duration) -> io::Result<()> {
     let micros = time.as_micros();
     write!(buffer, "{}.{:03}", micros / 1000, micros % 1000)
 }
@@ -143,6 +160,18 @@ mod tests {
         let path = "/api/v1/users/0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77";
         assert_eq!(loggable(Some("/api/v1/users/{id}"), path).unwrap(), path);
         assert_eq!(loggable(Some("/livez"), "/livez"), None);
+    }
+
+    #[test]
+    fn times_of_the_same_and_of_another_second_are_written_whole() {
+        for at in [1_795_163_640_123, 1_795_163_640_007, 1_795_163_641_000, 0] {
+            let mut buffer = Vec::new();
+            timestamp(&mut buffer, Timestamp(at)).unwrap();
+            assert_eq!(
+                String::from_utf8(buffer).unwrap(),
+                Timestamp(at).to_string()
+            );
+        }
     }
 
     #[test]

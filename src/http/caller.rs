@@ -210,15 +210,16 @@ impl Visitor {
         &self.app
     }
 
-    /// A point read, on the spot: it takes microseconds, less than moving to another thread.
+    /// A point read of one statement, on the spot: it takes microseconds, less than moving to
+    /// another thread.
     ///
     /// # Errors
     /// What `f` returns.
     pub fn look<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
         if self.app.db().reads_are_local() {
-            self.app.read(&self.actor, f)
+            self.app.look(&self.actor, f)
         } else {
-            tokio::task::block_in_place(|| self.app.read(&self.actor, f))
+            tokio::task::block_in_place(|| self.app.look(&self.actor, f))
         }
     }
 

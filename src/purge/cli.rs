@@ -202,8 +202,9 @@ fn print_report(report: &Report, out: &mut Output) -> Result<()> {
         return out.value(report);
     }
     out.table(report.kinds.clone())?;
+    let rows = if report.total == 1 { "row" } else { "rows" };
     out.message(format_args!(
-        "deleted {} rows in {:.1} s",
+        "deleted {} {rows} in {:.1} s",
         report.total, report.seconds
     ))
 }

@@ -62,6 +62,14 @@ pub struct Checked {
     pub kind: Kind,
     /// Its owner's id.
     pub owner_id: Option<String>,
+    /// Its owner's user name.
+    pub owner: Option<String>,
+    /// When it was issued.
+    pub created_at: Timestamp,
+    /// When it stops being good; never, if there is none.
+    pub expires_at: Option<Timestamp>,
+    /// When it started being good, if not at once.
+    pub not_before: Option<Timestamp>,
     /// What it may do.
     pub scopes: Scopes,
     /// From where it may be used.
@@ -198,12 +206,12 @@ pub fn lookup(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
     Ok(Lookup { reason, token })
 }
 
-/// A good token and its owner's id, or nothing: what another service may learn (RFC 7662). Counts
+/// A good token, or nothing: what another service may learn (RFC 7662). Counts
 /// as a use for `last_used_at`.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `token:introspect`.
-pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<(Token, Option<String>)>> {
+pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<Checked>> {
     cx.actor.require(known::TOKEN_INTROSPECT)?;
     let Ok(checked) = check(cx, text)? else {
         return Ok(None);
@@ -211,8 +219,7 @@ pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<(Token, Opti
     if checked.kind == Kind::Api {
         note_use(cx, checked.id);
     }
-    let token = store::by_id(cx.tx, checked.id, cx.now)?;
-    Ok(token.map(|token| (token, checked.owner_id)))
+    Ok(Some(checked))
 }
 
 /// Takes one use of a presented token, atomically: of many at once, `max_uses` succeed.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Filter, Issued, Kind, Lookup, NewToken, Reason, State, Token, prefixed};
+use super::{Checked, Filter, Issued, Kind, Lookup, NewToken, Reason, State, Token, prefixed};
 use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{FormOrJson, Json, MaybePosted, Posted, Query};
@@ -277,7 +277,7 @@ impl Introspection {
         cidr: None,
     };
 
-    fn of(token: Token, owner_id: Option<String>) -> Self {
+    fn of(token: Checked) -> Self {
         let seconds = |at: Timestamp| at.0.div_euclid(1000);
         Self {
             active: true,
@@ -285,7 +285,7 @@ impl Introspection {
                 .filter(|scopes| !scopes.is_empty())
                 .map(Scopes::to_string),
             username: token.owner,
-            sub: owner_id,
+            sub: token.owner_id,
             token_type: Some(token.kind),
             exp: token.expires_at.map(seconds),
             iat: Some(seconds(token.created_at)),
@@ -307,9 +307,7 @@ async fn introspect(
     FormOrJson(hinted): FormOrJson<Hinted>,
 ) -> Result<impl IntoResponse> {
     let found = caller.look(|cx| super::introspect(cx, &hinted.token))?;
-    let answer = found.map_or(Introspection::INACTIVE, |(token, owner)| {
-        Introspection::of(token, owner)
-    });
+    let answer = found.map_or(Introspection::INACTIVE, Introspection::of);
     Ok(Json(answer))
 }
 

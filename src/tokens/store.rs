@@ -94,7 +94,7 @@ pub(super) struct CheckRow {
 pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>> {
     let row = tx.first(
         "SELECT t.kind, t.digest, t.expires_at, t.not_before, t.max_uses, t.used, t.revoked_at,
-                t.owner_id, t.scopes, t.cidr,
+                t.owner_id, t.scopes, t.cidr, t.created_at, u.username AS owner,
                 CASE WHEN u.state = 'disabled' THEN 1 ELSE 0 END AS owner_disabled
          FROM tokens t LEFT JOIN users u ON u.id = t.owner_id
          WHERE t.id = $1",
@@ -109,6 +109,10 @@ pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>
                 id,
                 kind: kind(&row)?,
                 owner_id: row.opt_text("owner_id")?,
+                owner: row.opt_text("owner")?,
+                created_at: row.time("created_at")?,
+                expires_at: facts.expires_at,
+                not_before: facts.not_before,
                 scopes: scopes(&row)?,
                 cidr: cidr(&row)?,
                 counted: facts.max_uses.is_some(),
@@ -388,7 +392,7 @@ fn facts(row: &Row) -> Result<Facts> {
 }
 
 fn kind(row: &Row) -> Result<Kind> {
-    row.text("kind")?.parse()
+    row.str("kind")?.parse()
 }
 
 fn scopes(row: &Row) -> Result<Scopes> {

@@ -348,3 +348,31 @@ fn settings_are_shown_with_their_origin_and_the_template_changes_none() {
     let told = shell.fails(2, &["config", "check"]);
     assert!(told.contains("PROVOST_TOKENS_API_TTL"), "{told}");
 }
+
+#[test]
+fn another_programs_database_is_refused_and_gets_no_key_file() {
+    let shell = Shell::bare().with("DATABASE_URL", "sqlite:///./tokens.db");
+    let foreign = rusqlite::Connection::open(shell.path("tokens.db")).unwrap();
+    foreign
+        .execute_batch("CREATE TABLE tokens (token TEXT)")
+        .unwrap();
+    drop(foreign);
+    for command in ["init", "serve"] {
+        let told = shell.fails(11, &[command]);
+        assert!(told.contains("belongs to another program"), "{told}");
+    }
+    // Without the variable it starts anew, as if nothing had happened.
+    let shell = shell.with("DATABASE_URL", "");
+    shell.ok(&["init"]);
+}
+
+#[test]
+fn a_database_outside_of_the_data_folder_gets_a_key_file_in_it() {
+    let shell = Shell::bare();
+    let elsewhere = shell.path("elsewhere/provost.db");
+    let elsewhere = elsewhere.to_str().unwrap();
+    shell.ok(&["init", "--db", elsewhere]);
+    std::fs::remove_dir_all(shell.path("data")).unwrap();
+    shell.ok(&["init", "--db", elsewhere]);
+    assert!(shell.path("data/provost.key").exists());
+}

@@ -10,12 +10,14 @@
 mod architecture;
 mod audit;
 mod cli;
+mod deploy;
 mod generated;
 mod http;
 mod install;
 mod jobs;
 mod migrations;
 mod purge;
+mod readme;
 mod server;
 mod support;
 mod tokens;

@@ -14,6 +14,8 @@ use serde_json::Value;
 /// The program.
 pub(crate) const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
 
+const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
+
 /// A shell with a home of its own, whose data folder is `home/data`.
 pub(crate) struct Shell {
     home: tempfile::TempDir,
@@ -65,12 +67,28 @@ impl Shell {
 
     /// The program with these arguments, not started yet.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, arguments: &[S]) -> Command {
-        let mut command = Command::new(PROVOST);
+        let mut command = self.here(PROVOST);
+        command.args(arguments);
         command
-            .args(arguments)
+    }
+
+    /// A line for `sh` that finds the program on its `PATH`, not started yet.
+    pub(crate) fn line(&self, line: &str) -> Command {
+        let folder = Path::new(PROVOST).parent().unwrap().display();
+        let mut command = self.here("sh");
+        command
+            .args(["-c", line])
+            .env("PATH", format!("{folder}:{PATH}"));
+        command
+    }
+
+    /// Another program in this home.
+    fn here(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command
             .current_dir(self.home.path())
             .env_clear()
-            .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+            .env("PATH", PATH)
             .env("HOME", self.home.path())
             .env("PROVOST_DATA_DIR", self.path("data"))
             .env("PROVOST_CONFIG", "")

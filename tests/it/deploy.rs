@@ -1,0 +1,221 @@
+//! The files of `deploy/` name only what exists: variables, settings, flags, metrics.
+
+use std::fs;
+use std::path::Path;
+
+use provost::config::settings::SETTINGS;
+use provost::metrics::{CodeLabel, KindLabel, Metrics, RequestLabels, RouteLabel};
+
+use crate::support::Shell;
+
+/// Variables of the proxy's, not of the program's.
+const OF_THE_PROXY: [&str; 2] = ["PROVOST_DOMAIN", "PROVOST_UPSTREAM"];
+
+/// The files of `deploy/` and the installer: name and text.
+fn files() -> Vec<(String, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut paths: Vec<_> = fs::read_dir(root.join("deploy"))
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    paths.push(root.join("install.sh"));
+    let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+    let read = |path| (name(path), fs::read_to_string(path).unwrap());
+    paths.iter().map(|path| read(path)).collect()
+}
+
+/// The words of `text` that begin with `prefix` and go on with such characters.
+fn words<'a>(text: &'a str, prefix: &str, of: impl Fn(char) -> bool) -> Vec<&'a str> {
+    let starts = text.match_indices(prefix).map(|(at, _)| &text[at..]);
+    let mut words: Vec<&str> = starts
+        .map(|rest| rest.split(|c| !of(c)).next().unwrap())
+        .collect();
+    words.sort_unstable();
+    words.dedup();
+    words
+}
+
+#[test]
+fn every_variable_is_a_setting() {
+    let mut seen = 0;
+    for (file, text) in files() {
+        let variables = words(&text, "PROVOST_", |c| c.is_ascii_uppercase() || c == '_');
+        for variable in variables {
+            let known = SETTINGS
+                .iter()
+                .any(|setting| setting.variable() == variable)
+                || variable == "PROVOST_CONFIG"
+                || OF_THE_PROXY.contains(&variable);
+            assert!(known, "{file} sets {variable}, which nothing reads");
+            seen += 1;
+        }
+    }
+    assert!(seen >= 6, "only {seen} were looked at");
+}
+
+#[test]
+fn the_settings_shown_in_deploy_are_settings() {
+    let shell = Shell::new();
+    let files = files();
+    let text = |name: &str| {
+        files
+            .iter()
+            .find(|(file, _)| file == name)
+            .unwrap()
+            .1
+            .as_str()
+    };
+    let readme = text("README.md").split("```toml\n").nth(1).unwrap();
+    let installer = text("install.sh").split("<<'SETTINGS'\n").nth(1).unwrap();
+    // What the installer writes in comments is there to be uncommented.
+    let example = installer.split("\nSETTINGS\n").next().unwrap();
+    let example = example
+        .lines()
+        .map(|line| line.strip_prefix("# ").unwrap_or(line))
+        .filter(|line| line.starts_with('[') || line.contains(" = "))
+        .collect::<Vec<_>>()
+        .join("\n");
+    for (name, settings) in [
+        ("readme.toml", readme.split("```").next().unwrap()),
+        ("installed.toml", &example),
+    ] {
+        assert!(settings.contains("behind_proxy"), "{settings}");
+        let file = shell.path(name);
+        fs::write(&file, settings).unwrap();
+        shell.ok(&["config", "check", "--config", file.to_str().unwrap()]);
+    }
+}
+
+#[test]
+fn the_commands_in_deploy_parse() {
+    let shell = Shell::new();
+    let mut seen = 0;
+    for (file, text) in files() {
+        for line in text.lines() {
+            let line = line.trim_start_matches(['#', ' ']);
+            let command = line
+                .split_once("/usr/local/bin/provost ")
+                .or_else(|| line.split_once(" provost /provost "))
+                .or_else(|| line.split_once("sudo -u provost provost "));
+            let Some((before, command)) = command else {
+                continue;
+            };
+            let cron = before.starts_with(|c: char| c.is_ascii_digit());
+            if before.starts_with("ExecStart=")
+                || cron
+                || file == "README.md"
+                || before.starts_with("docker")
+            {
+                let mut words: Vec<&str> = command
+                    .split(" #")
+                    .next()
+                    .unwrap()
+                    .split_whitespace()
+                    .collect();
+                words.push("--help");
+                shell.ok(&words);
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen >= 6, "only {seen} were looked at");
+    for arguments in [["health", "--help"], ["serve", "--migrate"]] {
+        let mut words = arguments.to_vec();
+        words.push("--help");
+        shell.ok(&words);
+    }
+    let image = files()
+        .into_iter()
+        .find(|(name, _)| name == "Dockerfile")
+        .unwrap()
+        .1;
+    assert!(image.contains(r#"CMD ["/provost", "health"]"#));
+    assert!(image.contains(r#"CMD ["serve", "--migrate"]"#));
+}
+
+#[test]
+fn the_dashboard_asks_for_metrics_and_labels_that_exist() {
+    let metrics = Metrics::default();
+    let route = || "/livez".to_owned();
+    let request = RequestLabels {
+        route: route(),
+        method: "GET",
+        status: 200,
+    };
+    let kind = || KindLabel { kind: "api" };
+    metrics.requests.get_or_create(&request).inc();
+    let seconds = metrics
+        .request_seconds
+        .get_or_create(&RouteLabel { route: route() });
+    seconds.observe(0.1);
+    drop(seconds);
+    metrics
+        .errors
+        .get_or_create(&CodeLabel { code: "invalid" })
+        .inc();
+    metrics.tokens_issued.get_or_create(&kind()).inc();
+    metrics.tokens_validated.get_or_create(&kind()).inc();
+    metrics.purged.get_or_create(&kind()).inc();
+    let rendered = metrics.render().unwrap();
+    let lines: Vec<&str> = rendered
+        .lines()
+        .filter(|line| !line.starts_with('#'))
+        .collect();
+
+    let files = files();
+    let (_, dashboard) = files
+        .iter()
+        .find(|(name, _)| name == "grafana.json")
+        .unwrap();
+    let dashboard: serde_json::Value = serde_json::from_str(dashboard).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    let targets = panels
+        .iter()
+        .filter_map(|panel| panel["targets"].as_array())
+        .flatten();
+    let mut seen = 0;
+    for expression in targets.map(|target| target["expr"].as_str().unwrap()) {
+        let named = words(expression, "provost_", |c| {
+            c.is_ascii_lowercase() || c == '_'
+        });
+        let of = |name: &str| {
+            let lines = lines.iter().filter(|line| {
+                let rest = line.strip_prefix(name);
+                rest.is_some_and(|rest| rest.starts_with(['{', ' ']))
+            });
+            lines.copied().collect::<Vec<_>>()
+        };
+        for name in &named {
+            assert!(!of(name).is_empty(), "no metric {name}: {expression}");
+            seen += 1;
+        }
+        for label in labels(expression) {
+            let has = |name: &&str| {
+                let text = format!("{label}=\"");
+                of(name).iter().any(|line| line.contains(&text))
+            };
+            assert!(
+                label == "instance" || named.iter().any(has),
+                "no label {label}: {expression}"
+            );
+        }
+    }
+    assert!(seen > 10, "only {seen} were looked at");
+}
+
+/// The labels that a Prometheus expression names: in `by (…)`, and before `=` inside braces.
+fn labels(expression: &str) -> Vec<&str> {
+    let groups = expression.split("by (").skip(1);
+    let mut labels: Vec<&str> = groups
+        .flat_map(|rest| rest.split(')').next().unwrap().split(", "))
+        .collect();
+    let braces = expression.split('{').skip(1);
+    for inside in braces.map(|rest| rest.split('}').next().unwrap()) {
+        labels.extend(
+            inside
+                .split(',')
+                .map(|pair| pair.split(['=', '!']).next().unwrap()),
+        );
+    }
+    labels
+}

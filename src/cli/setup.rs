@@ -28,7 +28,7 @@ pub(super) struct Setup {
     pub(super) new_database: bool,
 }
 
-/// Makes whatever is missing. An existing database keeps its schema.
+/// Makes whatever is missing. A finished database keeps its schema.
 ///
 /// # Errors
 /// [`Error::DatabaseMissing`] if there is only the key file, [`Error::KeyFile`] if there is only a
@@ -45,14 +45,15 @@ pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
             path: database.to_owned(),
         });
     }
-    if setup.new_database {
+    if setup.new_key {
         for file in [database, &config.key_file] {
             folder(file.parent().unwrap_or(&config.data_dir))?;
         }
         folder(&config.data_dir)?;
+        if !setup.new_database {
+            unfinished(config, database)?;
+        }
         create_database(config, database, actor)?;
-    }
-    if setup.new_key {
         setup.new_key = create_key(config, database)?;
     }
     Ok(setup)
@@ -96,7 +97,31 @@ fn folder(path: &Path) -> Result<()> {
         .map_err(Error::io(format!("make the folder {}", path.display())))
 }
 
-/// Makes the database with its schema. Another process may be doing the same.
+/// Whether a database without a key file is one whose making was cut off, or goes on in another
+/// process: it is ours, and nothing in it has been keyed.
+fn unfinished(config: &Config, database: &Path) -> Result<()> {
+    let db = Db::open(database, Role::Shell)?;
+    // A key file without a database of its own would stand in the way of the right one.
+    if let Err(foreign @ Error::ForeignDatabase) = migrations::check(&db) {
+        return Err(foreign);
+    }
+    let used = db.read(|tx| {
+        let made = tx.tables()?.iter().any(|table| table == "tokens");
+        Ok(made && tokens::any(tx)?)
+    })?;
+    if used {
+        return Err(Error::KeyFile {
+            path: config.key_file.clone(),
+            reason: "is missing, and without it no token of the database can be checked; put its \
+                     copy back"
+                .into(),
+        });
+    }
+    Ok(())
+}
+
+/// Makes the database, and brings it to the schema of this program. Another process may be doing
+/// the same.
 fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()> {
     let making = || Error::io(format!("make the database {}", database.display()));
     // SQLite gives its other files to whom the database belongs: give that away before they exist.
@@ -108,9 +133,7 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
     match made {
         Ok(file) => give_to_owner_of_folder(&file, database).map_err(making())?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
-            return Err(making()(error));
-        }
+        Err(error) => return Err(making()(error)),
     }
     // Migrations key nothing.
     let db = Db::open(database, Role::Shell)?;
@@ -118,23 +141,8 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
     Ok(())
 }
 
-/// Makes the key file for a database that has no use for a lost one. False if another process
-/// was faster.
+/// Makes the key file. False if another process was faster.
 fn create_key(config: &Config, database: &Path) -> Result<bool> {
-    let db = Db::open(database, Role::Shell)?;
-    // A key file without a database of its own would stand in the way of the right one.
-    if let Err(foreign @ Error::ForeignDatabase) = migrations::check(&db) {
-        return Err(foreign);
-    }
-    if db.identity()?.schema > 0 && db.read(tokens::any)? {
-        return Err(Error::KeyFile {
-            path: config.key_file.clone(),
-            reason: "is missing, and without it no token of the database can be checked; put its \
-                     copy back"
-                .into(),
-        });
-    }
-    folder(config.key_file.parent().unwrap_or(&config.data_dir))?;
     match Keys::create(&config.key_file) {
         Ok(_) => {}
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {

@@ -26,6 +26,35 @@ fn init_sets_everything_up_and_may_be_repeated() {
 }
 
 #[test]
+fn what_was_cut_off_is_finished_by_the_next_attempt() {
+    let shell = Shell::bare();
+    std::fs::create_dir(shell.path("data")).unwrap();
+    std::fs::write(shell.database(), "").unwrap();
+    shell.ok(&["init"]);
+    shell.ok(&["token", "list"]);
+}
+
+#[test]
+fn several_that_set_up_at_once_agree_on_one_key() {
+    let shell = Shell::bare();
+    let spawn = || {
+        shell
+            .command(&["init", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let running: Vec<_> = (0..6).map(|_| spawn()).collect();
+    let made: Vec<Ran> = running
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap().into())
+        .collect();
+    assert!(made.iter().all(|ran| ran.status == 0), "{made:?}");
+    let new = made.iter().filter(|ran| ran.json()["key_file_new"] == true);
+    assert_eq!(new.count(), 1, "{made:?}");
+}
+
+#[test]
 fn init_makes_the_first_administrator_once() {
     let shell = Shell::bare();
     let init = [

@@ -79,6 +79,13 @@ impl<'c> Session<'c> {
         result
     }
 
+    /// Commits a page as it was: a write that changes nothing.
+    pub(super) fn rewrite(self) -> Result<()> {
+        self.command("BEGIN IMMEDIATE")?;
+        let schema = self.number("PRAGMA user_version");
+        self.end(schema.and_then(|schema| self.pragma("user_version", schema)))
+    }
+
     /// Runs a statement that takes and gives nothing, like `BEGIN IMMEDIATE`.
     pub(super) fn command(self, sql: &str) -> Result<()> {
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;

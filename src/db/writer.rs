@@ -9,7 +9,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -26,6 +26,9 @@ const QUEUE: usize = 4096;
 /// Bounds of one transaction.
 const BATCH: usize = 512;
 const BATCH_TIME: Duration = Duration::from_millis(20);
+
+/// How long after a fault the storage is tried again if nobody writes meanwhile.
+const PROBE: Duration = Duration::from_secs(1);
 
 /// The handle of the writer thread. Dropping it lets the thread finish what waits, then joins it.
 #[derive(Debug)]
@@ -156,7 +159,7 @@ struct Thread {
 impl Thread {
     fn run(mut self, waiting: &Receiver<Box<dyn Work>>) {
         let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(BATCH);
-        while let Ok(first) = waiting.recv() {
+        while let Some(first) = self.next(waiting) {
             let outcome = self.commit(first, waiting, &mut batch);
             if outcome.as_ref().is_err_and(is_fault) || batch.iter().any(|unit| unit.met_fault()) {
                 // Never a second COMMIT on a connection that met a fault (rule 59).
@@ -178,6 +181,38 @@ impl Thread {
         }
     }
 
+    /// The next unit of work, or `None` when there will be no more. After a fault the storage is
+    /// tried meanwhile: nobody has to write for the daemon to become healthy again.
+    fn next(&mut self, waiting: &Receiver<Box<dyn Work>>) -> Option<Box<dyn Work>> {
+        while self.faults.load(Ordering::Relaxed) > 0 {
+            match waiting.recv_timeout(PROBE) {
+                Ok(unit) => return Some(unit),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) => self.probe(),
+            }
+        }
+        waiting.recv().ok()
+    }
+
+    /// Tries a commit that changes nothing. One that fails is no further fault: it was nobody's.
+    fn probe(&mut self) {
+        let tried = self.session().and_then(Session::rewrite);
+        if tried.as_ref().is_err_and(is_fault) {
+            self.connection = None;
+        } else if tried.is_ok() {
+            self.faults.store(0, Ordering::Relaxed);
+            tracing::info!("the storage under the database works again");
+        }
+    }
+
+    fn session(&mut self) -> Result<Session<'_>> {
+        let connection = match &mut self.connection {
+            Some(connection) => connection,
+            none => none.insert(connect(&self.path)?),
+        };
+        Ok(Session::new(connection))
+    }
+
     /// Runs `first` and what else waits in one transaction. All that ran are in `batch` after it.
     fn commit(
         &mut self,
@@ -186,22 +221,14 @@ impl Thread {
         batch: &mut Vec<Box<dyn Work>>,
     ) -> Result<()> {
         batch.push(first);
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(connect(&self.path)?),
-        };
-        let session = Session::new(connection);
+        let session = self.session()?;
         session.command("BEGIN IMMEDIATE")?;
         let start = Instant::now();
-        let mut ran = 0;
-        loop {
-            while let Some(unit) = batch.get_mut(ran) {
-                unit.run(session);
-                ran += 1;
-            }
+        while let Some(unit) = batch.last_mut() {
+            unit.run(session);
             // SQLite can give up the whole transaction by itself: disk full, I/O error. And what
             // met a fault is never committed, for nobody knows what reached the disk.
-            if session.connection.is_autocommit() || batch.iter().any(|unit| unit.met_fault()) {
+            if session.connection.is_autocommit() || unit.met_fault() {
                 return Err(Error::unavailable("the transaction was rolled back"));
             }
             if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {

@@ -10,6 +10,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod crash;
 mod deploy;
 mod generated;
 mod http;

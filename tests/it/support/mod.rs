@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
+
+pub(crate) mod client;
+pub(crate) mod files;
 
 /// The program.
 pub(crate) const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
@@ -345,6 +349,21 @@ impl Daemon {
         let (head, body) = answer.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         (status, body.to_owned())
+    }
+
+    /// Waits until `/readyz` says that the daemon is ready again; false if it does not in time.
+    pub(crate) fn is_ready_within(&self, time: Duration) -> bool {
+        let start = Instant::now();
+        loop {
+            if self.get("/readyz").0 == 200 {
+                return true;
+            }
+            if start.elapsed() > time {
+                return false;
+            }
+            // Not a guess at how long it takes: only the pause between two questions.
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// `GET path`; returns status and body.

@@ -90,16 +90,7 @@ impl Keys {
              version = 1\nmaster = \"{encoded}\"\n"
         );
         let doing = format!("write the key file {}", path.display());
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(flags())
-            .open(path)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())?;
-                file.sync_all()
-            });
+        let written = publish(path, text.as_bytes());
         encoded.zeroize();
         text.zeroize();
         written.map_err(Error::io(doing))?;
@@ -128,6 +119,21 @@ impl Keys {
             replay: key("replay")?,
         })
     }
+}
+
+/// Makes the file whole or not at all: whoever looks meanwhile sees no half of a key, and a loss of
+/// power takes none back.
+fn publish(path: &Path, text: &[u8]) -> std::io::Result<()> {
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty())
+        .unwrap_or(Path::new("."));
+    // Mode 0600 from its first instant on.
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(text)?;
+    file.as_file().sync_all()?;
+    file.persist_noclobber(path)?;
+    File::open(folder)?.sync_all()
 }
 
 /// Never through a link, never inherited by a child (security.md, rule 71).

@@ -1,7 +1,9 @@
 //! `provost config …`: what the settings are, where each comes from, and a file to start with.
 
 use std::borrow::Cow;
+use std::fs::Permissions;
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -102,9 +104,14 @@ fn check(config: &Config, out: &mut Output) -> Result<()> {
     }
 }
 
+/// Settings are no secret, and the daemon's account must be able to read what root wrote here. (A
+/// password among them is refused for as long as others may read the file.)
+const READABLE: u32 = 0o644;
+
 fn write(path: &Path) -> Result<()> {
     let mut file = new_file(path)?;
     file.write_all(Config::template().as_bytes())
+        .and_then(|()| file.set_permissions(Permissions::from_mode(READABLE)))
         .and_then(|()| file.sync_all())
         .map_err(Error::io(format!("write {}", path.display())))
 }

@@ -4,6 +4,7 @@
 //! is running has finished, at once on the second of them, and by itself when the storage is
 //! damaged: serving on would make it worse (security.md, rule 59).
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use sd_notify::NotifyState;
@@ -50,6 +51,7 @@ const LISTEN: &str = "Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may
 impl Serve {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         let config = site.config_listening(self.listen.clone(), out)?;
+        let log = log::start(&config.log)?;
         let actor = operator::actor(site.on_behalf_of());
         let made = setup::prepare(&config, &actor)?;
         let keys = Keys::load(&config.key_file)?;
@@ -58,7 +60,11 @@ impl Serve {
         match migrations::check(app.db()) {
             Err(Error::SchemaBehind { .. }) if self.migrate => {
                 for applied in migrations::up(&app, &actor)? {
-                    out.message(format_args!("applied migration {}", applied.name))?;
+                    tell(
+                        &app,
+                        format_args!("applied migration {}", applied.name),
+                        out,
+                    )?;
                 }
             }
             checked => checked?,
@@ -66,12 +72,11 @@ impl Serve {
         app.clock().raise(app.db().read(clock::mark)?);
         if made.new_database {
             let folder = app.config().data_dir.display();
-            out.message(format_args!("set up a new database in {folder}"))?;
+            tell(&app, format_args!("set up a new database in {folder}"), out)?;
         }
         if let Some(hint) = setup::no_administrator(&app, &actor, site)? {
-            out.message(hint)?;
+            tell(&app, hint, out)?;
         }
-        let log = log::start(&app.config().log)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -100,7 +105,8 @@ async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End
     let mut signals = Signals::catch()?;
     let listeners = listeners(&app)?;
     for listener in &listeners {
-        announce(&app, listener, out)?;
+        let scheme = listener.local_addr().map_or("", |_| "http://");
+        tell(&app, format_args!("listening on {scheme}{listener}"), out)?;
     }
     let stop = CancellationToken::new();
     let service = http::run(app.clone(), listeners, log.sink(), stop.clone());
@@ -150,17 +156,12 @@ fn listeners(app: &App) -> Result<Vec<Listener>> {
     }
 }
 
-/// Says where the daemon listens: to a person in words, to a collector of JSON lines as one.
-fn announce(app: &App, listener: &Listener, out: &mut Output) -> Result<()> {
-    let scheme = if listener.local_addr().is_some() {
-        "http://"
-    } else {
-        ""
-    };
+/// Tells a person in words, and a collector of JSON lines in a line of JSON.
+fn tell(app: &App, text: impl Display, out: &mut Output) -> Result<()> {
     if out.terminal().stderr || app.config().log.format == LogFormat::Text {
-        return out.message(format_args!("listening on {scheme}{listener}"));
+        return out.message(text);
     }
-    tracing::info!("listening on {scheme}{listener}");
+    tracing::info!("{text}");
     Ok(())
 }
 

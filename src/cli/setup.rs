@@ -7,13 +7,13 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{Db, Role};
+use crate::db::{Db, Role, give_to_owner_of_folder};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::users::{self, Filter, User};
@@ -28,7 +28,7 @@ pub(super) struct Setup {
     pub(super) new_database: bool,
 }
 
-/// Makes whatever is missing. An existing database keeps its schema.
+/// Makes whatever is missing. A finished database keeps its schema.
 ///
 /// # Errors
 /// [`Error::DatabaseMissing`] if there is only the key file, [`Error::KeyFile`] if there is only a
@@ -45,14 +45,15 @@ pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
             path: database.to_owned(),
         });
     }
-    if setup.new_database {
+    if setup.new_key {
         for file in [database, &config.key_file] {
             folder(file.parent().unwrap_or(&config.data_dir))?;
         }
         folder(&config.data_dir)?;
+        if !setup.new_database {
+            unfinished(config, database)?;
+        }
         create_database(config, database, actor)?;
-    }
-    if setup.new_key {
         setup.new_key = create_key(config, database)?;
     }
     Ok(setup)
@@ -96,37 +97,19 @@ fn folder(path: &Path) -> Result<()> {
         .map_err(Error::io(format!("make the folder {}", path.display())))
 }
 
-/// Makes the database with its schema. Another process may be doing the same.
-fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()> {
-    // SQLite gives its other files to whom the database belongs: give that away before they exist.
-    let made = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(database);
-    match made {
-        Ok(file) => give_to_owner_of_folder(&file, database)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => {
-            let making = format!("make the database {}", database.display());
-            return Err(Error::io(making)(error));
-        }
-    }
-    // Migrations key nothing.
-    let db = Db::open(database, Role::Shell)?;
-    migrations::up(&App::new(config.clone(), Keys::ephemeral()?, db), actor)?;
-    Ok(())
-}
-
-/// Makes the key file for a database that has no use for a lost one. False if another process
-/// was faster.
-fn create_key(config: &Config, database: &Path) -> Result<bool> {
+/// Whether a database without a key file is one whose making was cut off, or goes on in another
+/// process: it is ours, and nothing in it has been keyed.
+fn unfinished(config: &Config, database: &Path) -> Result<()> {
     let db = Db::open(database, Role::Shell)?;
     // A key file without a database of its own would stand in the way of the right one.
     if let Err(foreign @ Error::ForeignDatabase) = migrations::check(&db) {
         return Err(foreign);
     }
-    if db.identity()?.schema > 0 && db.read(tokens::any)? {
+    let used = db.read(|tx| {
+        let made = tx.tables()?.iter().any(|table| table == "tokens");
+        Ok(made && tokens::any(tx)?)
+    })?;
+    if used {
         return Err(Error::KeyFile {
             path: config.key_file.clone(),
             reason: "is missing, and without it no token of the database can be checked; put its \
@@ -134,7 +117,32 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
                 .into(),
         });
     }
-    folder(config.key_file.parent().unwrap_or(&config.data_dir))?;
+    Ok(())
+}
+
+/// Makes the database, and brings it to the schema of this program. Another process may be doing
+/// the same.
+fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()> {
+    let making = || Error::io(format!("make the database {}", database.display()));
+    // SQLite gives its other files to whom the database belongs: give that away before they exist.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(database);
+    match made {
+        Ok(file) => give_to_owner_of_folder(&file, database).map_err(making())?,
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(making()(error)),
+    }
+    // Migrations key nothing.
+    let db = Db::open(database, Role::Shell)?;
+    migrations::up(&App::new(config.clone(), Keys::ephemeral()?, db), actor)?;
+    Ok(())
+}
+
+/// Makes the key file. False if another process was faster.
+fn create_key(config: &Config, database: &Path) -> Result<bool> {
     match Keys::create(&config.key_file) {
         Ok(_) => {}
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
@@ -142,29 +150,9 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
         }
         Err(error) => return Err(error),
     }
-    let opening = || Error::io(format!("open {}", config.key_file.display()));
-    let file = fs::File::open(&config.key_file).map_err(opening())?;
-    give_to_owner_of_folder(&file, database)?;
+    let giving = Error::io(format!("give away {}", config.key_file.display()));
+    fs::File::open(&config.key_file)
+        .and_then(|file| give_to_owner_of_folder(&file, database))
+        .map_err(giving)?;
     Ok(true)
-}
-
-/// What root makes in the folder of a service's account belongs to that account: the daemon could
-/// not open it otherwise.
-fn give_to_owner_of_folder(file: &fs::File, database: &Path) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let folder = database.parent().unwrap_or(Path::new("."));
-    let doing = || {
-        Error::io(format!(
-            "give a new file to the owner of {}",
-            folder.display()
-        ))
-    };
-    let owner = fs::metadata(folder).map_err(doing())?;
-    let (user, group) = (
-        rustix::fs::Uid::from_raw(owner.uid()),
-        rustix::fs::Gid::from_raw(owner.gid()),
-    );
-    rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
 }

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -108,14 +108,34 @@ fn beside(database: &Path, extension: &str) -> PathBuf {
 }
 
 fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(path)
-        .map_err(Error::io(format!("open {}", path.display())))
+    let failed = || Error::io(format!("open {}", path.display()));
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).mode(0o600);
+    match options.clone().create_new(true).open(path) {
+        Ok(file) => {
+            give_to_owner_of_folder(&file, path).map_err(failed())?;
+            Ok(file)
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => options
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(failed()),
+        Err(error) => Err(failed()(error)),
+    }
+}
+
+/// What root makes in the folder of a service's account belongs to that account: the daemon could
+/// not open it otherwise. `path` is in that folder. `SQLite` does the same with its own files.
+pub(crate) fn give_to_owner_of_folder(file: &File, path: &Path) -> std::io::Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
+    let user = rustix::fs::Uid::from_raw(folder.uid());
+    let group = rustix::fs::Gid::from_raw(folder.gid());
+    rustix::fs::fchown(file, Some(user), Some(group))?;
+    Ok(())
 }
 
 /// Tries `lock` until it succeeds or patience ends. `flock` itself has no deadline.

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use crate::support::{PROVOST, Ran, Shell, mode};
+use crate::support::{Daemon, PROVOST, Ran, Shell, mode};
 
 #[test]
 fn init_sets_everything_up_and_may_be_repeated() {
@@ -23,6 +23,35 @@ fn init_sets_everything_up_and_may_be_repeated() {
     assert_eq!(again["key_file_new"], false);
     assert_eq!(again["schema"], first["schema"]);
     assert_eq!(std::fs::read(shell.path("data/provost.key")).unwrap(), key);
+}
+
+#[test]
+fn what_was_cut_off_is_finished_by_the_next_attempt() {
+    let shell = Shell::bare();
+    std::fs::create_dir(shell.path("data")).unwrap();
+    std::fs::write(shell.database(), "").unwrap();
+    shell.ok(&["init"]);
+    shell.ok(&["token", "list"]);
+}
+
+#[test]
+fn several_that_set_up_at_once_agree_on_one_key() {
+    let shell = Shell::bare();
+    let spawn = || {
+        shell
+            .command(&["init", "--json"])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap()
+    };
+    let running: Vec<_> = (0..6).map(|_| spawn()).collect();
+    let made: Vec<Ran> = running
+        .into_iter()
+        .map(|child| child.wait_with_output().unwrap().into())
+        .collect();
+    assert!(made.iter().all(|ran| ran.status == 0), "{made:?}");
+    let new = made.iter().filter(|ran| ran.json()["key_file_new"] == true);
+    assert_eq!(new.count(), 1, "{made:?}");
 }
 
 #[test]
@@ -215,14 +244,116 @@ fn the_daemon_listens_on_several_addresses_at_once() {
 fn a_hangup_changes_the_log_level_and_nothing_else() {
     let shell = Shell::new();
     let file = shell.path("provost.toml");
-    std::fs::write(&file, "").unwrap();
-    let shell = shell.with("PROVOST_CONFIG", file.to_str().unwrap());
-    let daemon = shell.serve();
     std::fs::write(&file, "[log]\nlevel = \"error\"\n").unwrap();
+    let shell = shell.with("PROVOST_CONFIG", file.to_str().unwrap());
+    // Where it listens is told at the level of information, which is off: so on a socket.
+    let socket = shell.path("http.sock");
+    let listen = format!("unix:{}", socket.display());
+    let mut daemon = Daemon::started(&mut shell.command(&["serve", "--listen", &listen]));
+    daemon.wait_for(&socket);
+    std::fs::write(&file, "[log]\nlevel = \"info\"\n").unwrap();
     daemon.signal("HUP");
-    // The answer comes after the signal was taken up, however the two race.
+    daemon.wait_for_log("read the log level again");
+    daemon.signal("TERM");
+    assert_eq!(daemon.wait().0, 0);
+}
+
+#[test]
+fn the_service_manager_is_told_when_the_daemon_is_ready_and_when_it_stops() {
+    let shell = Shell::new();
+    let socket = shell.path("notify");
+    let manager = std::os::unix::net::UnixDatagram::bind(&socket).unwrap();
+    let shell = shell.with("NOTIFY_SOCKET", socket.to_str().unwrap());
+    let daemon = shell.serve();
+    let mut text = [0; 64];
+    let mut told = || {
+        let length = manager.recv(&mut text).unwrap();
+        String::from_utf8_lossy(&text[..length]).into_owned()
+    };
+    assert!(told().starts_with("READY=1"));
+    assert_eq!(daemon.get("/readyz").0, 200);
+    daemon.stop();
+    assert!(told().starts_with("STOPPING=1"));
+}
+
+#[test]
+fn a_second_signal_does_not_wait_for_what_is_running() {
+    use std::io::Write as _;
+    let shell = Shell::new();
+    let mut daemon = shell.serve();
+    // A request that never ends its body.
+    let mut slow = std::net::TcpStream::connect(&daemon.address).unwrap();
+    let head = "POST /app/token HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n\
+                Content-Length: 10\r\n\r\n{";
+    slow.write_all(head.as_bytes()).unwrap();
     assert_eq!(daemon.get("/livez").0, 200);
-    assert_eq!(daemon.stop().0, 0);
+    daemon.signal("TERM");
+    daemon.wait_for_log("stopping");
+    daemon.signal("INT");
+    let start = std::time::Instant::now();
+    assert_eq!(daemon.wait().0, 0);
+    // Not a measurement: without the second signal it would be ten seconds.
+    assert!(start.elapsed().as_secs() < 8);
+}
+
+#[test]
+fn a_disk_that_fails_again_and_again_ends_the_daemon() {
+    let shell = Shell::new();
+    // Beyond 150 KiB each write into the log fails as on a dying disk.
+    let provost = shell.command(&["serve", "--listen", "127.0.0.1:0"]);
+    let mut command = std::process::Command::new("sh");
+    command
+        .args([
+            "-c",
+            "trap '' XFSZ; ulimit -f 300; exec \"$@\"",
+            "sh",
+            PROVOST,
+        ])
+        .args(provost.get_args())
+        .env_clear()
+        .envs(
+            provost
+                .get_envs()
+                .filter_map(|(name, value)| Some((name, value?))),
+        );
+    let mut daemon = Daemon::start(&mut command);
+    let issue = || daemon.request("POST", "/app/token", "", "").0;
+    let good = (0..200).take_while(|_| issue() == 200).count();
+    assert!((1..200).contains(&good), "{good} writes went through");
+    assert_eq!(issue(), 503);
+    // The third in a row may be its last: no answer is waited for.
+    let last = b"POST /app/token HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n";
+    let mut client = std::net::TcpStream::connect(&daemon.address).unwrap();
+    std::io::Write::write_all(&mut client, last).unwrap();
+    let (status, log) = daemon.wait();
+    assert_eq!(status, 13, "{log}");
+    assert!(log.contains("restore the last good backup"), "{log}");
+}
+
+#[test]
+fn what_root_makes_belongs_to_the_account_that_owns_the_folder() {
+    use std::os::unix::fs::{MetadataExt as _, chown};
+    let shell = Shell::bare();
+    let folder = shell.path("data");
+    std::fs::create_dir(&folder).unwrap();
+    let (user, group) = (65_534, 65_533);
+    if chown(&folder, Some(user), Some(group)).is_err() {
+        // Only root can give files away, and only root would make them for somebody else.
+        return;
+    }
+    shell.ok(&["init"]);
+    let daemon = shell.serve();
+    shell.ok(&["token", "create"]);
+    let files: Vec<_> = std::fs::read_dir(&folder)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert!(files.len() >= 6, "{files:?}");
+    for file in files {
+        let about = file.metadata().unwrap();
+        assert_eq!((about.uid(), about.gid()), (user, group), "{file:?}");
+    }
+    drop(daemon);
 }
 
 #[test]

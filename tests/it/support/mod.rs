@@ -5,8 +5,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -194,41 +194,89 @@ pub(crate) struct Daemon {
     child: Child,
     /// What it listens on: `127.0.0.1:40123` or `unix:/path`.
     pub(crate) address: String,
-    log: Arc<Mutex<String>>,
+    log: Arc<(Mutex<Lines>, Condvar)>,
     reader: Option<JoinHandle<()>>,
+}
+
+/// What a daemon has written to standard error.
+#[derive(Default)]
+struct Lines {
+    text: String,
+    ended: bool,
 }
 
 impl Daemon {
     /// Starts `command` and waits until it says where it listens.
     pub(crate) fn start(command: &mut Command) -> Self {
+        let mut daemon = Self::started(command);
+        let told = daemon.wait_for_log("listening on ");
+        let rest = told.split("listening on ").nth(1).unwrap();
+        let end = rest.find(['"', '\n', ' ']).unwrap_or(rest.len());
+        let address = rest.get(..end).unwrap();
+        let address = address.trim_start_matches("http://");
+        address.clone_into(&mut daemon.address);
+        daemon
+    }
+
+    /// Starts `command` and does not wait for it; the address is not known.
+    pub(crate) fn started(command: &mut Command) -> Self {
         let mut child = command
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
         let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let log = Arc::new(Mutex::new(String::new()));
-        let address = listening(&mut stderr, &log);
-        let Some(address) = address else {
-            let status = child.wait().unwrap();
-            panic!("the daemon ended with {status}: {}", log.lock().unwrap());
-        };
+        let log = Arc::new((Mutex::new(Lines::default()), Condvar::new()));
         // Somebody has to read on, or the daemon's log fills the pipe.
         let reader = std::thread::spawn({
             let log = Arc::clone(&log);
             move || {
                 let mut line = String::new();
                 while stderr.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-                    log.lock().unwrap().push_str(&std::mem::take(&mut line));
+                    log.0
+                        .lock()
+                        .unwrap()
+                        .text
+                        .push_str(&std::mem::take(&mut line));
+                    log.1.notify_all();
                 }
+                log.0.lock().unwrap().ended = true;
+                log.1.notify_all();
             }
         });
         Self {
             child,
-            address,
+            address: String::new(),
             log,
             reader: Some(reader),
         }
+    }
+
+    /// Waits until its log has a line with `text`; returns all of the log up to there.
+    #[track_caller]
+    pub(crate) fn wait_for_log(&self, text: &str) -> String {
+        let lines = self.log.0.lock().unwrap();
+        let going_on = |lines: &mut Lines| {
+            !(lines.ended || lines.text.lines().any(|line| line.contains(text)))
+        };
+        let lines = self.log.1.wait_while(lines, going_on).unwrap();
+        let told = lines.text.clone();
+        drop(lines);
+        assert!(
+            told.contains(text),
+            "the daemon ended without {text:?}: {told}"
+        );
+        told
+    }
+
+    /// Waits until it answers on a Unix socket.
+    pub(crate) fn wait_for(&mut self, socket: &Path) {
+        while UnixStream::connect(socket).is_err() {
+            let ended = self.child.try_wait().unwrap();
+            assert!(ended.is_none(), "the daemon ended: {}", self.log());
+            std::thread::yield_now();
+        }
+        self.address = format!("unix:{}", socket.display());
     }
 
     /// Its process id.
@@ -243,7 +291,7 @@ impl Daemon {
 
     /// What it has written to standard error so far.
     pub(crate) fn log(&self) -> String {
-        self.log.lock().unwrap().clone()
+        self.log.0.lock().unwrap().text.clone()
     }
 
     /// Sends a signal: `TERM`, `HUP`, `INT`, `KILL`.
@@ -332,22 +380,7 @@ impl Drop for Daemon {
     }
 }
 
-/// The address in the line that says where the daemon listens; `None` if it ended first.
-fn listening(stderr: &mut BufReader<ChildStderr>, log: &Mutex<String>) -> Option<String> {
-    let mut line = String::new();
-    while stderr.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-        log.lock().unwrap().push_str(&line);
-        if let Some((_, rest)) = line.split_once("listening on ") {
-            let end = rest.find(['"', '\n', ' ']).unwrap_or(rest.len());
-            let address = rest.get(..end).unwrap();
-            return Some(address.trim_start_matches("http://").to_owned());
-        }
-        line.clear();
-    }
-    None
-}
-
-/// Whether `path` is there with exactly this mode.
+/// The mode of the file at `path`.
 pub(crate) fn mode(path: &Path) -> u32 {
     use std::os::unix::fs::PermissionsExt as _;
     std::fs::metadata(path).unwrap().permissions().mode() & 0o7777

@@ -10,6 +10,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod contention;
 mod crash;
 mod generated;
 mod install;

@@ -17,6 +17,7 @@ mod install;
 mod jobs;
 mod migrations;
 mod purge;
+mod refusals;
 mod server;
 mod support;
 mod tokens;

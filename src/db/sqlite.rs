@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 use super::lock::Locks;
 use super::session::{Session, error};
 use super::writer::Writer;
-use super::{Facts, Identity, Role, Tidy, Tx, TxEngine};
+use super::{APPLICATION, Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
 
 /// 3.7.0 to 3.51.2 have a race at the reset of the write-ahead log that two processes on one
@@ -318,15 +318,33 @@ pub(super) fn connect(path: &Path) -> Result<Connection> {
         | OpenFlags::SQLITE_OPEN_EXRESCODE;
     let mut connection = Connection::open_with_flags(path, flags).map_err(error)?;
     prepare(&mut connection).map_err(error)?;
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(error)?;
+    let mode = |sql: &str| {
+        let asked = connection.query_row(sql, [], |row| row.get::<_, String>(0));
+        asked.map_err(error)
+    };
+    // The switch is written into the file: not into another program's (rule 78).
+    let mode = match mode("PRAGMA journal_mode")? {
+        other if other != "wal" => {
+            refuse_foreign(Session(&connection))?;
+            mode("PRAGMA journal_mode = WAL")?
+        }
+        wal => wal,
+    };
     if mode != "wal" {
         return Err(Error::unavailable(format!(
             "journal mode is {mode}, not wal"
         )));
     }
     Ok(connection)
+}
+
+fn refuse_foreign(session: Session<'_>) -> Result<()> {
+    let application = session.number("PRAGMA application_id")?;
+    if application == APPLICATION || (application == 0 && session.tables()?.is_empty()) {
+        Ok(())
+    } else {
+        Err(Error::ForeignDatabase)
+    }
 }
 
 #[cfg(test)]

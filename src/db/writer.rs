@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::Tx;
 use super::session::{Session, is_fault};
-use super::sqlite::connect;
+use super::sqlite::{connect, create};
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.
@@ -37,7 +37,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread on the database at `path`; `faults` counts storage faults in a row.
     pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>) -> Result<Self> {
-        let connection = connect(&path)?;
+        let connection = create(&path)?;
         let (queue, waiting) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -157,7 +157,16 @@ impl Thread {
     fn run(mut self, waiting: &Receiver<Box<dyn Work>>) {
         let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(BATCH);
         while let Ok(first) = waiting.recv() {
-            let outcome = self.commit(first, waiting, &mut batch);
+            batch.push(first);
+            let outcome = match self.begin() {
+                Ok(session) => commit(session, waiting, &mut batch),
+                Err(error) => {
+                    // Whoever holds the lock gives it to none of them: one after the other they
+                    // would wait for ever.
+                    batch.extend(waiting.try_iter().take(QUEUE));
+                    Err(error)
+                }
+            };
             if outcome.as_ref().is_err_and(is_fault) || batch.iter().any(|unit| unit.met_fault()) {
                 // Never a second COMMIT on a connection that met a fault (rule 59).
                 self.connection = None;
@@ -178,42 +187,45 @@ impl Thread {
         }
     }
 
-    /// Runs `first` and what else waits in one transaction. All that ran are in `batch` after it.
-    fn commit(
-        &mut self,
-        first: Box<dyn Work>,
-        waiting: &Receiver<Box<dyn Work>>,
-        batch: &mut Vec<Box<dyn Work>>,
-    ) -> Result<()> {
-        batch.push(first);
+    /// Begins a transaction, on a new connection if the last one met a fault.
+    fn begin(&mut self) -> Result<Session<'_>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
             none => none.insert(connect(&self.path)?),
         };
         let session = Session(connection);
         session.command("BEGIN IMMEDIATE")?;
-        let start = Instant::now();
-        let mut ran = 0;
-        loop {
-            while let Some(unit) = batch.get_mut(ran) {
-                unit.run(session);
-                ran += 1;
-            }
-            // SQLite can give up the whole transaction by itself: disk full, I/O error. And what
-            // met a fault is never committed, for nobody knows what reached the disk.
-            if session.0.is_autocommit() || batch.iter().any(|unit| unit.met_fault()) {
-                return Err(Error::unavailable("the transaction was rolled back"));
-            }
-            if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {
-                break;
-            }
-            match waiting.try_recv() {
-                Ok(unit) => batch.push(unit),
-                Err(_) => break,
-            }
-        }
-        session.end(Ok(()))
+        Ok(session)
     }
+}
+
+/// Runs the `batch` and what else waits, and commits. All that ran are in `batch` after it.
+fn commit(
+    session: Session<'_>,
+    waiting: &Receiver<Box<dyn Work>>,
+    batch: &mut Vec<Box<dyn Work>>,
+) -> Result<()> {
+    let start = Instant::now();
+    let mut ran = 0;
+    loop {
+        while let Some(unit) = batch.get_mut(ran) {
+            unit.run(session);
+            ran += 1;
+        }
+        // SQLite can give up the whole transaction by itself: disk full, I/O error. And what met a
+        // fault is never committed, for nobody knows what reached the disk.
+        if session.0.is_autocommit() || batch.iter().any(|unit| unit.met_fault()) {
+            return Err(Error::unavailable("the transaction was rolled back"));
+        }
+        if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {
+            break;
+        }
+        match waiting.try_recv() {
+            Ok(unit) => batch.push(unit),
+            Err(_) => break,
+        }
+    }
+    session.end(Ok(()))
 }
 
 /// The same failure for each of a batch: errors cannot be copied, their sort and text can.
@@ -331,5 +343,28 @@ mod tests {
             }
         });
         assert_eq!(stored(&db).len(), 300);
+    }
+
+    #[test]
+    fn all_that_wait_for_a_lock_that_nobody_gives_up_are_refused_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = daemon(&folder);
+        let holder = Connection::open(folder.path().join("x.db")).unwrap();
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        for n in 1..=3_i64 {
+            let tell = tell.clone();
+            db.submit(
+                move |tx| tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()]),
+                move |result| tell.send(result.is_ok()).unwrap(),
+            );
+        }
+        assert!(!told.recv().unwrap());
+        holder.execute_batch("ROLLBACK").unwrap();
+        assert!(!told.recv().unwrap());
+        assert!(!told.recv().unwrap());
+        db.write(|tx| tx.run("INSERT INTO numbers VALUES ($1)", &[4_i64.into()]))
+            .unwrap();
+        assert_eq!(stored(&db), [4]);
     }
 }

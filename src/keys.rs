@@ -12,12 +12,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
-use rustix::fs::OFlags;
 use serde::Deserialize;
 use sha2::Sha256;
 use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::secret::{MacKey, Secret, random_bytes};
 
 /// A key file is a few lines; whatever is larger is something else.
@@ -51,7 +51,7 @@ impl Keys {
         };
         let mut file = OpenOptions::new()
             .read(true)
-            .custom_flags(flags())
+            .custom_flags(file::flags())
             .open(path)
             .map_err(|error| refuse(&format!("cannot be opened: {error}")))?;
         check_owner_and_mode(path, &file)?;
@@ -94,7 +94,7 @@ impl Keys {
             .write(true)
             .create_new(true)
             .mode(0o600)
-            .custom_flags(flags())
+            .custom_flags(file::flags())
             .open(path)
             .and_then(|mut file| {
                 file.write_all(text.as_bytes())?;
@@ -128,11 +128,6 @@ impl Keys {
             replay: key("replay")?,
         })
     }
-}
-
-/// Never through a link, never inherited by a child (security.md, rule 71).
-fn flags() -> i32 {
-    (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed()
 }
 
 fn check_owner_and_mode(path: &Path, file: &File) -> Result<()> {

@@ -7,7 +7,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use super::Site;
@@ -15,6 +15,7 @@ use crate::app::{Actor, App};
 use crate::config::Config;
 use crate::db::{Db, Role};
 use crate::error::{Error, Result};
+use crate::file::give_to_owner_of_folder;
 use crate::keys::Keys;
 use crate::users::{self, Filter, User};
 use crate::{migrations, tokens};
@@ -140,25 +141,4 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
     let file = fs::File::open(&config.key_file).map_err(opening())?;
     give_to_owner_of_folder(&file, database)?;
     Ok(true)
-}
-
-/// What root makes in the folder of a service's account belongs to that account: the daemon could
-/// not open it otherwise.
-fn give_to_owner_of_folder(file: &fs::File, database: &Path) -> Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let folder = database.parent().unwrap_or(Path::new("."));
-    let doing = || {
-        Error::io(format!(
-            "give a new file to the owner of {}",
-            folder.display()
-        ))
-    };
-    let owner = fs::metadata(folder).map_err(doing())?;
-    let (user, group) = (
-        rustix::fs::Uid::from_raw(owner.uid()),
-        rustix::fs::Gid::from_raw(owner.gid()),
-    );
-    rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
 }

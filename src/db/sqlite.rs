@@ -454,10 +454,7 @@ mod tests {
         drop(other);
         let before = std::fs::read(&path).unwrap();
         for role in [Role::Shell, Role::Daemon] {
-            assert!(matches!(
-                Db::open(&path, role),
-                Err(Error::ForeignDatabase)
-            ));
+            assert!(matches!(Db::open(&path, role), Err(Error::ForeignDatabase)));
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }

@@ -23,7 +23,7 @@ pub fn line(text: &str) -> Cow<'_, str> {
     escape(text, is_hostile)
 }
 
-/// As [`line`], but line breaks and tabs stay: for text that was laid out by this program.
+/// As [`line()`], but line breaks and tabs stay: for text that was laid out by this program.
 #[must_use]
 pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_hostile(c) && !matches!(c, '\n' | '\t'))

@@ -1,9 +1,10 @@
 //! Ids. Entities have a `UUIDv7` (RFC 9562 §5.7); rows that arrive by the million (tokens, audit
 //! events) have a 63-bit integer that grows with time, so that inserting always appends.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::secret::random_bytes;
 use crate::time::Timestamp;
 
 /// A fresh id for an entity, as text: time-ordered, 36 characters.
@@ -18,28 +19,30 @@ fn millis_to_nanos(millis: u64) -> u32 {
     u32::try_from(millis % 1000).unwrap_or(0) * 1_000_000
 }
 
-/// Bits below the milliseconds in a serial id: enough that two daemons seldom meet.
-const RANDOM_BITS: u32 = 21;
+/// Bits below the milliseconds in a serial id: enough that two processes seldom meet.
+const LOW_BITS: u32 = 21;
 
-/// Makes serial ids: 42 bits of milliseconds, then 21 random ones, and always more than the last.
+/// Makes serial ids: 42 bits of milliseconds, then 21 that differ from process to process, and
+/// always more than the last.
 ///
 /// Two processes can still meet on the same id; whoever inserts must use `ON CONFLICT DO NOTHING`
 /// and ask for another.
 #[derive(Debug, Default)]
 pub struct Serials {
     last: AtomicI64,
+    /// Where this process begins in each millisecond: 0 until it is drawn.
+    place: AtomicU32,
 }
 
 impl Serials {
     /// The next id, greater than all that this maker gave before.
     ///
     /// # Errors
-    /// [`Error::Internal`] if the operating system gives no random bytes.
+    /// [`Error::Internal`](crate::error::Error::Internal) if the operating system gives no random
+    /// bytes.
     pub fn next(&self, now: Timestamp) -> Result<i64> {
-        let mut random = [0_u8; 4];
-        getrandom::fill(&mut random).map_err(Error::internal)?;
-        let low = i64::from(u32::from_le_bytes(random) >> (32 - RANDOM_BITS));
-        let wanted = (now.0.clamp(0, (1 << 42) - 1) << RANDOM_BITS) | low;
+        let low = i64::from(self.place()?);
+        let wanted = (now.0.clamp(0, (1 << 42) - 1) << LOW_BITS) | low;
         let previous = self
             .last
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
@@ -51,6 +54,20 @@ impl Serials {
         } else {
             previous + 1
         })
+    }
+
+    /// Ids are public and need not be unguessable: one random number for the life of the process
+    /// keeps processes apart, and asking for another one with each id would cost a system call.
+    fn place(&self) -> Result<u32> {
+        let known = self.place.load(Ordering::Relaxed);
+        if known != 0 {
+            return Ok(known);
+        }
+        let drawn = u32::from_le_bytes(random_bytes()?) >> (32 - LOW_BITS);
+        // The lower half, so that thousands in one millisecond stay within it; never 0.
+        let place = (drawn >> 1) | 1;
+        self.place.store(place, Ordering::Relaxed);
+        Ok(place)
     }
 }
 
@@ -72,7 +89,7 @@ mod tests {
     #[test]
     fn a_serial_id_carries_its_millisecond() {
         let now = Timestamp(1_795_163_640_123);
-        assert_eq!(Serials::default().next(now).unwrap() >> RANDOM_BITS, now.0);
+        assert_eq!(Serials::default().next(now).unwrap() >> LOW_BITS, now.0);
     }
 
     #[test]

@@ -12,12 +12,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hkdf::Hkdf;
-use rustix::fs::OFlags;
 use serde::Deserialize;
 use sha2::Sha256;
 use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result};
+use crate::file;
 use crate::secret::{MacKey, Secret, random_bytes};
 
 /// A key file is a few lines; whatever is larger is something else.
@@ -51,7 +51,7 @@ impl Keys {
         };
         let mut file = OpenOptions::new()
             .read(true)
-            .custom_flags(flags())
+            .custom_flags(file::flags())
             .open(path)
             .map_err(|error| refuse(&format!("cannot be opened: {error}")))?;
         check_owner_and_mode(path, &file)?;
@@ -134,11 +134,6 @@ fn publish(path: &Path, text: &[u8]) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
     File::open(folder)?.sync_all()
-}
-
-/// Never through a link, never inherited by a child (security.md, rule 71).
-fn flags() -> i32 {
-    (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed()
 }
 
 fn check_owner_and_mode(path: &Path, file: &File) -> Result<()> {

@@ -21,7 +21,7 @@
 //! What stands later may use what stands earlier, never the other way round; a slice uses only the
 //! service functions of another, never its `store`.
 //!
-//! - kernel: `error` `escape` `time` `id` `secret` `scope` `page` `problem` `config` `keys` `db` `log`
+//! - kernel: `error` `escape` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `migrations` `idempotency` `users` `tokens` `purge`
 //! - edges: `http` `jobs` `cli`
@@ -52,6 +52,7 @@ pub mod config;
 pub mod db;
 pub mod error;
 pub mod escape;
+pub mod file;
 pub mod http;
 pub mod id;
 pub mod idempotency;

@@ -38,7 +38,7 @@ pub(crate) struct Filled {
     pub(crate) folder: PathBuf,
     /// Rows in `tokens`.
     pub(crate) rows: u64,
-    /// Some of the tokens in the form of S5, evenly from the whole table, in no order.
+    /// Some of the tokens in the older service's form, evenly from the whole table, in no order.
     pub(crate) tokens: Vec<String>,
     /// The id of the first of them.
     pub(crate) id: i64,

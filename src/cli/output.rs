@@ -403,7 +403,8 @@ impl SecretFile {
     /// Makes the file, readable by its owner alone.
     ///
     /// # Errors
-    /// As [`new_file`].
+    /// [`Error::Exists`] if it is there already, [`Error::Invalid`] if its folder is not,
+    /// [`Error::Io`] if it cannot be made.
     pub fn reserve(path: &Path) -> Result<Self> {
         Ok(Self {
             path: path.to_owned(),

@@ -13,8 +13,9 @@ use std::path::Path;
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{Db, Role, give_to_owner_of_folder};
+use crate::db::{Db, Role};
 use crate::error::{Error, Result};
+use crate::file::give_to_owner_of_folder;
 use crate::keys::Keys;
 use crate::users::{self, Filter, User};
 use crate::{migrations, tokens};
@@ -131,7 +132,7 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
         .mode(0o600)
         .open(database);
     match made {
-        Ok(file) => give_to_owner_of_folder(&file, database).map_err(making())?,
+        Ok(file) => give_to_owner_of_folder(&file, database)?,
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(making()(error)),
     }
@@ -150,9 +151,8 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
         }
         Err(error) => return Err(error),
     }
-    let giving = Error::io(format!("give away {}", config.key_file.display()));
-    fs::File::open(&config.key_file)
-        .and_then(|file| give_to_owner_of_folder(&file, database))
-        .map_err(giving)?;
+    let opening = Error::io(format!("open {}", config.key_file.display()));
+    let file = fs::File::open(&config.key_file).map_err(opening)?;
+    give_to_owner_of_folder(&file, database)?;
     Ok(true)
 }

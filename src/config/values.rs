@@ -29,8 +29,8 @@ impl DbUrl {
         let engine = scheme.split_once('+').map_or(scheme, |(engine, _)| engine);
         match engine {
             "sqlite" => {
-                // SQLAlchemy's rule, as the URL that S5's users bring follows it: after an empty
-                // host one more slash ends the authority, the rest is the path as it stands.
+                // SQLAlchemy's rule, which the URLs of the older token service follow: after an
+                // empty host one more slash ends the authority, the rest is the path as it stands.
                 let file = match rest.strip_prefix("//") {
                     Some(authority) => authority.strip_prefix('/')?,
                     None => rest,

@@ -6,14 +6,18 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
+use crate::file::{flags, give_to_owner_of_folder};
 
 /// How long a command waits for maintenance to end, and maintenance for commands.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long a daemon tries to become the one: whoever looks for it holds its lock for an instant.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// The locks that this process holds.
 #[derive(Debug)]
@@ -32,7 +36,11 @@ impl Locks {
             None
         };
         let shared = open(&beside(database, "lock"))?;
-        wait(|| shared.try_lock_shared(), "maintenance is going on")?;
+        wait(
+            || shared.try_lock_shared(),
+            PATIENCE,
+            "maintenance is going on",
+        )?;
         Ok(Self {
             database: database.to_owned(),
             shared,
@@ -54,10 +62,15 @@ impl Locks {
         }
         wait(
             || self.shared.try_lock(),
+            PATIENCE,
             "other commands are using the database",
         )?;
         let result = f();
-        wait(|| self.shared.try_lock_shared(), "maintenance is going on")?;
+        wait(
+            || self.shared.try_lock_shared(),
+            PATIENCE,
+            "maintenance is going on",
+        )?;
         result
     }
 }
@@ -66,16 +79,14 @@ impl Locks {
 fn become_daemon(database: &Path) -> Result<File> {
     let path = beside(database, "pid");
     let mut file = open(&path)?;
-    match file.try_lock() {
+    match wait(|| file.try_lock(), MOMENT, "") {
         Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
+        Err(Error::Unavailable(_)) => {
             return Err(Error::DaemonRunning {
                 pid: read_pid(&mut file).unwrap_or(0),
             });
         }
-        Err(TryLockError::Error(error)) => {
-            return Err(Error::io(format!("lock {}", path.display()))(error));
-        }
+        Err(error) => return Err(error),
     }
     file.set_len(0)
         .and_then(|()| writeln!(file, "{}", std::process::id()))
@@ -108,43 +119,30 @@ fn beside(database: &Path, extension: &str) -> PathBuf {
 }
 
 fn open(path: &Path) -> Result<File> {
-    let failed = || Error::io(format!("open {}", path.display()));
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).mode(0o600);
-    match options.clone().create_new(true).open(path) {
-        Ok(file) => {
-            give_to_owner_of_folder(&file, path).map_err(failed())?;
-            Ok(file)
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => options
-            .create(true)
-            .truncate(false)
-            .open(path)
-            .map_err(failed()),
-        Err(error) => Err(failed()(error)),
-    }
+    let file = OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags())
+        .open(path)
+        .map_err(Error::io(format!("open {}", path.display())))?;
+    give_to_owner_of_folder(&file, path)?;
+    Ok(file)
 }
 
-/// What root makes in the folder of a service's account belongs to that account: the daemon could
-/// not open it otherwise. `path` is in that folder. `SQLite` does the same with its own files.
-pub(crate) fn give_to_owner_of_folder(file: &File, path: &Path) -> std::io::Result<()> {
-    if !rustix::process::geteuid().is_root() {
-        return Ok(());
-    }
-    let folder = std::fs::metadata(path.parent().unwrap_or(Path::new(".")))?;
-    let user = rustix::fs::Uid::from_raw(folder.uid());
-    let group = rustix::fs::Gid::from_raw(folder.gid());
-    rustix::fs::fchown(file, Some(user), Some(group))?;
-    Ok(())
-}
-
-/// Tries `lock` until it succeeds or patience ends. `flock` itself has no deadline.
-fn wait(lock: impl Fn() -> Result<(), TryLockError>, why: &'static str) -> Result<()> {
+/// Tries `lock` until it succeeds or `patience` ends. `flock` itself has no deadline.
+fn wait(
+    lock: impl Fn() -> Result<(), TryLockError>,
+    patience: Duration,
+    why: &'static str,
+) -> Result<()> {
     let start = Instant::now();
     loop {
         match lock() {
             Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+            Err(TryLockError::WouldBlock) if start.elapsed() < patience => {
                 std::thread::sleep(Duration::from_millis(10));
             }
             Err(TryLockError::WouldBlock) => return Err(Error::unavailable(why)),
@@ -157,6 +155,8 @@ fn wait(lock: impl Fn() -> Result<(), TryLockError>, why: &'static str) -> Resul
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::MetadataExt as _;
+
     use super::*;
 
     #[test]
@@ -184,5 +184,54 @@ mod tests {
         assert!(command.daemon_runs());
         drop(daemon);
         command.exclusively(|| Ok(())).unwrap();
+    }
+
+    #[test]
+    fn a_command_that_looks_for_the_daemon_does_not_keep_it_from_starting() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.db");
+        drop(Locks::take(&database, true).unwrap());
+        let done = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(std::sync::atomic::Ordering::Relaxed) {
+                    let _ours = running_daemon(&database);
+                }
+            });
+            let starts: Vec<_> = (0..50)
+                .map(|_| Locks::take(&database, true).map(drop))
+                .collect();
+            done.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert!(starts.iter().all(Result::is_ok), "{starts:?}");
+        });
+    }
+
+    #[test]
+    fn a_lock_file_is_not_looked_for_behind_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let database = folder.path().join("x.db");
+        let other = folder.path().join("other");
+        std::fs::write(&other, "precious").unwrap();
+        std::os::unix::fs::symlink(&other, beside(&database, "pid")).unwrap();
+        assert!(matches!(
+            Locks::take(&database, true),
+            Err(Error::Io { .. })
+        ));
+        assert_eq!(std::fs::read_to_string(&other).unwrap(), "precious");
+    }
+
+    #[test]
+    fn what_root_makes_belongs_to_the_owner_of_the_folder() {
+        if !rustix::process::geteuid().is_root() {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        std::os::unix::fs::chown(folder.path(), Some(65534), Some(65534)).unwrap();
+        let database = folder.path().join("x.db");
+        drop(Locks::take(&database, true).unwrap());
+        for name in ["lock", "pid"] {
+            let made = std::fs::metadata(beside(&database, name)).unwrap();
+            assert_eq!((made.uid(), made.gid()), (65534, 65534), "{name}");
+        }
     }
 }

@@ -15,7 +15,6 @@ mod writer;
 
 use std::path::Path;
 
-pub(crate) use lock::give_to_owner_of_folder;
 pub use value::{Row, Value};
 
 use crate::error::Result;

@@ -11,9 +11,9 @@ use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
 use super::lock::Locks;
-use super::session::{Session, error};
+use super::session::{Session, error, is_fault};
 use super::writer::Writer;
-use super::{Facts, Identity, Role, Tidy, Tx, TxEngine};
+use super::{APPLICATION, Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
 
 /// 3.7.0 to 3.51.2 have a race at the reset of the write-ahead log that two processes on one
@@ -45,7 +45,7 @@ enum Access {
     Direct(Mutex<Connection>),
     /// The daemon: readers beside one writer.
     Served {
-        readers: r2d2::Pool<SqliteConnectionManager>,
+        readers: r2d2::Pool<Readers>,
         writer: Writer,
     },
 }
@@ -63,7 +63,7 @@ impl Sqlite {
         let faults = Arc::default();
         let (access, snapshot) = match role {
             Role::Shell => {
-                let connection = connect(&path)?;
+                let connection = create(&path)?;
                 // The daemon looks after the log; a command must not make it wait (rule 58).
                 let pages = if locks.daemon_runs() { 0 } else { 1000 };
                 Session::new(&connection).pragma("wal_autocheckpoint", pages)?;
@@ -109,8 +109,10 @@ impl Sqlite {
                 Session::new(&connection).snapshot(f)
             }
             Access::Served { readers, .. } => {
-                let connection = readers.get().map_err(Error::unavailable)?;
-                Session::new(&connection).snapshot(f)
+                let mut reader = readers.get().map_err(Error::unavailable)?;
+                let result = Session::new(&reader.connection).snapshot(f);
+                reader.fault = result.as_ref().is_err_and(is_fault);
+                result
             }
         };
         drop(deadline);
@@ -124,8 +126,10 @@ impl Sqlite {
                 Session::single(&connection, f)
             }
             Access::Served { readers, .. } => {
-                let connection = readers.get().map_err(Error::unavailable)?;
-                Session::single(&connection, f)
+                let mut reader = readers.get().map_err(Error::unavailable)?;
+                let result = Session::single(&reader.connection, f);
+                reader.fault = result.as_ref().is_err_and(is_fault);
+                result
             }
         }
     }
@@ -233,7 +237,39 @@ fn resolve(path: &Path) -> Result<PathBuf> {
     Ok(folder.join(path.file_name().unwrap_or_default()))
 }
 
-fn readers(path: &Path) -> Result<r2d2::Pool<SqliteConnectionManager>> {
+/// Opens readers, and takes none back that met a fault (security.md, rule 59) or that a panic has
+/// left in the middle of a transaction (rule 63).
+#[derive(Debug)]
+struct Readers(SqliteConnectionManager);
+
+#[derive(Debug)]
+struct Reader {
+    connection: Connection,
+    fault: bool,
+}
+
+impl r2d2::ManageConnection for Readers {
+    type Connection = Reader;
+    type Error = rusqlite::Error;
+
+    fn connect(&self) -> rusqlite::Result<Reader> {
+        let connection = self.0.connect()?;
+        Ok(Reader {
+            connection,
+            fault: false,
+        })
+    }
+
+    fn is_valid(&self, reader: &mut Reader) -> rusqlite::Result<()> {
+        self.0.is_valid(&mut reader.connection)
+    }
+
+    fn has_broken(&self, reader: &mut Reader) -> bool {
+        reader.fault || !reader.connection.is_autocommit()
+    }
+}
+
+fn readers(path: &Path) -> Result<r2d2::Pool<Readers>> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
@@ -248,7 +284,7 @@ fn readers(path: &Path) -> Result<r2d2::Pool<SqliteConnectionManager>> {
         .connection_timeout(Duration::from_secs(2))
         .test_on_check_out(false)
         .error_handler(Box::new(r2d2::NopErrorHandler))
-        .build(manager)
+        .build(Readers(manager))
         .map_err(Error::unavailable)
 }
 
@@ -309,24 +345,49 @@ impl Drop for Deadline {
     }
 }
 
-/// Opens a connection that may write, on a file in WAL mode.
+/// Opens a connection that may write, on a file that is there: one that was taken away must not
+/// come back empty.
 pub(super) fn connect(path: &Path) -> Result<Connection> {
+    open(path, OpenFlags::empty())
+}
+
+/// Opens a connection that may write, making an empty database if there is none.
+pub(super) fn create(path: &Path) -> Result<Connection> {
+    open(path, OpenFlags::SQLITE_OPEN_CREATE)
+}
+
+fn open(path: &Path, create: OpenFlags) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_NOFOLLOW
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
+        | OpenFlags::SQLITE_OPEN_EXRESCODE
+        | create;
     let mut connection = Connection::open_with_flags(path, flags).map_err(error)?;
     prepare(&mut connection).map_err(error)?;
-    let mode: String = connection
-        .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-        .map_err(error)?;
-    if mode != "wal" {
-        return Err(Error::unavailable(format!(
-            "journal mode is {mode}, not wal"
-        )));
+    if journal_mode(&connection, "PRAGMA journal_mode")? == "wal" {
+        return Ok(connection);
     }
-    Ok(connection)
+    // The mode is written into the file, so first it has to be clear whose file that is.
+    let session = Session::new(&connection);
+    let owner = session.number("PRAGMA application_id")?;
+    let blank = owner == 0 && session.number("SELECT COUNT(*) FROM sqlite_schema")? == 0;
+    if owner != APPLICATION && !blank {
+        return Err(Error::ForeignDatabase);
+    }
+    let mode = journal_mode(&connection, "PRAGMA journal_mode = WAL")?;
+    if mode == "wal" {
+        Ok(connection)
+    } else {
+        Err(Error::unavailable(format!(
+            "journal mode is {mode}, not wal"
+        )))
+    }
+}
+
+fn journal_mode(connection: &Connection, sql: &str) -> Result<String> {
+    connection
+        .query_row(sql, [], |row| row.get(0))
+        .map_err(error)
 }
 
 #[cfg(test)]
@@ -368,7 +429,7 @@ mod tests {
     #[test]
     fn a_file_is_opened_with_every_pragma_that_safety_needs() {
         let folder = tempfile::tempdir().unwrap();
-        let connection = connect(&folder.path().join("x.db")).unwrap();
+        let connection = create(&folder.path().join("x.db")).unwrap();
         let session = Session::new(&connection);
         for (pragma, wanted) in [
             ("synchronous", 2),
@@ -397,5 +458,42 @@ mod tests {
             Db::open(&path, Role::Shell),
             Err(Error::Corrupt(_))
         ));
+    }
+
+    #[test]
+    fn another_programs_file_is_refused_and_not_one_byte_of_it_is_changed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let other = Connection::open(&path).unwrap();
+        other.execute_batch("CREATE TABLE theirs (n)").unwrap();
+        drop(other);
+        let before = std::fs::read(&path).unwrap();
+        for role in [Role::Shell, Role::Daemon] {
+            assert!(matches!(Db::open(&path, role), Err(Error::ForeignDatabase)));
+        }
+        assert_eq!(std::fs::read(&path).unwrap(), before);
+    }
+
+    #[test]
+    fn a_read_that_panics_leaves_no_transaction_open() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Db::open(&folder.path().join("x.db"), Role::Daemon).unwrap();
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            db.read(|_| -> Result<()> { panic!("in the middle of a read") })
+        }));
+        assert!(panicked.is_err());
+        for _ in 0..20 {
+            db.read(|tx| tx.tables().map(|_| ())).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_database_that_was_taken_away_is_not_made_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let db = Db::open(&path, Role::Daemon).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        assert!(db.tidy(Tidy::Light).is_err());
+        assert!(!path.exists());
     }
 }

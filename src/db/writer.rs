@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::Tx;
 use super::session::{Session, is_fault};
-use super::sqlite::connect;
+use super::sqlite::{connect, create};
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.
@@ -40,7 +40,7 @@ pub(super) struct Writer {
 impl Writer {
     /// Starts the thread on the database at `path`; `faults` counts storage faults in a row.
     pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>) -> Result<Self> {
-        let connection = connect(&path)?;
+        let connection = create(&path)?;
         let (queue, waiting) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -221,8 +221,13 @@ impl Thread {
         batch: &mut Vec<Box<dyn Work>>,
     ) -> Result<()> {
         batch.push(first);
-        let session = self.session()?;
-        session.command("BEGIN IMMEDIATE")?;
+        let begun = self.session().and_then(|session| {
+            session.command("BEGIN IMMEDIATE")?;
+            Ok(session)
+        });
+        // When another process does not let go, all who wait are told with the first: one after
+        // the other, each would wait as long again (rule 57).
+        let session = begun.inspect_err(|_| batch.extend(waiting.try_iter()))?;
         let start = Instant::now();
         while let Some(unit) = batch.last_mut() {
             unit.run(session);
@@ -358,5 +363,28 @@ mod tests {
             }
         });
         assert_eq!(stored(&db).len(), 300);
+    }
+
+    #[test]
+    fn all_that_wait_for_a_lock_that_nobody_gives_up_are_refused_together() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = daemon(&folder);
+        let holder = Connection::open(folder.path().join("x.db")).unwrap();
+        holder.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        for n in 1..=3_i64 {
+            let tell = tell.clone();
+            db.submit(
+                move |tx| tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()]),
+                move |result| tell.send(result.is_ok()).unwrap(),
+            );
+        }
+        assert!(!told.recv().unwrap());
+        holder.execute_batch("ROLLBACK").unwrap();
+        assert!(!told.recv().unwrap());
+        assert!(!told.recv().unwrap());
+        db.write(|tx| tx.run("INSERT INTO numbers VALUES ($1)", &[4_i64.into()]))
+            .unwrap();
+        assert_eq!(stored(&db), [4]);
     }
 }

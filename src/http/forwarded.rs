@@ -35,13 +35,19 @@ impl Proxies {
             return peer;
         }
         let mut client = peer;
-        let lines: Vec<&str> = headers
+        let lines: Vec<&[u8]> = headers
             .get_all(X_FORWARDED_FOR)
             .iter()
-            .filter_map(|line| line.to_str().ok())
+            .map(http::HeaderValue::as_bytes)
             .collect();
-        let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+        // Bytes, hop by hop: what a client wrote before it must not make the proxy's own word
+        // unreadable.
+        let hops = lines
+            .iter()
+            .rev()
+            .flat_map(|line| line.rsplit(|byte| *byte == b','));
         for hop in hops {
+            let hop = std::str::from_utf8(hop).unwrap_or_default();
             let Ok(ip) = hop.trim().parse::<IpAddr>() else {
                 break;
             };
@@ -102,5 +108,18 @@ mod tests {
     fn a_unix_socket_is_believed_only_behind_a_proxy() {
         assert_eq!(client(None, true, &["203.0.113.7"]).unwrap(), "203.0.113.7");
         assert_eq!(client(None, false, &["203.0.113.7"]), None);
+    }
+
+    #[test]
+    fn what_a_client_writes_before_it_cannot_hide_the_proxys_word() {
+        let proxies = Proxies {
+            trusted: vec!["10.0.0.0/8".parse().unwrap()],
+            by_socket: false,
+        };
+        let mut headers = HeaderMap::new();
+        let line = http::HeaderValue::from_bytes(b"\xff\xfe, 203.0.113.7").unwrap();
+        headers.append(X_FORWARDED_FOR, line);
+        let ip = proxies.client(Some("10.0.0.1".parse().unwrap()), &headers);
+        assert_eq!(ip.unwrap().to_string(), "203.0.113.7");
     }
 }

@@ -187,24 +187,25 @@ pub fn status(db: &Db) -> Result<Vec<Entry>> {
 /// [`Error::MigrationEdited`], [`Error::SchemaNewer`], or [`Error::Corrupt`] if the stamp and the
 /// history disagree.
 pub fn verify(db: &Db) -> Result<Vec<Entry>> {
+    let stamp = ours(db)?;
+    // First of all: nobody knows what the future's history looks like.
+    if stamp > needed() {
+        return Err(Error::SchemaNewer {
+            database: stamp,
+            binary: needed(),
+        });
+    }
     let entries = status(db)?;
     if let Some(edited) = entries.iter().find(|entry| entry.state == State::Edited) {
         return Err(Error::MigrationEdited {
             name: edited.name.clone(),
         });
     }
-    let stamp = db.identity()?.schema;
     let applied = entries.iter().filter(|entry| entry.state != State::Pending);
     let newest = applied.map(|entry| entry.number).max().unwrap_or(0);
     if stamp != newest {
         let reason = format!("it is stamped with schema {stamp}, its history ends at {newest}");
         return Err(Error::Corrupt(reason));
-    }
-    if newest > needed() {
-        return Err(Error::SchemaNewer {
-            database: newest,
-            binary: needed(),
-        });
     }
     Ok(entries)
 }

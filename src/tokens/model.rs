@@ -242,7 +242,7 @@ impl NewToken {
 pub struct Issued {
     /// The token.
     pub token: Token,
-    /// Its secret part; [`prefixed`] and [`decimal`] write the whole text.
+    /// Its secret part; [`super::prefixed`] and [`super::decimal`] write the whole text.
     pub secret: Secret<String>,
 }
 

@@ -10,6 +10,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod contention;
 mod crash;
 mod deploy;
 mod generated;
@@ -19,6 +20,7 @@ mod jobs;
 mod migrations;
 mod purge;
 mod readme;
+mod refusals;
 mod server;
 mod support;
 mod tokens;

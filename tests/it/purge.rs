@@ -143,7 +143,7 @@ fn an_interrupted_purge_keeps_and_reports_what_it_did() {
     assert!(sent.unwrap().success());
     let ran: Ran = child.wait_with_output().unwrap().into();
     assert_eq!(ran.status, 12, "{ran:?}");
-    assert!(ran.stderr.contains("deleted 1 row "), "{ran:?}");
+    assert!(ran.stderr.contains("deleted 1 row in"), "{ran:?}");
     assert!(ran.stderr.contains("interrupted"), "{ran:?}");
     assert_eq!(tokens(&shell), 3);
 }

@@ -1,0 +1,38 @@
+//! Files of ours beside others': never reached through a link, never inherited by a child, and,
+//! where root makes them in the folder of a service's account, that account's (security.md,
+//! rule 71).
+
+use std::fs::{File, metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+
+use rustix::fs::{Gid, OFlags, Uid};
+
+use crate::error::{Error, Result};
+
+/// For `OpenOptions::custom_flags`.
+#[must_use]
+pub fn flags() -> i32 {
+    (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed()
+}
+
+/// What root makes in the folder of a service's account belongs to that account: the daemon could
+/// not open it otherwise. `neighbour` is a path in that folder.
+///
+/// # Errors
+/// [`Error::Io`] if the owner cannot be found out, or the file not given away.
+pub fn give_to_owner_of_folder(file: &File, neighbour: &Path) -> Result<()> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let folder = neighbour.parent().unwrap_or(Path::new("."));
+    let doing = || {
+        Error::io(format!(
+            "give a new file to the owner of {}",
+            folder.display()
+        ))
+    };
+    let owner = metadata(folder).map_err(doing())?;
+    let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
+    rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
+}

@@ -12,7 +12,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::lock::Locks;
 use super::session::{Session, error, is_fault};
-use super::writer::Writer;
+use super::writer::{LOG, Writer};
 use super::{APPLICATION, Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
 
@@ -70,7 +70,7 @@ impl Sqlite {
                 (Access::Direct(Mutex::new(connection)), SNAPSHOT_SHELL)
             }
             Role::Daemon => {
-                let writer = Writer::start(path.clone(), Arc::clone(&faults))?;
+                let writer = Writer::start(path.clone(), Arc::clone(&faults), LOG)?;
                 (
                     Access::Served {
                         readers: readers(&path)?,
@@ -201,15 +201,7 @@ impl Sqlite {
     }
 
     pub(super) fn facts(&self) -> Facts {
-        let log = self.path.as_ref().map(|path| {
-            let mut name = path.as_os_str().to_owned();
-            name.push("-wal");
-            PathBuf::from(name)
-        });
-        // Only `stat`: opening the file with normal calls would drop SQLite's locks (rule 61).
-        let log_bytes = log
-            .and_then(|log| std::fs::metadata(log).ok())
-            .map_or(0, |m| m.len());
+        let log_bytes = self.path.as_deref().map_or(0, log_bytes);
         let disk_free = self.path.as_ref().and_then(|path| {
             let disk = rustix::fs::statvfs(path.parent()?).ok()?;
             Some(disk.f_bavail.saturating_mul(disk.f_frsize))
@@ -221,6 +213,22 @@ impl Sqlite {
             faults: self.faults.load(Ordering::Relaxed),
         }
     }
+}
+
+/// The size of the write-ahead log of the database at `path`.
+pub(super) fn log_bytes(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    // Only `stat`: opening the file with normal calls would drop SQLite's locks (rule 61).
+    std::fs::metadata(log).map_or(0, |log| log.len())
+}
+
+/// Empties the write-ahead log if nobody uses it, and waits for nobody.
+pub(super) fn empty_log(connection: &Connection) -> Result<()> {
+    connection.busy_handler(None).map_err(error)?;
+    let busy = Session::new(connection).number("PRAGMA wal_checkpoint(TRUNCATE)");
+    connection.busy_handler(Some(nap)).map_err(error)?;
+    busy.map(|_| ())
 }
 
 /// The real place of the file: `NOFOLLOW` refuses a link anywhere in the path, but only the last

@@ -17,7 +17,7 @@ use rusqlite::Connection;
 
 use super::Tx;
 use super::session::{Session, is_fault};
-use super::sqlite::{connect, create};
+use super::sqlite::{connect, create, empty_log, log_bytes};
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.
@@ -26,6 +26,10 @@ const QUEUE: usize = 4096;
 /// Bounds of one transaction.
 const BATCH: usize = 512;
 const BATCH_TIME: Duration = Duration::from_millis(20);
+
+/// So large may the write-ahead log grow while a reader keeps it from being emptied. Then writes
+/// are refused: the disk belongs to others, too (rule 58).
+pub(super) const LOG: u64 = 256 * 1024 * 1024;
 
 /// How long after a fault the storage is tried again if nobody writes meanwhile.
 const PROBE: Duration = Duration::from_secs(1);
@@ -38,8 +42,9 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts the thread on the database at `path`; `faults` counts storage faults in a row.
-    pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>) -> Result<Self> {
+    /// Starts the thread on the database at `path`; `faults` counts storage faults in a row, `log`
+    /// is the size to which its write-ahead log may grow.
+    pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>, log: u64) -> Result<Self> {
         let connection = create(&path)?;
         let (queue, waiting) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
@@ -49,6 +54,7 @@ impl Writer {
                     path,
                     connection: Some(connection),
                     faults,
+                    log,
                 }
                 .run(&waiting);
             })
@@ -154,6 +160,7 @@ struct Thread {
     path: PathBuf,
     connection: Option<Connection>,
     faults: Arc<AtomicU32>,
+    log: u64,
 }
 
 impl Thread {
@@ -213,6 +220,20 @@ impl Thread {
         Ok(Session::new(connection))
     }
 
+    fn begin(&mut self) -> Result<Session<'_>> {
+        let (path, most) = (self.path.clone(), self.log);
+        let session = self.session()?;
+        if log_bytes(&path) > most {
+            empty_log(session.connection)?;
+            if log_bytes(&path) > most {
+                let reason = "a reader keeps the write-ahead log from being emptied";
+                return Err(Error::unavailable(reason));
+            }
+        }
+        session.command("BEGIN IMMEDIATE")?;
+        Ok(session)
+    }
+
     /// Runs `first` and what else waits in one transaction. All that ran are in `batch` after it.
     fn commit(
         &mut self,
@@ -221,10 +242,7 @@ impl Thread {
         batch: &mut Vec<Box<dyn Work>>,
     ) -> Result<()> {
         batch.push(first);
-        let begun = self.session().and_then(|session| {
-            session.command("BEGIN IMMEDIATE")?;
-            Ok(session)
-        });
+        let begun = self.begin();
         // When another process does not let go, all who wait are told with the first: one after
         // the other, each would wait as long again (rule 57).
         let session = begun.inspect_err(|_| batch.extend(waiting.try_iter()))?;
@@ -328,6 +346,34 @@ mod tests {
                 .unwrap();
             assert_eq!(stored(&db).last(), Some(&n));
         }
+    }
+
+    #[test]
+    fn a_reader_that_never_finishes_stops_writing_before_the_log_is_too_large() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.db");
+        let most = 1024 * 1024;
+        let writer = Writer::start(path.clone(), Arc::default(), most).unwrap();
+        let sql = "CREATE TABLE texts (t TEXT) STRICT";
+        writer.wait_for(|tx| tx.script(sql)).unwrap();
+        let write = || {
+            let text = "x".repeat(10_000);
+            writer
+                .wait_for(move |tx| tx.run("INSERT INTO texts VALUES ($1)", &[text.clone().into()]))
+        };
+        let reader = connect(&path).unwrap();
+        let count = "SELECT COUNT(*) FROM texts";
+        Session::new(&reader).command("BEGIN").unwrap();
+        assert_eq!(Session::new(&reader).number(count).unwrap(), 0);
+        let written = (0..1000).take_while(|_| write().is_ok()).count();
+        assert!((50..1000).contains(&written), "{written}");
+        assert!(matches!(write(), Err(Error::Unavailable(_))));
+        assert!(log_bytes(&path) < 2 * most, "{}", log_bytes(&path));
+        Session::new(&reader).command("ROLLBACK").unwrap();
+        write().unwrap();
+        let stored = Session::new(&reader).number(count).unwrap();
+        assert_eq!(usize::try_from(stored).unwrap(), written + 1);
+        assert!(log_bytes(&path) < most, "{}", log_bytes(&path));
     }
 
     #[test]

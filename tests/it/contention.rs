@@ -1,6 +1,7 @@
 //! The shell and the daemon on one database at the same time: nobody meets a lock error, nothing
 //! is accepted any more once a command has ended it, and nobody can hold the others up for long.
 
+use std::fs;
 use std::process::{Child, Command, Stdio};
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -12,13 +13,6 @@ use crate::purge::{bearer, change};
 use crate::support::client::{Client, Load};
 use crate::support::{Daemon, Shell, files};
 
-/// A shell whose daemon does not slow down those who ask for much.
-fn shell() -> Shell {
-    Shell::new()
-        .with("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
-        .with("PROVOST_THROTTLE_API_PER_SECOND", "0")
-}
-
 /// Stops the daemon, which must have met nothing that it did not expect.
 fn end(daemon: Daemon) {
     let (status, log) = daemon.stop();
@@ -28,7 +22,7 @@ fn end(daemon: Daemon) {
 }
 
 fn revoked_at_the_shell(times: usize) {
-    let shell = shell();
+    let shell = Shell::unthrottled();
     let daemon = shell.serve();
     let load = Load::start(&daemon.address, 4, 2);
     let mut client = Client::connect(&daemon.address).unwrap();
@@ -57,7 +51,7 @@ fn a_thousand_tokens_revoked_at_the_shell_are_refused_at_the_very_next_request()
 
 #[test]
 fn a_user_disabled_at_the_shell_loses_the_tokens_at_the_very_next_request() {
-    let shell = shell();
+    let shell = Shell::unthrottled();
     shell.ok(&["user", "create", "ivan", "--no-password"]);
     let token = shell.ok(&[
         "token",
@@ -90,7 +84,7 @@ fn a_user_disabled_at_the_shell_loses_the_tokens_at_the_very_next_request() {
 fn eight_shells_and_32_clients_write_at_once_and_nobody_meets_a_lock() {
     const SHELLS: usize = 8;
     const EACH: usize = 5;
-    let shell = shell();
+    let shell = Shell::unthrottled();
     let daemon = shell.serve();
     let load = Load::start(&daemon.address, 32, 0);
     load.wait_for(32);
@@ -143,7 +137,7 @@ fn eight_shells_and_32_clients_write_at_once_and_nobody_meets_a_lock() {
 #[test]
 fn of_a_hundred_uses_at_once_exactly_as_many_succeed_as_the_token_has() {
     const USES: usize = 37;
-    let shell = shell();
+    let shell = Shell::unthrottled();
     let token = shell.ok(&[
         "token",
         "create",
@@ -153,7 +147,7 @@ fn of_a_hundred_uses_at_once_exactly_as_many_succeed_as_the_token_has() {
     ]);
     let consumer = bearer(&shell, "token:consume");
     let daemon = shell.serve();
-    let (together, taken) = (Barrier::new(100), AtomicUsize::new(0));
+    let (together, uses) = (Barrier::new(100), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..100 {
             scope.spawn(|| {
@@ -163,14 +157,14 @@ fn of_a_hundred_uses_at_once_exactly_as_many_succeed_as_the_token_has() {
                 let answer = client.must("POST", "/api/v1/tokens/consume", &consumer, &body);
                 assert_eq!(answer.status, 200, "{answer:?}");
                 if answer.json()["consumed"] == true {
-                    taken.fetch_add(1, Ordering::SeqCst);
+                    uses.fetch_add(1, Ordering::SeqCst);
                 } else {
                     assert_eq!(answer.text("reason"), "used_up");
                 }
             });
         }
     });
-    assert_eq!(taken.into_inner(), USES);
+    assert_eq!(uses.into_inner(), USES);
     let shown = shell.json(&["token", "show", &token[4..15]]);
     assert_eq!(shown["used"], USES);
     let database = files::open(&shell.database());
@@ -184,11 +178,11 @@ fn of_a_hundred_uses_at_once_exactly_as_many_succeed_as_the_token_has() {
 
 #[test]
 fn no_use_is_taken_of_a_token_whose_revocation_has_returned() {
-    let shell = shell();
+    let shell = Shell::unthrottled();
     let token = shell.ok(&["token", "create", "--max-uses", "1000000", "--quiet"]);
     let consumer = bearer(&shell, "token:consume");
     let daemon = shell.serve();
-    let (revoked, taken) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let (revoked, uses) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         for _ in 0..16 {
             scope.spawn(|| {
@@ -197,9 +191,9 @@ fn no_use_is_taken_of_a_token_whose_revocation_has_returned() {
                 loop {
                     let late = revoked.load(Ordering::SeqCst);
                     let answer = client.must("POST", "/api/v1/tokens/consume", &consumer, &body);
-                    let consumed = answer.json()["consumed"] == true;
-                    taken.fetch_add(usize::from(consumed), Ordering::SeqCst);
-                    assert!(!(late && consumed), "{answer:?}");
+                    let good = answer.json()["consumed"] == true;
+                    uses.fetch_add(usize::from(good), Ordering::SeqCst);
+                    assert!(!(late && good), "{answer:?}");
                     if late {
                         assert_eq!(answer.text("reason"), "revoked");
                         break;
@@ -207,14 +201,14 @@ fn no_use_is_taken_of_a_token_whose_revocation_has_returned() {
                 }
             });
         }
-        while taken.load(Ordering::SeqCst) < 50 {
+        while uses.load(Ordering::SeqCst) < 50 {
             std::thread::yield_now();
         }
         shell.ok(&["token", "revoke", &token[4..15]]);
         revoked.store(true, Ordering::SeqCst);
     });
     let shown = shell.json(&["token", "show", &token[4..15]]);
-    assert_eq!(shown["used"], taken.into_inner());
+    assert_eq!(shown["used"], uses.into_inner());
     end(daemon);
 }
 
@@ -233,7 +227,7 @@ fn add_expired(shell: &Shell, count: usize) {
 #[test]
 fn a_purge_of_many_rows_takes_no_live_one_and_lets_others_in_between() {
     const ROWS: usize = 30_000;
-    let shell = shell();
+    let shell = Shell::unthrottled();
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
     let token = |client: &mut Client| client.must("POST", "/app/token", "", "").text("token");
@@ -277,7 +271,7 @@ impl Drop for Process {
 
 #[test]
 fn a_stopped_shell_that_holds_the_write_lock_stops_nobody_for_long() {
-    let shell = shell().with("PROVOST_JOBS_ENABLED", "false");
+    let shell = Shell::unthrottled().with("PROVOST_JOBS_ENABLED", "false");
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
     let token = client.must("POST", "/app/token", "", "").text("token");
@@ -330,4 +324,67 @@ fn a_stopped_shell_that_holds_the_write_lock_stops_nobody_for_long() {
     assert_eq!(status, 0, "{log}");
     assert!(!log.contains("panicked at"), "{log}");
     files::check(&shell);
+}
+
+/// Keeps a snapshot open while the daemon writes, until the log has `most` bytes or a write is
+/// refused; returns how large the log became.
+fn behind_a_reader(shell: &Shell, daemon: &Daemon, most: u64) -> u64 {
+    let creator = bearer(shell, "token:create");
+    let reader = files::open(&shell.database());
+    reader.execute_batch("BEGIN").unwrap();
+    files::number(&reader, "SELECT COUNT(*) FROM tokens");
+    let log = || fs::metadata(shell.path("data/provost.db-wal")).map_or(0, |log| log.len());
+    let refused = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut client = Client::connect(&daemon.address).unwrap();
+                let meta = json!({ "text": "x".repeat(4000) });
+                let body = json!({ "kind": "temporary", "meta": meta }).to_string();
+                while log() < most && !refused.load(Ordering::SeqCst) {
+                    let answer = client.must("POST", "/api/v1/tokens", &creator, &body);
+                    if answer.status != 201 {
+                        assert_eq!(answer.text("code"), "unavailable");
+                        refused.store(true, Ordering::SeqCst);
+                    }
+                }
+            });
+        }
+    });
+    let grown = log();
+    let token = shell.ok(&["token", "create", "--quiet"]);
+    let mut client = Client::connect(&daemon.address).unwrap();
+    assert!(client.is_valid(&token));
+    reader.execute_batch("ROLLBACK").unwrap();
+    let answer = client.must("POST", "/app/token", "", "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    grown
+}
+
+#[test]
+fn a_log_that_grew_behind_a_reader_is_used_again_once_the_reader_is_gone() {
+    let shell = Shell::unthrottled();
+    let daemon = shell.serve();
+    // More than the size from which on the log is moved into the main file.
+    let first = behind_a_reader(&shell, &daemon, 8 * 1024 * 1024);
+    let log = shell.path("data/provost.db-wal");
+    let load = Load::start(&daemon.address, 8, 0);
+    load.wait_for(500);
+    load.stop();
+    let now = fs::metadata(log).unwrap().len();
+    // What was committed before the first checkpoint without the reader still came behind.
+    assert!(now < first + 1024 * 1024, "{now} after {first}");
+    end(daemon);
+}
+
+#[test]
+#[ignore = "takes minutes: fills the log to its limit of 256 MiB"]
+fn a_reader_that_never_finishes_does_not_fill_the_disk() {
+    let shell = Shell::unthrottled();
+    let daemon = shell.serve();
+    let grown = behind_a_reader(&shell, &daemon, u64::MAX);
+    eprintln!("the log grew to {grown} bytes");
+    assert!(grown < (256 + 8) * 1024 * 1024, "{grown}");
+    assert!(daemon.is_ready_within(Duration::from_secs(5)));
+    end(daemon);
 }

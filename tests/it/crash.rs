@@ -17,13 +17,6 @@ const RECOVERY: Duration = Duration::from_secs(5);
 
 const WRITERS: usize = 32;
 
-/// A shell whose daemon does not slow down those who ask for much.
-fn unthrottled() -> Shell {
-    Shell::new()
-        .with("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
-        .with("PROVOST_THROTTLE_API_PER_SECOND", "0")
-}
-
 /// The header of an API token that may do everything to tokens.
 fn bearer(shell: &Shell) -> String {
     let scopes = "token:read,token:create,token:revoke,token:renew,token:consume";
@@ -174,7 +167,7 @@ fn killed_while_writing(cycles: usize) {
     let seed = u64::from(std::process::id()) << 20 | 0x5eed;
     eprintln!("seed {seed}, SQLite {}", rusqlite::version());
     let mut dice = Dice(seed);
-    let shell = unthrottled();
+    let shell = Shell::unthrottled();
     let bearer = bearer(&shell);
     // What this cycle's clients know is checked after the next start, everything at the end.
     let (mut known, mut fresh) = (Known::default(), Known::default());
@@ -266,7 +259,7 @@ fn state(shell: &Shell) -> Vec<String> {
 
 #[test]
 fn a_change_that_cannot_be_audited_does_not_happen() {
-    let shell = unthrottled().with("PROVOST_JOBS_ENABLED", "false");
+    let shell = Shell::unthrottled().with("PROVOST_JOBS_ENABLED", "false");
     let bearer = bearer(&shell);
     shell.ok(&["user", "create", "maria", "--admin", "--no-password"]);
     shell.ok(&["user", "create", "ivan", "--no-password"]);
@@ -403,7 +396,7 @@ fn descriptor(call: &str) -> Option<&str> {
 
 #[test]
 fn a_commit_that_meets_a_fault_is_refused_and_its_connection_commits_no_more() {
-    let shell = unthrottled();
+    let shell = Shell::unthrottled();
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
     let mut issued = vec![client.must("POST", "/app/token", "", "").text("token")];
@@ -446,7 +439,7 @@ fn a_commit_that_meets_a_fault_is_refused_and_its_connection_commits_no_more() {
 
 #[test]
 fn storage_that_keeps_failing_ends_the_daemon_which_starts_again_afterwards() {
-    let shell = unthrottled();
+    let shell = Shell::unthrottled();
     let mut daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
     let token = client.must("POST", "/app/token", "", "").text("token");

@@ -6,6 +6,10 @@
     clippy::unwrap_used,
     reason = "a test that cannot go on should stop with a backtrace"
 )]
+#![expect(
+    clippy::print_stderr,
+    reason = "figures that a person may want to see, with --nocapture"
+)]
 
 mod architecture;
 mod audit;

@@ -53,6 +53,13 @@ impl Shell {
         shell
     }
 
+    /// The same, and its daemon does not slow down those who ask for much.
+    pub(crate) fn unthrottled() -> Self {
+        Self::new()
+            .with("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
+            .with("PROVOST_THROTTLE_API_PER_SECOND", "0")
+    }
+
     /// The same with one more environment variable.
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.variables.push((name.to_owned(), value.to_owned()));

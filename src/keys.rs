@@ -30,6 +30,9 @@ pub struct Keys {
     pub token: MacKey,
     /// Seals stored answers for replay under an `Idempotency-Key`.
     pub replay: Secret<[u8; 32]>,
+    /// Keys the digests of the requests to which those were the answers: a body may hold what can
+    /// be guessed.
+    pub request: MacKey,
 }
 
 #[derive(Deserialize)]
@@ -117,6 +120,7 @@ impl Keys {
         Ok(Self {
             token: MacKey::new(key("token")?.expose()),
             replay: key("replay")?,
+            request: MacKey::new(key("request")?.expose()),
         })
     }
 }

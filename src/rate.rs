@@ -16,8 +16,8 @@ use governor::{Quota, RateLimiter};
 
 use crate::error::{Error, Result};
 
-/// More keys than this are not told apart.
-const KEYS: usize = 100_000;
+/// More keys than this are not remembered.
+const KEYS: usize = if cfg!(test) { 1_000 } else { 100_000 };
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, DefaultClock, StateInformationMiddleware>;
 
@@ -51,11 +51,17 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     /// Takes one from the bucket of `key`; how many are left, where there is a limit.
     ///
     /// # Errors
-    /// [`Error::RateLimited`] with the time until there is one again.
+    /// [`Error::RateLimited`] with the time until there is one again, or when there are more keys
+    /// than memory should hold.
     pub fn take(&self, key: &K) -> Result<Option<u32>> {
         let Some(limiter) = &self.limiter else {
             return Ok(None);
         };
+        if limiter.len() > KEYS && self.tidy() > KEYS {
+            return Err(Error::RateLimited {
+                retry_after: Duration::from_secs(1),
+            });
+        }
         match limiter.check_key(key) {
             Ok(state) => Ok(Some(state.remaining_burst_capacity())),
             Err(refused) => Err(Error::RateLimited {
@@ -65,22 +71,13 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     }
 
     /// Forgets the buckets that are full again. Returns how many are left.
-    #[must_use]
-    pub fn tidy(&self) -> usize {
+    fn tidy(&self) -> usize {
         let Some(limiter) = &self.limiter else {
             return 0;
         };
         limiter.retain_recent();
         limiter.shrink_to_fit();
         limiter.len()
-    }
-
-    /// Whether there are more keys than memory should hold.
-    #[must_use]
-    pub fn is_crowded(&self) -> bool {
-        self.limiter
-            .as_ref()
-            .is_some_and(|limiter| limiter.len() > KEYS)
     }
 }
 
@@ -120,11 +117,6 @@ impl Rates {
     /// # Errors
     /// [`Error::RateLimited`].
     pub fn take_issue(&self, ip: Option<IpAddr>) -> Result<Option<u32>> {
-        if self.issue.is_crowded() && self.issue.tidy() > KEYS {
-            return Err(Error::RateLimited {
-                retry_after: Duration::from_secs(1),
-            });
-        }
         self.issue
             .take(&ip.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), network))
     }
@@ -158,5 +150,15 @@ mod tests {
         assert_eq!(network(one), network(two));
         let mapped: IpAddr = "::ffff:192.0.2.1".parse().unwrap();
         assert_eq!(network(mapped), "192.0.2.1".parse::<IpAddr>().unwrap());
+    }
+
+    #[test]
+    fn more_keys_than_memory_should_hold_are_refused_until_some_are_forgotten() {
+        let buckets = Buckets::new(1, 3);
+        let most = i64::try_from(KEYS).unwrap();
+        for key in 0..=most {
+            buckets.take(&key).unwrap();
+        }
+        assert!(matches!(buckets.take(&-1), Err(Error::RateLimited { .. })));
     }
 }

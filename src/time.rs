@@ -266,6 +266,17 @@ impl Clock {
         self.look_at(Moment::now())
     }
 
+    /// Makes the wall clock look as if it had leapt ahead by two hours.
+    #[cfg(test)]
+    pub(crate) fn leap(&self) {
+        let now = Moment::now();
+        let before = Moment {
+            wall: now.wall.minus(2 * JUMP),
+            ..now
+        };
+        *self.trusted.lock().unwrap() = Some(before);
+    }
+
     fn look_at(&self, moment: Moment) -> Option<Timestamp> {
         let mut trusted = self.trusted.lock().unwrap_or_else(PoisonError::into_inner);
         let expected = trusted.map(|before| before.wall.plus(moment.up.saturating_sub(before.up)));

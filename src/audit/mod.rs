@@ -297,4 +297,20 @@ mod tests {
         ));
         try_as(Actor::token("audit:read")).unwrap();
     }
+
+    #[test]
+    fn ids_that_differ_only_in_case_are_different_objects() {
+        let app = App::memory();
+        at(&app, 1000, "x.made", "token:0Lq3aB");
+        at(&app, 2000, "x.made", "token:0lQ3Ab");
+        for object in ["token:0Lq3aB", "token:0Lq*"] {
+            let filter = Filter {
+                object: Some(object.into()),
+                ..Filter::default()
+            };
+            let found = entries(&app, filter);
+            let found: Vec<_> = found.iter().map(|entry| entry.object.as_str()).collect();
+            assert_eq!(found, ["token:0Lq3aB"], "{object}");
+        }
+    }
 }

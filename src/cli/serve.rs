@@ -69,6 +69,8 @@ impl Serve {
             }
             checked => checked?,
         }
+        // Two pragmas are enough for a command; what serves for weeks looks at the whole history.
+        migrations::verify(app.db())?;
         app.clock().raise(app.db().read(clock::mark)?);
         if made.new_database {
             let folder = app.config().data_dir.display();

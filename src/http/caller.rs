@@ -19,8 +19,9 @@ use crate::error::{Error, Result};
 use crate::idempotency::{self, Key};
 use crate::tokens;
 
-/// Long reads at the same time: the pool keeps connections for point reads.
+/// Long reads at the same time, and workflows: the pool keeps connections for point reads.
 const LONG_READS: usize = 4;
+const WORKFLOWS: usize = 2;
 
 /// A request that has proved who makes it.
 #[derive(Clone, Debug)]
@@ -190,8 +191,16 @@ impl Caller {
         T: Send + 'static,
         F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
     {
+        static SLOTS: Semaphore = Semaphore::const_new(WORKFLOWS);
         let Visitor { app, actor, .. } = self.0;
-        tokio::task::spawn_blocking(move || f(&app, &actor))
+        let slot = SLOTS.acquire().await.map_err(Error::internal)?;
+        let work = move || {
+            // It goes with the work, which goes on when the client has gone.
+            let _slot = slot;
+            app.read(&actor, tokens::confirm)?;
+            f(&app, &actor)
+        };
+        tokio::task::spawn_blocking(work)
             .await
             .map_err(Error::internal)?
     }
@@ -233,24 +242,33 @@ impl Visitor {
         F: FnOnce(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
         static SLOTS: Semaphore = Semaphore::const_new(LONG_READS);
-        let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
-        let work = move || self.app.read(&self.actor, f);
+        let slot = SLOTS.acquire().await.map_err(Error::internal)?;
+        let work = move || {
+            // It goes with the work, which goes on when the client has gone.
+            let _slot = slot;
+            self.app.read(&self.actor, f)
+        };
         tokio::task::spawn_blocking(work)
             .await
             .map_err(Error::internal)?
     }
 
-    /// A write. It is finished even when the client has gone.
+    /// A write, if the credential is still good by then. It is finished even when the client has
+    /// gone.
     ///
     /// # Errors
     /// What `f` returns.
-    pub async fn write<T, F>(self, f: F) -> Result<T>
+    pub async fn write<T, F>(self, mut f: F) -> Result<T>
     where
         T: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
         let (tell, told) = oneshot::channel();
-        self.app.submit(self.actor, f, move |result| {
+        let confirmed = move |cx: &mut Cx<'_, '_>| {
+            tokens::confirm(cx)?;
+            f(cx)
+        };
+        self.app.submit(self.actor, confirmed, move |result| {
             let _client_has_gone = tell.send(result);
         });
         told.await.map_err(Error::internal)?

@@ -215,7 +215,8 @@ fn refused(message: &str) -> Error {
         let field = rest.split('`').next().unwrap_or_default();
         return Error::Malformed(format!("the member {field:?} is there twice"));
     }
-    match message.split_once(", expected ") {
+    // The last one: what comes before it may quote the client.
+    match message.rsplit_once(", expected ") {
         Some((_, expected)) => {
             let expected = expected.split(" at line ").next().unwrap_or(expected);
             // The name of a type of ours tells nothing.
@@ -308,5 +309,13 @@ mod tests {
         assert!(check_shape(format!("[{}1]", "1,".repeat(9_999)).as_bytes()).is_ok());
         assert!(check_shape(format!("[{}1]", "1,".repeat(10_000)).as_bytes()).is_err());
         assert!(check_shape(format!(r#""\"{}""#, "[".repeat(99)).as_bytes()).is_ok());
+    }
+
+    #[test]
+    fn a_value_that_looks_like_our_own_words_is_not_repeated() {
+        let message =
+            r#"invalid type: string "x, expected hunter2", expected u32 at line 1 column 3"#;
+        let refused = refused(message).to_string();
+        assert!(!refused.contains("hunter2"), "{refused}");
     }
 }

@@ -57,7 +57,7 @@ pub fn find(cx: &mut Cx<'_, '_>, key: &Key) -> Result<Option<Vec<u8>>> {
     let Some(kept) = store::by_digest(cx.tx, &key.digest, cx.now)? else {
         return Ok(None);
     };
-    if !same(&kept.request, &key.request) {
+    if !same(&kept.request, &keyed(cx, key)) {
         return Err(Error::IdempotencyKeyReused);
     }
     let (nonce, sealed) = kept.answer.split_at_checked(24).ok_or_else(damaged)?;
@@ -87,7 +87,7 @@ pub fn keep(cx: &mut Cx<'_, '_>, key: &Key, answer: &[u8]) -> Result<()> {
         .map_err(|_| Error::internal("an answer could not be sealed"))?;
     let expires = cx.now.plus(cx.kit.config.idempotency.keep.0);
     let kept = store::Kept {
-        request: key.request.to_vec(),
+        request: keyed(cx, key).to_vec(),
         answer: [&nonce[..], &sealed].concat(),
     };
     if store::insert(cx.tx, &key.digest, &kept, cx.now, expires)? {
@@ -97,6 +97,11 @@ pub fn keep(cx: &mut Cx<'_, '_>, key: &Key, answer: &[u8]) -> Result<()> {
             "the idempotency key was used a moment ago",
         ))
     }
+}
+
+/// What is stored of the request.
+fn keyed(cx: &Cx<'_, '_>, key: &Key) -> [u8; 32] {
+    cx.kit.keys.request.sign(&[&key.request])
 }
 
 fn cipher(cx: &Cx<'_, '_>) -> XChaCha20Poly1305 {
@@ -210,5 +215,16 @@ mod tests {
         };
         assert_eq!(deleted(86_399_999), 0);
         assert_eq!(deleted(86_400_000), 1);
+    }
+
+    #[test]
+    fn a_stored_digest_of_a_body_cannot_be_guessed_without_the_key_file() {
+        let app = kept();
+        let rows = app
+            .db()
+            .read(|tx| tx.all("SELECT request FROM idempotency_keys LIMIT 1", &[]))
+            .unwrap();
+        let guess: [u8; 32] = Sha256::digest(b"body").into();
+        assert_ne!(rows[0].bytes("request").unwrap(), guess);
     }
 }

@@ -329,3 +329,14 @@ async fn the_loop_runs_what_every_daemon_does_for_itself_at_once() {
     stop.cancel();
     daemon.await.unwrap();
 }
+
+#[test]
+fn nothing_is_purged_by_a_clock_that_leapt_ahead() {
+    let app = app();
+    expired_token(&app);
+    app.clock().leap();
+    let run = run_purge(&app).unwrap();
+    assert_eq!(run.result, Some(Finish::Partial));
+    let left = app.db().read(tokens::any).unwrap();
+    assert!(left, "a row that may be alive was deleted");
+}

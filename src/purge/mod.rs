@@ -104,6 +104,7 @@ fn kinds(only: &[String]) -> Result<Vec<&'static Kind>> {
     let known = |name: &&String| TABLE.iter().any(|kind| kind.name == **name);
     if let Some(unknown) = only.iter().find(|name| !known(name)) {
         let names: Vec<&str> = TABLE.iter().map(|kind| kind.name).collect();
+        let unknown: String = unknown.chars().take(16).collect();
         return Err(Error::invalid(
             "only",
             format!(

@@ -243,3 +243,13 @@ fn the_estimate_grows_with_rows_batches_and_rests() {
     assert!((estimate(100_000, 100, second) - plain - 99.0).abs() < 0.01);
     assert!(estimate(1_000_000, 1000, Duration::ZERO) > plain);
 }
+
+#[test]
+fn a_refusal_does_not_repeat_a_long_name() {
+    let options = Options {
+        only: vec!["x".repeat(10_000)],
+        ..Options::default()
+    };
+    let refused = plan(&app(), &operator(), &options).unwrap_err();
+    assert!(refused.to_string().len() < 200, "{refused}");
+}

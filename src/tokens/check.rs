@@ -7,10 +7,10 @@ use std::time::Duration;
 use ipnet::IpNet;
 use serde::Serialize;
 
-use super::model::{Reason, Token};
+use super::model::{Facts, Reason, State, Token};
 use super::text::{Kind, Presented, Refusal, TokenId, parse};
 use super::{object, store};
-use crate::app::Cx;
+use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
@@ -148,6 +148,28 @@ pub fn authenticate(cx: &mut Cx<'_, '_>, text: &str) -> Result<Checked> {
         return Err(Error::Unauthenticated);
     }
     Ok(checked)
+}
+
+/// Looks once more at the token that authenticated the request, in the transaction of what it is
+/// to change: it may have been revoked while the rest of the request was still coming
+/// (security.md, rule 39). Its uses are not looked at: this one's is taken already.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] if it is no longer good.
+pub fn confirm(cx: &mut Cx<'_, '_>) -> Result<()> {
+    let Who::Token { id, .. } = &cx.actor.who else {
+        return Ok(());
+    };
+    let row = store::for_check(cx.tx, id.parse()?)?.ok_or(Error::Unauthenticated)?;
+    let facts = Facts {
+        max_uses: None,
+        ..row.facts
+    };
+    if facts.state(cx.now) == State::Active {
+        Ok(())
+    } else {
+        Err(Error::Unauthenticated)
+    }
 }
 
 /// Takes one use of an authenticated token, before the action that it pays for.

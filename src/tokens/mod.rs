@@ -18,8 +18,8 @@ use std::time::Duration;
 use serde_json::json;
 
 pub use check::{
-    Checked, Lookup, authenticate, check, consume, digest, introspect, lookup, note_use, take_use,
-    write_uses,
+    Checked, Lookup, authenticate, check, confirm, consume, digest, introspect, lookup, note_use,
+    take_use, write_uses,
 };
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
 pub use purge::{Gone, delete_gone, gone, oldest_gone};

@@ -164,11 +164,9 @@ fn wanted(filter: &Filter, owner: Option<&str>, now: Timestamp) -> (String, Vec<
     if let Some(label) = &filter.label {
         match label.strip_suffix('*') {
             Some(stem) => {
-                let stem = stem
-                    .replace('!', "!!")
-                    .replace('%', "!%")
-                    .replace('_', "!_");
-                and("t.label LIKE $N ESCAPE '!'", Value::Text(stem + "%"));
+                // Not LIKE, which takes no account of case on one engine.
+                let begins = "SUBSTR(t.label, 1, LENGTH(CAST($N AS TEXT))) = $N";
+                and(begins, stem.into());
             }
             None => and("t.label = $N", label.as_str().into()),
         }

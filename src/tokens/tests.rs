@@ -523,3 +523,25 @@ fn every_change_leaves_one_audit_row_without_the_secret() {
             .contains(issued.secret.expose())
     );
 }
+
+#[test]
+fn labels_that_begin_alike_in_another_case_are_others() {
+    let app = App::memory();
+    for label in ["ci-a", "CI-b"] {
+        issue(
+            &app,
+            NewToken {
+                label: Some(label.into()),
+                ..temporary()
+            },
+        );
+    }
+    let filter = Filter {
+        label: Some("ci-*".into()),
+        ..Filter::default()
+    };
+    let count = app.at(Timestamp(START), &Actor::operator(), move |cx| {
+        count_matching(cx, &filter)
+    });
+    assert_eq!(count.unwrap(), 1);
+}

@@ -83,6 +83,17 @@ fn migrating_waits_until_the_daemon_is_stopped() {
     shell.ok(&["migrate", "up"]);
 }
 
+#[test]
+fn a_database_with_another_history_is_not_served() {
+    let shell = Shell::new();
+    script(
+        &shell,
+        "UPDATE migrations SET sha256 = 'other' WHERE number = 1",
+    );
+    let told = shell.fails(11, &["serve", "--listen", "127.0.0.1:0"]);
+    assert!(told.contains("0001_audit"), "{told}");
+}
+
 /// Takes the newest migration back, as an older binary would have left the database.
 fn go_down(shell: &Shell) {
     let last = provost::migrations::ALL.last().unwrap();

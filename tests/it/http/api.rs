@@ -330,3 +330,38 @@ fn a_credential_that_asks_too_fast_is_told_when_to_come_back() {
     insta::assert_snapshot!(refused.body, @r#"{"type":"urn:provost:error:rate_limited","title":"Too Many Requests","status":429,"code":"rate_limited","detail":"too many requests, try again in 1 s","instance":"req-1"}"#);
     is_ok(&site.get_as(&site.token("token:read"), "/api/v1/tokens"));
 }
+
+#[test]
+fn a_token_that_is_revoked_while_its_request_is_still_coming_does_nothing_more() {
+    use std::io::{Read as _, Write as _};
+
+    let site = Site::new();
+    let token = site.token("token:create token:read");
+    let mut client = site.connect();
+    client
+        .set_read_timeout(Some(std::time::Duration::from_secs(20)))
+        .unwrap();
+    let body = r#"{"kind":"api","scopes":["token:create"]}"#;
+    write!(
+        client,
+        "POST /api/v1/tokens HTTP/1.1\r\nHost: a\r\nConnection: close\r\nExpect: 100-continue\r\n\
+         Authorization: Bearer {token}\r\nContent-Type: application/json\r\n\
+         Content-Length: {}\r\n\r\n",
+        body.len()
+    )
+    .unwrap();
+    // The body is asked for once the credential was found good.
+    let mut asked = [0; 25];
+    client.read_exact(&mut asked).unwrap();
+    assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
+    let id = provost::tokens::parse(&token).unwrap().id.to_string();
+    let operator = super::site::operator();
+    let revoked = site
+        .app
+        .write(&operator, move |cx| provost::tokens::revoke(cx, &id, None));
+    revoked.unwrap();
+    client.write_all(body.as_bytes()).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}

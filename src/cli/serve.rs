@@ -65,8 +65,11 @@ impl Serve {
         }
         app.clock().raise(app.db().read(clock::mark)?);
         if made.new_database {
-            let folder = app.config().data_dir.display();
-            out.message(format_args!("set up a new database in {folder}"))?;
+            let config = app.config();
+            let (database, key) = (config.db.sqlite()?.display(), config.key_file.display());
+            out.message(format_args!(
+                "set up a new database {database} with key file {key}"
+            ))?;
         }
         if let Some(hint) = setup::no_administrator(&app, &actor, site)? {
             out.message(hint)?;

@@ -15,7 +15,7 @@ use crate::app::{Actor, App};
 use crate::config::Config;
 use crate::db::{Db, Role};
 use crate::error::{Error, Result};
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 use crate::users::{self, Filter, User};
 use crate::{migrations, tokens};
 
@@ -52,6 +52,7 @@ pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
         create_database(config, database, actor)?;
     }
     if setup.new_key {
+        folder(config.key_file.parent().unwrap_or(&config.data_dir))?;
         setup.new_key = create_key(config, database)?;
     }
     Ok(setup)
@@ -121,12 +122,12 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
 /// was faster.
 fn create_key(config: &Config, database: &Path) -> Result<bool> {
     let db = Db::open(database, Role::Shell)?;
-    if db.identity()?.schema > 0 && db.read(tokens::any)? {
+    // Another program's database must not cost the folder a key file: it would then look as if
+    // its own database were lost.
+    if migrations::schema(&db)? > 0 && db.read(tokens::any)? {
         return Err(Error::KeyFile {
             path: config.key_file.clone(),
-            reason: "is missing, and without it no token of the database can be checked; put its \
-                     copy back"
-                .into(),
+            reason: keys::MISSING.into(),
         });
     }
     match Keys::create(&config.key_file) {

@@ -36,8 +36,17 @@ pub enum Command {
     /// Show one token by its id
     Show(Show),
     /// Tell everything about a token that somebody holds: its owner, its state, why it is refused
+    #[command(after_help = "\
+Examples:
+  provost token lookup                      asks for the token without showing it
+  provost token lookup - < token.txt
+  provost token lookup --file token.txt --json")]
     Lookup(Presented),
     /// Take one use of a token; fails if it is not good
+    #[command(after_help = "\
+Examples:
+  provost token consume                     asks for the token without showing it
+  provost token consume - < token.txt       status 7 if it is not good")]
     Consume(Presented),
     /// Give tokens more time
     Renew(Renew),
@@ -313,11 +322,6 @@ fn public(text: &str) -> Result<&str> {
 
 /// How `lookup` and `consume` get the token.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  provost token lookup                      asks for the token without showing it
-  provost token lookup - < token.txt
-  provost token lookup --file token.txt --json")]
 pub struct Presented {
     /// `-` reads the token from standard input [default: ask for it without showing it]
     #[arg(value_name = "TOKEN", conflicts_with = "file")]

@@ -164,7 +164,16 @@ impl Output {
         let members = members(item)?;
         let cells = columns.iter();
         Ok(cells
-            .map(|name| cell(name, members.get(name), self.now, false))
+            .map(|name| {
+                let value = members.get(name);
+                let text = cell(name, value, self.now, false);
+                if self.terminal.stdout && matches!(value, Some(Value::Array(_))) {
+                    // Words, so that a narrow column need not break a scope in two.
+                    text.replace(',', ", ")
+                } else {
+                    text
+                }
+            })
             .collect())
     }
 }

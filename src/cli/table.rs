@@ -85,6 +85,9 @@ const GAP: u16 = 2;
 /// A column gives up no more than this for the others: below it, nothing can be read.
 const NARROWEST: u16 = 8;
 
+/// A word up to this long is not broken while there is another way: the longest name of a job.
+const WORD: u16 = 16;
+
 impl Grid {
     pub(super) fn new(columns: Vec<String>, look: Look) -> Self {
         Self {
@@ -115,6 +118,7 @@ impl Grid {
         } else if rows.is_empty() {
             return String::new();
         }
+        let words = longest_words(&rows, self.columns.len());
         table.add_rows(rows);
         // What the terminal can do was found out once, in `Terminal`; comfy-table must not guess.
         table.force_no_tty();
@@ -122,11 +126,11 @@ impl Grid {
             table.enforce_styling();
         }
         table.load_style(presets::NOTHING);
-        for column in table.column_iter_mut() {
-            column.set_padding((0, GAP));
+        for (column, gap) in table.column_iter_mut().zip(self.gaps()) {
+            column.set_padding((0, gap));
         }
         if first {
-            self.widths = self.fitting(&table);
+            self.widths = self.fitting(&table, &words);
         }
         let cut = self.look.width.is_some();
         table.set_constraints(self.widths.iter().map(|width| {
@@ -144,27 +148,53 @@ impl Grid {
     }
 
     /// The widths that the columns have, gap included. Where all of them together are too wide,
-    /// the widest ones give way.
-    fn fitting(&self, table: &Table) -> Vec<u16> {
+    /// the widest ones give way: first where words part, then within words that are long anyway.
+    /// Ids and instants come last: broken in two they can neither be copied nor read.
+    fn fitting(&self, table: &Table, words: &[u16]) -> Vec<u16> {
+        let gaps = self.gaps();
         let natural = table.column_max_content_widths();
-        let mut widths: Vec<u16> = natural.iter().map(|w| w.saturating_add(GAP)).collect();
-        // Nothing follows the last column.
-        let Some(most) = self.look.width.map(|width| width.saturating_add(GAP)) else {
+        let widths = natural.iter().zip(&gaps);
+        let mut widths: Vec<u16> = widths.map(|(w, gap)| w.saturating_add(*gap)).collect();
+        let Some(most) = self.look.width.map(u32::from) else {
             return widths;
         };
-        // An id or an instant that is broken in two can neither be copied nor read: they come last.
-        for whole in [true, false] {
-            while widths.iter().copied().map(u32::from).sum::<u32>() > u32::from(most) {
-                let columns = self.columns.iter().zip(&mut widths);
-                let may = columns.filter(|(name, _)| !(whole && is_whole(name)));
+        for (whole, word) in [(true, WORD), (false, WORD), (false, NARROWEST)] {
+            let floors = words.iter().zip(&gaps);
+            let floors = floors.map(|(longest, gap)| (*longest).clamp(NARROWEST, word) + gap);
+            let floors: Vec<u16> = floors.collect();
+            while widths.iter().copied().map(u32::from).sum::<u32>() > most {
+                let columns = self.columns.iter().zip(&floors).zip(&mut widths);
+                let may = columns.filter(|((name, floor), width)| {
+                    **width > **floor && !(whole && is_whole(name))
+                });
                 match may.map(|(_, width)| width).max() {
-                    Some(widest) if *widest > NARROWEST + GAP => *widest -= 1,
-                    _ => break,
+                    Some(widest) => *widest -= 1,
+                    None => break,
                 }
             }
         }
         widths
     }
+
+    /// The space after each column; nothing follows the last one.
+    fn gaps(&self) -> Vec<u16> {
+        let last = self.columns.len().saturating_sub(1);
+        (0..self.columns.len())
+            .map(|at| if at == last { 0 } else { GAP })
+            .collect()
+    }
+}
+
+/// The longest word of each column.
+fn longest_words(rows: &[Vec<String>], columns: usize) -> Vec<u16> {
+    let longest = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        let words = cells.flat_map(|cell| cell.split(' '));
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    (0..columns)
+        .map(|at| u16::try_from(longest(at)).unwrap_or(u16::MAX))
+        .collect()
 }
 
 fn text_of(table: &Table) -> String {
@@ -286,6 +316,21 @@ mod tests {
         let page: Vec<_> = page.lines().collect();
         assert_eq!(page[1], "one two       2026-11-20 08:31");
         assert_eq!(page[2].trim_end(), "three four");
+        // Bold text is padded to the end: it must not run over the edge of the terminal either.
+        let mut bold = Grid::new(
+            vec!["label".into()],
+            Look {
+                colour: true,
+                ..look
+            },
+        );
+        let page = bold.page(rows(&[&["a cell that is longer than thirty columns"]]));
+        let heading = page.lines().next().unwrap();
+        let (start, end) = (
+            heading.find("LABEL").unwrap(),
+            heading.rfind('\u{1b}').unwrap(),
+        );
+        assert!(end - start <= 30, "{heading:?}");
     }
 
     #[test]

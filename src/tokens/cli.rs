@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, prefixed};
 use crate::cli::complete;
-use crate::cli::flags::{ListArgs, network, value, word};
+use crate::cli::flags::{ListArgs, count, network, value, word};
 use crate::cli::output::{Output, Record, SecretFile};
 use crate::cli::prompt;
 use crate::cli::{Operator, Outcome, Site};
@@ -143,7 +143,7 @@ pub struct Create {
     #[arg(long, value_name = "TIME", help = TTL, value_parser = value::<Lifetime>)]
     ttl: Option<Lifetime>,
     /// How often it may be used [default: any number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count(u32::MAX))]
     max_uses: Option<u32>,
     /// When it starts being good: RFC 3339, or +2d from now [default: at once]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = value::<When>)]

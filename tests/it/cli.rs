@@ -47,6 +47,8 @@ fn init_makes_the_first_administrator_once() {
     let again = shell.run(&["init", "--admin", "maria", "--generate"]);
     assert!(again.stderr.contains("keeps the password"), "{again:?}");
     shell.ok(&["user", "create", "ivan", "--no-password"]);
+    let other = Shell::bare().run(&["init", "--admin", "anna", "--generate"]);
+    assert!(other.stdout.contains("\npassword       "), "{other:?}");
     let told = shell.fails(6, &["init", "--admin", "ivan", "--no-password"]);
     assert!(told.contains("already in use"), "{told}");
     // Its flags mean nothing without it.
@@ -146,6 +148,15 @@ fn nothing_is_set_up_by_a_command_that_only_looks() {
 fn a_mistake_ends_with_two_and_is_a_problem_object_under_json() {
     let shell = Shell::bare();
     shell.fails(2, &["token", "bogus"]);
+    for (flag, wanted) in [
+        (["token", "list", "--limit"], "from 1 to 1000"),
+        (["token", "create", "--max-uses"], "1 or more"),
+    ] {
+        for number in ["0", "-1", "many", "4294967296"] {
+            let told = shell.fails(2, &[&flag[..], &[number]].concat());
+            assert!(number == "-1" || told.contains(wanted), "{told}");
+        }
+    }
     for line in [
         vec!["token", "bogus", "--json"],
         vec!["--json", "token", "create", "--ttl", "60"],

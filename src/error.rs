@@ -326,7 +326,7 @@ impl Error {
             }
             Self::SchemaNewer { .. } => "install the newer provost; nothing was changed".into(),
             Self::SchemaBehind { .. } => "run: provost migrate up".into(),
-            Self::ForeignDatabase => "name another file with --db; this one was not touched".into(),
+            Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
             Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
             Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup".into(),
             _ => return None,

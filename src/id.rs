@@ -71,6 +71,15 @@ impl Serials {
     }
 }
 
+/// For serde's `serialize_with`: a serial id as text. Not every reader of JSON has integers so large
+/// (RFC 8259 §6).
+///
+/// # Errors
+/// Those of the serializer.
+pub fn as_text<S: serde::Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(id)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -23,6 +23,10 @@ use crate::secret::{MacKey, Secret, random_bytes};
 /// A key file is a few lines; whatever is larger is something else.
 const LARGEST: u64 = 4096;
 
+/// What a lost key file means.
+pub const MISSING: &str =
+    "is missing, and without it no token of the database can be checked; put its copy back";
+
 /// The keys of this installation.
 #[derive(Debug)]
 pub struct Keys {
@@ -56,7 +60,13 @@ impl Keys {
             .read(true)
             .custom_flags(file::flags())
             .open(path)
-            .map_err(|error| refuse(&format!("cannot be opened: {error}")))?;
+            .map_err(|error| {
+                if error.kind() == std::io::ErrorKind::NotFound {
+                    refuse(MISSING)
+                } else {
+                    refuse(&format!("cannot be opened: {error}"))
+                }
+            })?;
         check_owner_and_mode(path, &file)?;
         let mut text = String::new();
         let read = std::io::Read::by_ref(&mut file)

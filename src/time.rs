@@ -198,26 +198,33 @@ impl FromStr for When {
         if let Some(ahead) = text.strip_prefix('+') {
             return ahead.parse().map(Self::In);
         }
-        text.parse().map(Self::At)
+        text.parse().map(Self::At).map_err(|_| {
+            Error::invalid(
+                "time",
+                "must be now, -2d, +2d, or RFC 3339 like 2026-11-20T08:34:00Z",
+            )
+        })
     }
 }
 
-/// `3m ago`, `in 6d`, `now`: the distance from `now` in its largest unit.
+/// `3m ago`, `in 6d`, `now`: the distance from `now` in its largest unit. What is past is rounded
+/// down and what is ahead to the nearest: a moment after it was given, a month is still `in 30d`.
 #[must_use]
 pub fn relative(at: Timestamp, now: Timestamp) -> String {
-    let (distance, ahead) = if at > now {
-        (at.since(now), true)
-    } else {
-        (now.since(at), false)
-    };
-    let seconds = distance.as_secs();
-    let text = match seconds {
-        // What was made by this very command is neither past nor to come.
-        0 => return "now".to_owned(),
-        1..=59 => format!("{seconds}s"),
-        60..=3599 => format!("{}m", seconds / 60),
-        3600..=86_399 => format!("{}h", seconds / 3600),
-        _ => format!("{}d", seconds / 86_400),
+    // The length of each unit and of the next smaller one, in milliseconds.
+    const UNITS: [(u64, u64, &str); 4] = [
+        (86_400_000, 3_600_000, "d"),
+        (3_600_000, 60_000, "h"),
+        (60_000, 1000, "m"),
+        (1000, 0, "s"),
+    ];
+    let ahead = at > now;
+    let distance = at.0.abs_diff(now.0);
+    let up = |rounding: u64| distance.saturating_add(if ahead { rounding / 2 } else { 0 });
+    let unit = UNITS.iter().find(|(unit, below, _)| up(*below) >= *unit);
+    let text = unit.map(|(unit, _, name)| format!("{}{name}", up(*unit) / unit));
+    let Some(text) = text else {
+        return "now".to_owned();
     };
     if ahead {
         format!("in {text}")
@@ -392,6 +399,31 @@ mod tests {
             "1970-01-01T00:00:01Z".parse::<When>().unwrap().from(now),
             Timestamp(1000)
         );
+    }
+
+    #[test]
+    fn distances_are_told_in_their_largest_unit() {
+        const SECOND: i64 = 1000;
+        const DAY: i64 = 86_400 * SECOND;
+        let far = |distance: i64| relative(Timestamp(10 * DAY + distance), Timestamp(10 * DAY));
+        for (distance, told) in [
+            (0, "now"),
+            (-999, "now"),
+            (-59 * SECOND, "59s ago"),
+            (-119 * SECOND, "1m ago"),
+            (-DAY + 1, "23h ago"),
+            (-2 * DAY + 1, "1d ago"),
+            (400, "now"),
+            (1500, "in 2s"),
+            (300 * SECOND - 40, "in 5m"),
+            (1800 * SECOND, "in 30m"),
+            (3600 * SECOND - 40, "in 1h"),
+            (13 * 3600 * SECOND, "in 13h"),
+            (30 * DAY - 40, "in 30d"),
+            (30 * DAY - 13 * 3600 * SECOND, "in 29d"),
+        ] {
+            assert_eq!(far(distance), told, "{distance}");
+        }
     }
 
     #[test]

@@ -88,7 +88,7 @@ impl Outcome {
 pub struct Entry {
     /// Grows with time. It is text in JSON, because not every reader has integers so large
     /// (RFC 8259 §6).
-    #[serde(serialize_with = "as_text")]
+    #[serde(serialize_with = "crate::id::as_text")]
     #[schema(value_type = String, example = "3764759491320198700")]
     pub id: i64,
     /// When.
@@ -109,14 +109,6 @@ pub struct Entry {
     /// More, by action.
     #[schema(value_type = Option<Object>)]
     pub details: Option<Json>,
-}
-
-#[expect(
-    clippy::trivially_copy_pass_by_ref,
-    reason = "serde passes a reference"
-)]
-fn as_text<S: serde::Serializer>(id: &i64, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_str(id)
 }
 
 /// Which rows to show; what is `None` is not asked for.

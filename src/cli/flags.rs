@@ -141,7 +141,21 @@ pub fn network(text: &str) -> Result<IpNet, String> {
 }
 
 fn limit() -> ValueParser {
-    clap::value_parser!(u32).range(1..=1000).into()
+    count(1000)
+}
+
+/// A whole number from 1 to `most`, for `value_parser`.
+#[must_use]
+pub fn count(most: u32) -> ValueParser {
+    ValueParser::new(move |text: &str| {
+        let number = text.parse().ok();
+        number
+            .filter(|number| (1..=most).contains(number))
+            .ok_or_else(|| match most {
+                u32::MAX => "must be a whole number, 1 or more".to_owned(),
+                most => format!("must be a whole number from 1 to {most}"),
+            })
+    })
 }
 
 impl Default for ListArgs {

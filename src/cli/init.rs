@@ -101,7 +101,15 @@ impl Init {
         };
         let name = username.as_str().to_owned();
         match operator.read(|cx| users::get(cx, &name)) {
-            Ok(user) if user.roles.contains(&Role::Admin) => return Ok(None),
+            Ok(user) if user.roles.contains(&Role::Admin) => {
+                if self.password.any() {
+                    out.message(format_args!(
+                        "{} is an administrator already and keeps the password",
+                        user.username
+                    ))?;
+                }
+                return Ok(None);
+            }
             Ok(_) => return Err(Error::UsernameTaken),
             Err(Error::NotFound(_)) => {}
             Err(error) => return Err(error),

@@ -56,7 +56,7 @@ impl Output {
             shown = shown.saturating_add(got.items.len());
             match got.next {
                 Some(cursor) if args.all => got = page(Some(&cursor), limit)?,
-                next => return self.end(form, shown, next),
+                next => return self.end(&form, shown, next),
             }
         }
     }
@@ -75,8 +75,7 @@ impl Output {
                 <[String]>::to_vec,
             );
             let look = Look {
-                framed: self.terminal.stdout,
-                width: self.terminal.width,
+                width: self.terminal.width.filter(|_| self.terminal.stdout),
                 colour: self.format.color.on_stdout(self.terminal),
             };
             Form::Table(Grid::new(columns, look))
@@ -124,10 +123,10 @@ impl Output {
         Ok(())
     }
 
-    fn end(&mut self, form: Form, shown: usize, next: Option<String>) -> Result<()> {
+    fn end(&mut self, form: &Form, shown: usize, next: Option<String>) -> Result<()> {
         match form {
             Form::Json { any } => {
-                self.put(if any {
+                self.put(if *any {
                     b"\n],\"next\":"
                 } else {
                     b"],\"next\":"
@@ -137,8 +136,7 @@ impl Output {
                 // The document says itself that there is more.
                 return Ok(());
             }
-            Form::Table(grid) => self.put(grid.end().as_bytes())?,
-            Form::Lines | Form::Ids => {}
+            Form::Table(_) | Form::Lines | Form::Ids => {}
         }
         if let Some(cursor) = next {
             // Even under --quiet: a list that is cut short must not look complete.
@@ -166,7 +164,16 @@ impl Output {
         let members = members(item)?;
         let cells = columns.iter();
         Ok(cells
-            .map(|name| cell(name, members.get(name), self.now, false))
+            .map(|name| {
+                let value = members.get(name);
+                let text = cell(name, value, self.now, false);
+                if self.terminal.stdout && matches!(value, Some(Value::Array(_))) {
+                    // Words, so that a narrow column need not break a scope in two.
+                    text.replace(',', ", ")
+                } else {
+                    text
+                }
+            })
             .collect())
     }
 }

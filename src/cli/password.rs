@@ -113,13 +113,21 @@ pub fn print<T: Record>(user: &T, generated: Option<Generated>, out: &mut Output
     }
 }
 
-/// Prints the password alone, if it was made here.
+/// Prints the password alone, if it was made here, as the last line of what `init` did.
 ///
 /// # Errors
 /// As [`Output::secret`].
 pub fn reveal(generated: Option<Generated>, out: &mut Output) -> Result<()> {
     match generated {
-        Some(Generated { password, file }) => out.secret(&password, "password", file),
+        Some(Generated { password, file }) => {
+            // One column with the lines above it.
+            let shown = file.is_none();
+            out.secret(
+                &password,
+                if shown { "password     " } else { "password" },
+                file,
+            )
+        }
         None => Ok(()),
     }
 }

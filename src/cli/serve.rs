@@ -73,8 +73,10 @@ impl Serve {
         migrations::verify(app.db())?;
         app.clock().raise(app.db().read(clock::mark)?);
         if made.new_database {
-            let folder = app.config().data_dir.display();
-            tell(&app, format_args!("set up a new database in {folder}"), out)?;
+            let config = app.config();
+            let (database, key) = (config.db.sqlite()?.display(), config.key_file.display());
+            let told = format_args!("set up a new database {database} with key file {key}");
+            tell(&app, told, out)?;
         }
         if let Some(hint) = setup::no_administrator(&app, &actor, site)? {
             tell(&app, hint, out)?;

@@ -16,7 +16,7 @@ use crate::config::Config;
 use crate::db::{Db, Role};
 use crate::error::{Error, Result};
 use crate::file::give_to_owner_of_folder;
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 use crate::users::{self, Filter, User};
 use crate::{migrations, tokens};
 
@@ -113,9 +113,7 @@ fn unfinished(config: &Config, database: &Path) -> Result<()> {
     if used {
         return Err(Error::KeyFile {
             path: config.key_file.clone(),
-            reason: "is missing, and without it no token of the database can be checked; put its \
-                     copy back"
-                .into(),
+            reason: keys::MISSING.into(),
         });
     }
     Ok(())

@@ -1,12 +1,10 @@
 //! Tables for people: cells made from JSON values, laid out by comfy-table page by page.
 //!
-//! Invariants: no cell holds a control character; off a terminal a row is exactly one line, its
-//! columns parted by two or more spaces, and nothing is cut or wrapped.
+//! Invariants: no cell holds a control character; columns are parted by two or more spaces. Off a
+//! terminal a row is exactly one line, and nothing is cut or wrapped; on a terminal cells wrap
+//! where a row would be wider than it.
 
-use comfy_table::{
-    Attribute, ColumnConstraint, ContentArrangement, LineStyle, TableStyle, Width, presets,
-};
-use comfy_table::{Cell, Table};
+use comfy_table::{Attribute, Cell, ColumnConstraint, ContentArrangement, Table, Width, presets};
 use serde_json::Value;
 
 use crate::escape;
@@ -33,10 +31,15 @@ pub(super) fn cell(name: &str, value: Option<&Value>, now: Timestamp, exact: boo
 
 /// An RFC 3339 member as people read it: `2026-11-20 08:34 (3m ago)`, in UTC.
 fn instant(name: &str, text: &str, now: Timestamp, exact: bool) -> Option<String> {
-    if !(name.ends_with("_at") || name == "not_before") {
+    if !(name.ends_with("_at") || matches!(name, "at" | "not_before")) {
         return None;
     }
     let at: Timestamp = text.parse().ok()?;
+    if name == "at" {
+        // A log's column: one under the other, to the second.
+        let (day, time) = text.split_once('T')?;
+        return (!exact).then(|| format!("{day} {}", time.get(..8).unwrap_or(time)));
+    }
     let far = relative(at, now);
     let full = at.to_string();
     match (exact, full.split_once('T')) {
@@ -48,17 +51,21 @@ fn instant(name: &str, text: &str, now: Timestamp, exact: bool) -> Option<String
     }
 }
 
-/// `last_used_at` → `LAST USED AT`.
+/// Whether a column holds ids or instants.
+fn is_whole(name: &str) -> bool {
+    matches!(name, "id" | "at" | "not_before") || name.ends_with("_at")
+}
+
+/// `last_used_at` → `LAST USED`.
 fn heading(name: &str) -> String {
+    let name = name.strip_suffix("_at").unwrap_or(name);
     escape::line(name).replace('_', " ").to_uppercase()
 }
 
 /// How a table may look.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Look {
-    /// Frames and wrapping, for a terminal of this many columns.
-    pub(super) framed: bool,
-    /// The terminal's width, where it is known.
+    /// No line may be longer: the width of a terminal.
     pub(super) width: Option<u16>,
     /// Whether escape sequences for colour and weight are welcome.
     pub(super) colour: bool,
@@ -72,8 +79,14 @@ pub(super) struct Grid {
     widths: Vec<u16>,
 }
 
-/// Space between the columns of a plain table.
+/// Space between the columns.
 const GAP: u16 = 2;
+
+/// A column gives up no more than this for the others: below it, nothing can be read.
+const NARROWEST: u16 = 8;
+
+/// A word up to this long is not broken while there is another way: the longest name of a job.
+const WORD: u16 = 16;
 
 impl Grid {
     pub(super) fn new(columns: Vec<String>, look: Look) -> Self {
@@ -105,86 +118,83 @@ impl Grid {
         } else if rows.is_empty() {
             return String::new();
         }
+        let words = longest_words(&rows, self.columns.len());
         table.add_rows(rows);
-        self.dress(&mut table);
-        if !first {
-            self.keep_widths(&mut table);
-        }
-        let text = text_of(&table);
-        if first {
-            self.widths = self.measure(&table, &text);
-        }
-        text
-    }
-
-    /// What closes the table.
-    pub(super) fn end(&self) -> String {
-        if !self.look.framed {
-            return String::new();
-        }
-        // comfy-table draws no border without a row: draw one, and keep the border only.
-        let mut table = Table::new();
-        table.add_row(self.columns.iter().map(|_| ""));
-        self.dress(&mut table);
-        table.style_mut().bottom_border = presets::UTF8_FULL_CONDENSED.bottom_border;
-        self.keep_widths(&mut table);
-        text_of(&table)
-            .lines()
-            .last()
-            .map(|border| format!("{border}\n"))
-            .unwrap_or_default()
-    }
-
-    fn dress(&self, table: &mut Table) {
         // What the terminal can do was found out once, in `Terminal`; comfy-table must not guess.
         table.force_no_tty();
         if self.look.colour {
             table.enforce_styling();
         }
-        if self.look.framed {
-            let style: TableStyle = presets::UTF8_FULL_CONDENSED;
-            table.load_style(style.bottom_border(LineStyle::none()));
-            if let Some(width) = self.look.width {
-                table.set_width(width);
-                table.set_content_arrangement(ContentArrangement::Dynamic);
-            }
-            if !self.widths.is_empty() {
-                table.style_mut().top_border = LineStyle::none();
-            }
-        } else {
-            table.load_style(presets::NOTHING);
-            for column in table.column_iter_mut() {
-                column.set_padding((0, GAP));
-            }
+        table.load_style(presets::NOTHING);
+        for (column, gap) in table.column_iter_mut().zip(self.gaps()) {
+            column.set_padding((0, gap));
         }
-    }
-
-    fn keep_widths(&self, table: &mut Table) {
-        let framed = self.look.framed;
+        if first {
+            self.widths = self.fitting(&table, &words);
+        }
+        let cut = self.look.width.is_some();
         table.set_constraints(self.widths.iter().map(|width| {
             let width = Width::Fixed(*width);
-            if framed {
+            if cut {
                 ColumnConstraint::Absolute(width)
             } else {
                 ColumnConstraint::LowerBoundary(width)
             }
         }));
+        if cut {
+            table.set_content_arrangement(ContentArrangement::Dynamic);
+        }
+        text_of(&table)
     }
 
-    /// The widths of the columns with their padding, as they came out.
-    fn measure(&self, table: &Table, text: &str) -> Vec<u16> {
-        if !self.look.framed {
-            let widths = table.column_max_content_widths();
-            return widths.iter().map(|w| w.saturating_add(GAP)).collect();
+    /// The widths that the columns have, gap included. Where all of them together are too wide,
+    /// the widest ones give way: first where words part, then within words that are long anyway.
+    /// Ids and instants come last: broken in two they can neither be copied nor read.
+    fn fitting(&self, table: &Table, words: &[u16]) -> Vec<u16> {
+        let gaps = self.gaps();
+        let natural = table.column_max_content_widths();
+        let widths = natural.iter().zip(&gaps);
+        let mut widths: Vec<u16> = widths.map(|(w, gap)| w.saturating_add(*gap)).collect();
+        let Some(most) = self.look.width.map(u32::from) else {
+            return widths;
+        };
+        for (whole, word) in [(true, WORD), (false, WORD), (false, NARROWEST)] {
+            let floors = words.iter().zip(&gaps);
+            let floors = floors.map(|(longest, gap)| (*longest).clamp(NARROWEST, word) + gap);
+            let floors: Vec<u16> = floors.collect();
+            while widths.iter().copied().map(u32::from).sum::<u32>() > most {
+                let columns = self.columns.iter().zip(&floors).zip(&mut widths);
+                let may = columns.filter(|((name, floor), width)| {
+                    **width > **floor && !(whole && is_whole(name))
+                });
+                match may.map(|(_, width)| width).max() {
+                    Some(widest) => *widest -= 1,
+                    None => break,
+                }
+            }
         }
-        // Only the drawing itself tells what comfy-table made of the terminal's width.
-        let border = text.lines().next().unwrap_or_default();
-        border
-            .trim_matches(['┌', '┐'])
-            .split('┬')
-            .map(|part| u16::try_from(part.chars().count()).unwrap_or(u16::MAX))
+        widths
+    }
+
+    /// The space after each column; nothing follows the last one.
+    fn gaps(&self) -> Vec<u16> {
+        let last = self.columns.len().saturating_sub(1);
+        (0..self.columns.len())
+            .map(|at| if at == last { 0 } else { GAP })
             .collect()
     }
+}
+
+/// The longest word of each column.
+fn longest_words(rows: &[Vec<String>], columns: usize) -> Vec<u16> {
+    let longest = |at: usize| {
+        let cells = rows.iter().filter_map(|row| row.get(at));
+        let words = cells.flat_map(|cell| cell.split(' '));
+        words.map(|word| word.chars().count()).max().unwrap_or(0)
+    };
+    (0..columns)
+        .map(|at| u16::try_from(longest(at)).unwrap_or(u16::MAX))
+        .collect()
 }
 
 fn text_of(table: &Table) -> String {
@@ -234,6 +244,8 @@ mod tests {
             cell("created_at", Some(&at), NOW, true),
             "2026-11-20T08:31:00.000Z (3m ago)"
         );
+        assert_eq!(text("at", at.clone()), "2026-11-20 08:31:00");
+        assert_eq!(cell("at", Some(&at), NOW, true), "2026-11-20T08:31:00.000Z");
         assert_eq!(text("label", at), "2026-11-20T08:31:00.000Z");
         assert_eq!(text("created_at", json!("soon")), "soon");
     }
@@ -252,58 +264,79 @@ mod tests {
     fn off_a_terminal_a_row_is_one_line_of_columns_two_spaces_apart() {
         let mut grid = grid(Look::default());
         let page = grid.page(rows(&[&["1", "now"], &["22", "a rather long cell"]]));
-        assert_eq!(page, "ID  LAST USED AT\n1   now\n22  a rather long cell\n");
+        assert_eq!(page, "ID  LAST USED\n1   now\n22  a rather long cell\n");
         assert_eq!(grid.page(rows(&[&["3", "x"]])), "3   x\n");
         assert_eq!(grid.page(rows(&[&["4444", "x"]])), "4444  x\n");
-        assert_eq!(grid.end(), "");
     }
 
     #[test]
-    fn on_a_terminal_pages_join_into_one_frame() {
+    fn on_a_terminal_that_is_wide_enough_it_looks_the_same() {
         let mut grid = grid(Look {
-            framed: true,
             width: Some(40),
             colour: false,
         });
-        let mut text = grid.page(rows(&[&["1", "now"]]));
-        text.push_str(&grid.page(rows(&[&["2", "then"]])));
-        text.push_str(&grid.end());
-        assert_eq!(
-            text,
-            "┌────┬──────────────┐\n\
-             │ ID ┆ LAST USED AT │\n\
-             ╞════╪══════════════╡\n\
-             │ 1  ┆ now          │\n\
-             │ 2  ┆ then         │\n\
-             └────┴──────────────┘\n"
-        );
+        let mut text = grid.page(rows(&[&["1", "now"], &["22", "日本"]]));
+        text.push_str(&grid.page(rows(&[&["3", "then"]])));
+        assert_eq!(text, "ID  LAST USED\n1   now\n22  日本\n3   then\n");
     }
 
     #[test]
-    fn a_frame_never_grows_wider_than_the_terminal() {
+    fn a_row_never_grows_wider_than_the_terminal() {
         let mut grid = grid(Look {
-            framed: true,
             width: Some(30),
             colour: false,
         });
         let mut text = grid.page(rows(&[&[
             "1",
-            "a cell that is far longer than thirty columns",
+            "日本語の名前 that is far longer than thirty columns",
         ]]));
         text.push_str(&grid.page(rows(&[&["a longer one", "than before"]])));
-        text.push_str(&grid.end());
-        let first = text.lines().next().unwrap().chars().count();
-        assert!(first <= 30);
-        assert!(
-            text.lines().all(|line| line.chars().count() == first),
-            "{text}"
+        for line in text.lines() {
+            let wide = line.chars().filter(|sign| *sign > '\u{2e80}').count();
+            assert!(line.chars().count() + wide <= 30, "{text}");
+        }
+        assert!(text.lines().count() > 4, "{text}");
+    }
+
+    #[test]
+    fn the_widest_column_gives_way_and_the_others_stay_whole() {
+        let look = Look {
+            width: Some(30),
+            colour: false,
+        };
+        let mut grid = grid(look);
+        let page = grid.page(rows(&[&["0LqP3xYz8Ab", "one two three four five"]]));
+        assert_eq!(
+            page,
+            "ID           LAST USED\n0LqP3xYz8Ab  one two three\n             four five\n"
         );
+        let columns = ["label", "created_at"].map(str::to_owned).to_vec();
+        let mut grid = Grid::new(columns, look);
+        let page = grid.page(rows(&[&["one two three four", "2026-11-20 08:31"]]));
+        let page: Vec<_> = page.lines().collect();
+        assert_eq!(page[1], "one two       2026-11-20 08:31");
+        assert_eq!(page[2].trim_end(), "three four");
+        // Bold text is padded to the end: it must not run over the edge of the terminal either.
+        let mut bold = Grid::new(
+            vec!["label".into()],
+            Look {
+                colour: true,
+                ..look
+            },
+        );
+        let page = bold.page(rows(&[&["a cell that is longer than thirty columns"]]));
+        let heading = page.lines().next().unwrap();
+        let (start, end) = (
+            heading.find("LABEL").unwrap(),
+            heading.rfind('\u{1b}').unwrap(),
+        );
+        assert!(end - start <= 30, "{heading:?}");
     }
 
     #[test]
     fn an_empty_table_still_shows_its_columns() {
         let mut grid = grid(Look::default());
-        assert_eq!(grid.page(Vec::new()), "ID  LAST USED AT\n");
+        assert_eq!(grid.page(Vec::new()), "ID  LAST USED\n");
     }
 
     #[test]

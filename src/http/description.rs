@@ -163,6 +163,10 @@ fn refusals(operation: &Operation) -> Vec<(StatusCode, &'static str)> {
     if takes(&|it| it.name == "id") {
         refusals.push((StatusCode::CONFLICT, "The prefix fits more than one id"));
     }
+    if takes(&|it| it.name == "If-Match") {
+        let text = "The object is no longer as `If-Match` says";
+        refusals.push((StatusCode::PRECONDITION_FAILED, text));
+    }
     if operation.security.is_some() {
         refusals.extend([
             (StatusCode::UNAUTHORIZED, "No credential, or not a good one"),

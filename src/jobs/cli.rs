@@ -88,15 +88,7 @@ impl Record for Status {
 }
 
 impl Record for Run {
-    const COLUMNS: &'static [&'static str] = &[
-        "id",
-        "job",
-        "started_at",
-        "finished_at",
-        "result",
-        "trigger",
-        "details",
-    ];
+    const COLUMNS: &'static [&'static str] = &["job", "started_at", "result", "trigger", "details"];
 
     fn id(&self) -> Cow<'_, str> {
         self.id.to_string().into()

@@ -178,7 +178,10 @@ impl Finish {
 /// A run of a job.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Run {
-    /// Grows with time.
+    /// Grows with time. It is text in JSON, because not every reader has integers so large
+    /// (RFC 8259 §6).
+    #[serde(serialize_with = "crate::id::as_text")]
+    #[schema(value_type = String, example = "3764759491320198700")]
     pub id: i64,
     /// The job's name.
     pub job: String,

@@ -114,7 +114,7 @@ pub enum State {
 /// [`Error::SchemaNewer`], [`Error::SchemaBehind`], or [`Error::ForeignDatabase`] if another
 /// program's data is in it.
 pub fn check(db: &Db) -> Result<()> {
-    let database = ours(db)?;
+    let database = schema(db)?;
     let binary = needed();
     match database.cmp(&binary) {
         std::cmp::Ordering::Greater => Err(Error::SchemaNewer { database, binary }),
@@ -124,7 +124,10 @@ pub fn check(db: &Db) -> Result<()> {
 }
 
 /// The database's schema version, if it is ours or empty.
-fn ours(db: &Db) -> Result<u32> {
+///
+/// # Errors
+/// [`Error::ForeignDatabase`] if another program's data is in it.
+pub fn schema(db: &Db) -> Result<u32> {
     let identity = db.identity()?;
     let blank = identity.application == 0 && identity.schema == 0 && is_blank(db)?;
     if identity.application == APPLICATION || blank {
@@ -147,7 +150,7 @@ fn is_blank(db: &Db) -> Result<bool> {
 /// # Errors
 /// [`Error::ForeignDatabase`] for another program's database.
 pub fn status(db: &Db) -> Result<Vec<Entry>> {
-    ours(db)?;
+    schema(db)?;
     let history = db.read(store::history)?;
     let known = ALL.iter().map(|migration| {
         match history
@@ -187,7 +190,7 @@ pub fn status(db: &Db) -> Result<Vec<Entry>> {
 /// [`Error::MigrationEdited`], [`Error::SchemaNewer`], or [`Error::Corrupt`] if the stamp and the
 /// history disagree.
 pub fn verify(db: &Db) -> Result<Vec<Entry>> {
-    let stamp = ours(db)?;
+    let stamp = schema(db)?;
     // First of all: nobody knows what the future's history looks like.
     if stamp > needed() {
         return Err(Error::SchemaNewer {

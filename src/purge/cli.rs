@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value as Json;
 
 use super::{Deleted, KINDS, KindPlan, Lag, Options, Plan, Report};
-use crate::cli::flags::value;
+use crate::cli::flags::{count, value};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome, prompt};
@@ -46,7 +46,7 @@ pub struct Purge {
     #[arg(long, value_name = "D", value_parser = value::<Period>)]
     grace: Option<Period>,
     /// Delete at most so many rows in one transaction, 1 to 5000 [default: purge.batch]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=5000))]
+    #[arg(long, value_name = "N", value_parser = count(5000))]
     batch: Option<u32>,
     /// Rest for so long between two transactions [default: purge.pause]
     #[arg(long, value_name = "D", value_parser = value::<Period>)]

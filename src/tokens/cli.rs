@@ -13,7 +13,7 @@ use serde_json::{Map, Value as Json};
 
 use super::{Filter, Kind, Lookup, NewToken, PATTERN, Reason, State, Token, prefixed};
 use crate::cli::complete;
-use crate::cli::flags::{ListArgs, network, value, word};
+use crate::cli::flags::{ListArgs, count, network, value, word};
 use crate::cli::output::{Output, Record, SecretFile};
 use crate::cli::prompt;
 use crate::cli::{Operator, Outcome, Site};
@@ -36,8 +36,17 @@ pub enum Command {
     /// Show one token by its id
     Show(Show),
     /// Tell everything about a token that somebody holds: its owner, its state, why it is refused
+    #[command(after_help = "\
+Examples:
+  provost token lookup                      asks for the token without showing it
+  provost token lookup - < token.txt
+  provost token lookup --file token.txt --json")]
     Lookup(Presented),
     /// Take one use of a token; fails if it is not good
+    #[command(after_help = "\
+Examples:
+  provost token consume                     asks for the token without showing it
+  provost token consume - < token.txt       status 7 if it is not good")]
     Consume(Presented),
     /// Give tokens more time
     Renew(Renew),
@@ -134,7 +143,7 @@ pub struct Create {
     #[arg(long, value_name = "TIME", help = TTL, value_parser = value::<Lifetime>)]
     ttl: Option<Lifetime>,
     /// How often it may be used [default: any number]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", value_parser = count(u32::MAX))]
     max_uses: Option<u32>,
     /// When it starts being good: RFC 3339, or +2d from now [default: at once]
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = value::<When>)]
@@ -313,11 +322,6 @@ fn public(text: &str) -> Result<&str> {
 
 /// How `lookup` and `consume` get the token.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  provost token lookup                      asks for the token without showing it
-  provost token lookup - < token.txt
-  provost token lookup --file token.txt --json")]
 pub struct Presented {
     /// `-` reads the token from standard input [default: ask for it without showing it]
     #[arg(value_name = "TOKEN", conflicts_with = "file")]

@@ -13,6 +13,7 @@ use super::{Checked, Filter, Issued, Kind, Lookup, NewToken, Reason, State, Toke
 use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{FormOrJson, Json, MaybePosted, Posted, Query};
+use crate::http::version::{self, Known};
 use crate::http::{Caller, Problems};
 use crate::page::{Limit, Page};
 use crate::scope::{Scope, Scopes};
@@ -133,19 +134,27 @@ async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoR
 /// Show a token
 ///
 /// Needs `token:read`.
-#[utoipa::path(get, path = "/api/v1/tokens/{id}", operation_id = "show_token", tag = "tokens", params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab")), security(("bearer" = [])),
-    responses((status = 200, description = "the token", body = Token), Problems))]
-async fn show(caller: Caller, Path(id): Path<String>) -> Result<impl IntoResponse> {
-    caller.look(|cx| super::get(cx, &id)).map(Json)
+#[utoipa::path(get, path = "/api/v1/tokens/{id}", operation_id = "show_token", tag = "tokens", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab"),
+        ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
+    responses((status = 200, description = "the token", body = Token, headers(("ETag", description = "The version of the token"))),
+        (status = 304, description = "as it was"), Problems))]
+async fn show(caller: Caller, known: Known, Path(id): Path<String>) -> Result<Response> {
+    known.answer(&caller.look(|cx| super::get(cx, &id))?)
 }
 
 /// Revoke a token by its id
 ///
 /// Needs `token:revoke`.
-#[utoipa::path(delete, path = "/api/v1/tokens/{id}", operation_id = "revoke_token", tag = "tokens", params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab")), security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", operation_id = "revoke_token", tag = "tokens", security(("bearer" = [])),
+    params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the token as it is known: 412 if it has changed")),
     responses((status = 204, description = "revoked, now or before"), Problems))]
-async fn remove(caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
-    caller.write(move |cx| super::revoke(cx, &id, None)).await?;
+async fn remove(caller: Caller, known: Known, Path(id): Path<String>) -> Result<StatusCode> {
+    let still = move |token: &Token| known.check(token);
+    caller
+        .write(move |cx| super::revoke_if(cx, &id, None, &still))
+        .await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -162,18 +171,22 @@ struct Renewal {
 /// Give a good token more time
 ///
 /// Needs `token:renew`.
-#[utoipa::path(post, path = "/api/v1/tokens/{id}/renew", operation_id = "renew_token", tag = "tokens", params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab")), security(("bearer" = [])),
-    request_body = Option<Renewal>, responses((status = 200, description = "renewed", body = Token), Problems))]
+#[utoipa::path(post, path = "/api/v1/tokens/{id}/renew", operation_id = "renew_token", tag = "tokens", security(("bearer" = [])), request_body = Option<Renewal>,
+    params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab"),
+        ("If-Match" = Option<String>, Header, description = "The `ETag` of the token as it is known: 412 if it has changed")),
+    responses((status = 200, description = "renewed", body = Token, headers(("ETag", description = "The version of the token"))), Problems))]
 async fn renew(
     caller: Caller,
+    known: Known,
     Path(id): Path<String>,
     MaybePosted(posted): MaybePosted<Renewal>,
-) -> Result<impl IntoResponse> {
+) -> Result<Response> {
     let ttl = posted.value.ttl;
-    caller
-        .write(move |cx| super::renew(cx, &id, ttl))
-        .await
-        .map(Json)
+    let still = move |token: &Token| known.check(token);
+    let renewed = caller
+        .write(move |cx| super::renew_if(cx, &id, ttl, &still))
+        .await?;
+    version::changed(&renewed)
 }
 
 /// A token in a body, never in a URL.

@@ -298,8 +298,22 @@ pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
 /// [`Error::Forbidden`] without `token:renew`; [`Error::NotFound`]; [`Error::Invalid`] for a token
 /// that is expired, revoked or used up, or for a life that is too long.
 pub fn renew(cx: &mut Cx<'_, '_>, id: &str, ttl: Option<Lifetime>) -> Result<Token> {
+    renew_if(cx, id, ttl, |_| Ok(()))
+}
+
+/// As [`renew`], if `still` has nothing against the token as it is.
+///
+/// # Errors
+/// As [`renew`], or what `still` returns.
+pub fn renew_if(
+    cx: &mut Cx<'_, '_>,
+    id: &str,
+    ttl: Option<Lifetime>,
+    still: impl FnOnce(&Token) -> Result<()>,
+) -> Result<Token> {
     cx.actor.require(known::TOKEN_RENEW)?;
     let token = find_one(cx, id)?;
+    still(&token)?;
     let expires_at = expiry(cx, token.kind, ttl)?;
     if token
         .not_before
@@ -330,8 +344,22 @@ pub fn renew(cx: &mut Cx<'_, '_>, id: &str, ttl: Option<Lifetime>) -> Result<Tok
 /// # Errors
 /// [`Error::Forbidden`] without `token:revoke`; [`Error::NotFound`].
 pub fn revoke(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result<Token> {
+    revoke_if(cx, id, reason, |_| Ok(()))
+}
+
+/// As [`revoke`], if `still` has nothing against the token as it is.
+///
+/// # Errors
+/// As [`revoke`], or what `still` returns.
+pub fn revoke_if(
+    cx: &mut Cx<'_, '_>,
+    id: &str,
+    reason: Option<&str>,
+    still: impl FnOnce(&Token) -> Result<()>,
+) -> Result<Token> {
     cx.actor.require(known::TOKEN_REVOKE)?;
     let token = find_one(cx, id)?;
+    still(&token)?;
     end(cx, token.id, reason)?;
     find_one(cx, &token.id.to_string())
 }

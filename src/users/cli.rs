@@ -352,6 +352,12 @@ fn disable(args: DisableArgs, operator: &Operator, out: &mut Output) -> Result<(
         let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
         confirm.ask(out, &format!("disable {}", names.join(", ")), count)?;
     }
+    let already = |user: &&User| user.state == State::Disabled;
+    let before: Vec<String> = found
+        .iter()
+        .filter(already)
+        .map(|user| user.id.clone())
+        .collect();
     let ids: Vec<String> = found.into_iter().map(|user| user.id).collect();
     let done = operator.write(move |cx| {
         let disable = |id: &String| {
@@ -362,7 +368,11 @@ fn disable(args: DisableArgs, operator: &Operator, out: &mut Output) -> Result<(
         ids.iter().map(disable).collect::<Result<Vec<_>>>()
     })?;
     for (user, refused) in &done {
-        out.message(format_args!("disabled {}{refused}", user.username))?;
+        if before.contains(&user.id) {
+            out.message(format_args!("{} is disabled already", user.username))?;
+        } else {
+            out.message(format_args!("disabled {}{refused}", user.username))?;
+        }
     }
     let done = done.into_iter().map(|(user, _)| user).collect();
     print(users.len(), done, out)

@@ -73,7 +73,11 @@ fn init_makes_the_first_administrator_once() {
     // Repeated, it neither asks for a password nor changes one.
     let again = shell.json(&["init", "--admin", "Maria"]);
     assert_eq!(again["administrators"][0]["id"], user["id"]);
+    let again = shell.run(&["init", "--admin", "maria", "--generate"]);
+    assert!(again.stderr.contains("keeps the password"), "{again:?}");
     shell.ok(&["user", "create", "ivan", "--no-password"]);
+    let other = Shell::bare().run(&["init", "--admin", "anna", "--generate"]);
+    assert!(other.stdout.contains("\npassword       "), "{other:?}");
     let told = shell.fails(6, &["init", "--admin", "ivan", "--no-password"]);
     assert!(told.contains("already in use"), "{told}");
     // Its flags mean nothing without it.
@@ -129,6 +133,39 @@ fn a_database_in_use_does_not_get_another_key_file() {
 }
 
 #[test]
+fn a_database_of_another_program_is_left_alone_and_gets_no_key_file() {
+    let shell = Shell::bare();
+    let other = shell.path("tokens.db");
+    let db = rusqlite::Connection::open(&other).unwrap();
+    db.execute_batch("CREATE TABLE tokens (id INTEGER, token TEXT)")
+        .unwrap();
+    drop(db);
+    // As the older service was told where its file is.
+    let shell = shell.with("DATABASE_URL", &format!("sqlite:///{}", other.display()));
+    for command in ["init", "serve"] {
+        let told = shell.fails(11, &[command]);
+        assert!(told.contains("belongs to another program"), "{told}");
+        assert!(told.contains("DATABASE_URL"), "{told}");
+    }
+    assert!(!shell.path("data/provost.key").exists());
+    let db = rusqlite::Connection::open(&other).unwrap();
+    let tables = "SELECT name FROM sqlite_schema";
+    let table: String = db.query_one(tables, [], |row| row.get(0)).unwrap();
+    assert_eq!(table, "tokens");
+}
+
+#[test]
+fn a_lost_key_file_is_told_as_a_loss_by_every_command() {
+    let shell = Shell::new();
+    shell.ok(&["token", "create"]);
+    std::fs::remove_file(shell.path("data/provost.key")).unwrap();
+    for command in [vec!["init"], vec!["serve"], vec!["token", "list"]] {
+        let told = shell.fails(7, &command);
+        assert!(told.contains("put its copy back"), "{command:?} {told}");
+    }
+}
+
+#[test]
 fn nothing_is_set_up_by_a_command_that_only_looks() {
     let shell = Shell::bare();
     let told = shell.fails(5, &["token", "list"]);
@@ -140,6 +177,15 @@ fn nothing_is_set_up_by_a_command_that_only_looks() {
 fn a_mistake_ends_with_two_and_is_a_problem_object_under_json() {
     let shell = Shell::bare();
     shell.fails(2, &["token", "bogus"]);
+    for (flag, wanted) in [
+        (["token", "list", "--limit"], "from 1 to 1000"),
+        (["token", "create", "--max-uses"], "1 or more"),
+    ] {
+        for number in ["0", "-1", "many", "4294967296"] {
+            let told = shell.fails(2, &[&flag[..], &[number]].concat());
+            assert!(number == "-1" || told.contains(wanted), "{told}");
+        }
+    }
     for line in [
         vec!["token", "bogus", "--json"],
         vec!["--json", "token", "create", "--ttl", "60"],

@@ -266,3 +266,24 @@ fn what_the_shell_revokes_is_refused_at_the_daemons_next_request() {
         assert_eq!(daemon.request("GET", "/api/v1/tokens", &bearer, "").0, 401);
     }
 }
+
+#[test]
+fn what_is_revoked_already_is_said_and_not_counted() {
+    let shell = Shell::new();
+    let one = shell.json(&["token", "create"])["id"].clone();
+    let two = shell.json(&["token", "create"])["id"].clone();
+    let (one, two) = (one.as_str().unwrap(), two.as_str().unwrap());
+    shell.ok(&["token", "revoke", one]);
+    let both = ["token", "revoke", one, two];
+    let dry = shell.run(&[&both[..], &["--dry-run"]].concat());
+    assert_eq!(dry.stdout, "would revoke 1 token\n");
+    assert_eq!(dry.stderr, format!("{one} is revoked already\n"));
+    assert_eq!(
+        shell.json(&[&both[..], &["--yes=1"]].concat())["revoked"],
+        1
+    );
+    assert_eq!(
+        shell.ok(&["token", "revoke", one, "--yes=0"]),
+        "revoked 0 tokens"
+    );
+}

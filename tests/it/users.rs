@@ -285,3 +285,12 @@ fn each_change_is_in_the_log_under_the_operators_name() {
         "{actor}"
     );
 }
+
+#[test]
+fn an_account_that_is_disabled_already_is_not_said_to_be_disabled_now() {
+    let shell = shell();
+    shell.ok(&["user", "create", "petra", "--no-password"]);
+    let disable = || shell.run(&["user", "disable", "petra"]).stderr;
+    assert_eq!(disable(), "disabled petra\n");
+    assert_eq!(disable(), "petra is disabled already\n");
+}

@@ -141,7 +141,7 @@ fn a_list_shows_one_page_and_says_how_to_see_more() {
     let (text, talk) = list(PLAIN, &ListArgs::default());
     assert_eq!(
         text,
-        "ID  LABEL   CREATED AT\n1   deploy  2026-11-20 08:31 (3m ago)\n2   deploy  2026-11-20 08:31 (3m ago)\n"
+        "ID  LABEL   CREATED\n1   deploy  2026-11-20 08:31 (3m ago)\n2   deploy  2026-11-20 08:31 (3m ago)\n"
     );
     assert_eq!(talk, "2 shown; more: --all, or --cursor 2\n");
     assert_eq!(list(QUIET, &ListArgs::default()).1, talk);

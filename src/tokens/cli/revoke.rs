@@ -9,7 +9,7 @@ use crate::cli::output::Output;
 use crate::cli::prompt::{self, Confirm};
 use crate::cli::{Operator, Outcome, printable};
 use crate::error::{Error, Result};
-use crate::tokens::{self, TokenId};
+use crate::tokens::{self, Token, TokenId};
 
 /// Tokens ended in one transaction.
 const BATCH: u32 = 500;
@@ -61,12 +61,17 @@ impl Revoke {
         for id in &self.ids {
             public(id)?;
         }
-        let mut ids: Vec<TokenId> = operator.read(|cx| {
-            let found = self.ids.iter().map(|id| Ok(tokens::get(cx, id)?.id));
+        let mut found: Vec<Token> = operator.read(|cx| {
+            let found = self.ids.iter().map(|id| tokens::get(cx, id));
             found.collect::<Result<_>>()
         })?;
-        ids.sort_unstable();
-        ids.dedup();
+        found.sort_unstable_by_key(|token| token.id);
+        found.dedup_by_key(|token| token.id);
+        for token in found.iter().filter(|token| token.revoked_at.is_some()) {
+            out.message(format_args!("{} is revoked already", token.id))?;
+        }
+        let live = found.iter().filter(|token| token.revoked_at.is_none());
+        let ids: Vec<TokenId> = live.map(|token| token.id).collect();
         let count = u64::try_from(ids.len()).map_err(Error::internal)?;
         if self.dry_run {
             return told(out, count, true);

@@ -117,6 +117,60 @@ fn a_token_lives_from_its_making_to_its_revocation() {
 }
 
 #[test]
+fn a_token_is_read_again_only_if_it_changed_and_changed_only_as_it_is_known() {
+    let site = Site::new();
+    let keeper = site.token("token:create token:read token:renew token:revoke");
+    let made = site.post_as(&keeper, "/api/v1/tokens", r#"{"kind":"api"}"#);
+    let path = format!("/api/v1/tokens/{}", made.json()["id"].as_str().unwrap());
+    let send = |method, path: &str, name, value: &str| {
+        site.send(with(
+            bearer(request(method, path, ""), &keeper),
+            name,
+            value,
+        ))
+    };
+
+    let first = site.get_as(&keeper, &path);
+    let tag = first.header("etag").to_owned();
+    assert!(tag.starts_with('"'), "{first:?}");
+    let same = send(Method::GET, &path, "if-none-match", &tag);
+    assert_eq!((same.status, same.body.as_str()), (304, ""));
+    assert_eq!(same.header("etag"), tag);
+    assert_eq!(same.header("content-type"), "");
+
+    let renew = format!("{path}/renew");
+    let renewed = send(Method::POST, &renew, "if-match", &tag);
+    is_ok(&renewed);
+    let newer = renewed.header("etag").to_owned();
+    assert_ne!(newer, tag);
+    let again = send(Method::GET, &path, "if-none-match", &tag);
+    is_ok(&again);
+    assert_eq!(
+        (again.header("etag"), &again.body),
+        (&*newer, &renewed.body)
+    );
+
+    for (method, path) in [(Method::POST, &renew), (Method::DELETE, &path)] {
+        let stale = send(method, path, "if-match", &tag);
+        assert_eq!(
+            (stale.status, stale.code()),
+            (412, "precondition_failed".into())
+        );
+    }
+    assert_eq!(site.get_as(&keeper, &path).json()["state"], "active");
+    assert_eq!(send(Method::DELETE, &path, "if-match", &newer).status, 204);
+
+    // Whoever may not do it learns nothing about the version.
+    let nobody = site.token("course:read");
+    let request = with(
+        bearer(request(Method::DELETE, &path, ""), &nobody),
+        "if-match",
+        "\"x\"",
+    );
+    assert_eq!(site.send(request).code(), "forbidden");
+}
+
+#[test]
 fn lists_are_pages_that_follow_each_other() {
     let site = Site::new();
     let reader = site.token("token:read");

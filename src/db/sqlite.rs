@@ -1,15 +1,15 @@
 //! The `SQLite` engine: read-only connections for readers, one writer, and statements whose
 //! parameters are bound by the number in their name.
 
-use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, OpenFlags};
 
+use super::deadline::{Deadline, nap};
 use super::lock::Locks;
 use super::session::{Session, error, is_fault};
 use super::writer::{LOG, Writer};
@@ -19,9 +19,6 @@ use crate::error::{Error, Result};
 /// 3.7.0 to 3.51.2 have a race at the reset of the write-ahead log that two processes on one
 /// file can trigger (security.md, rule 54).
 const OLDEST_SAFE: i32 = 3_051_003;
-
-/// How long a statement waits for another process's transaction (rule 57).
-const BUSY: Duration = Duration::from_secs(5);
 
 /// How old a read snapshot may grow: it keeps the log from being emptied (rule 58).
 const SNAPSHOT: Duration = Duration::from_secs(5);
@@ -313,44 +310,6 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
     )?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.progress_handler(10_000, Some(Deadline::passed))
-}
-
-fn nap(attempt: i32) -> bool {
-    thread_local! { static SINCE: Cell<Option<Instant>> = const { Cell::new(None) } }
-    let now = Instant::now();
-    let since = if attempt == 0 {
-        now
-    } else {
-        SINCE.get().unwrap_or(now)
-    };
-    SINCE.set(Some(since));
-    let jitter = u64::from(now.duration_since(since).subsec_nanos() % 700);
-    std::thread::sleep(Duration::from_micros(300 + jitter));
-    since.elapsed() < BUSY
-}
-
-/// While it lives, statements on this thread are stopped once the time is over.
-struct Deadline;
-
-thread_local! { static DEADLINE: Cell<Option<Instant>> = const { Cell::new(None) } }
-
-impl Deadline {
-    fn set(after: Duration) -> Self {
-        DEADLINE.set(Instant::now().checked_add(after));
-        Self
-    }
-
-    fn passed() -> bool {
-        DEADLINE
-            .get()
-            .is_some_and(|deadline| Instant::now() > deadline)
-    }
-}
-
-impl Drop for Deadline {
-    fn drop(&mut self) {
-        DEADLINE.set(None);
-    }
 }
 
 /// Opens a connection that may write, on a file that is there: one that was taken away must not

@@ -1,5 +1,9 @@
 //! Extractors that fail with our [`Error`], so that every refusal looks alike.
 
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::response::{IntoResponse, Response};
@@ -12,6 +16,7 @@ use serde::{Deserializer, Serialize};
 use serde_path_to_error::Segment;
 
 use super::body;
+use super::layers::Call;
 use crate::error::{Error, Result};
 
 /// The largest JSON body, in bytes (security.md §2.8).
@@ -159,7 +164,23 @@ async fn read(request: Request) -> Result<Bytes> {
         .get(CONTENT_LENGTH)
         .and_then(|value| value.to_str().ok());
     let length = length.and_then(|length| length.parse().ok());
-    body::read(request.into_body(), length, LARGEST).await
+    let turn = request
+        .extensions()
+        .get::<Call>()
+        .map(|call| call.turn.clone());
+    let mut body = pin!(body::read(request.into_body(), length, LARGEST));
+    // A body that came with its head, as nearly all do, keeps the request's place.
+    let first = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
+    let (Poll::Pending, Some(turn)) = (&first, turn) else {
+        return match first {
+            Poll::Ready(bytes) => bytes,
+            Poll::Pending => body.await,
+        };
+    };
+    turn.give_back();
+    let bytes = body.await?;
+    turn.take().await?;
+    Ok(bytes)
 }
 
 fn parse_form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {

@@ -19,7 +19,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::FutureExt as _;
 use http::header::HOST;
 use http::{HeaderName, HeaderValue, Method, Request};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::Semaphore;
 
 use super::access::{self, Line};
 use super::cors::Cors;
@@ -28,14 +28,14 @@ use super::problem::{self, Refusal};
 use super::security::Headers;
 use super::series::Series;
 use super::server::{Peer, check_head};
+use super::turn::Turn;
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::log::Sink;
 use crate::metrics::CodeLabel;
 use crate::secret::random_bytes;
 
-/// How long a request waits for its turn, and how long its handler may take.
-const TURN: Duration = Duration::from_secs(2);
+/// How long a handler may take.
 const HANDLER: Duration = Duration::from_secs(30);
 
 const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -46,6 +46,8 @@ pub(super) struct Call {
     id: HeaderValue,
     /// The client's address, behind proxies that are trusted.
     pub(super) ip: Option<IpAddr>,
+    /// Its place among those that are worked on.
+    pub(super) turn: Turn,
 }
 
 impl Call {
@@ -130,7 +132,7 @@ where
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut response = match allowed {
-                Ok(None) => shared.run(answer).await,
+                Ok(None) => Shared::run(&seen.call.turn, answer).await,
                 Ok(Some(ready)) => ready,
                 Err(error) => error.into_response(),
             };
@@ -161,6 +163,7 @@ impl Shared {
         let call = Call {
             id: id.unwrap_or_else(|| self.ids.next()),
             ip: self.proxies.client(peer, headers),
+            turn: Turn::new(&self.turns, &self.app.kit().metrics.in_flight),
         };
         let route = request.extensions().get::<MatchedPath>().cloned();
         Seen {
@@ -195,32 +198,20 @@ impl Shared {
         Ok(self.cors.preflight(request))
     }
 
-    async fn run(&self, answer: impl Future<Output = Result<Response, Infallible>>) -> Response {
-        let turn = match self.turn().await {
-            Ok(turn) => turn,
-            Err(error) => return error.into_response(),
-        };
-        let metrics = &self.app.kit().metrics;
-        metrics.in_flight.inc();
+    async fn run(
+        turn: &Turn,
+        answer: impl Future<Output = Result<Response, Infallible>>,
+    ) -> Response {
+        if let Err(error) = turn.take().await {
+            return error.into_response();
+        }
         let response = match within(HANDLER, AssertUnwindSafe(answer).catch_unwind()).await {
             Some(Ok(Ok(response))) => response,
             Some(Err(_panic)) => Error::internal("a handler panicked").into_response(),
             None => Error::unavailable("the handler took too long").into_response(),
         };
-        metrics.in_flight.dec();
-        drop(turn);
+        turn.give_back();
         response
-    }
-
-    /// One of the places for requests that are worked on.
-    async fn turn(&self) -> Result<OwnedSemaphorePermit> {
-        if let Ok(turn) = Arc::clone(&self.turns).try_acquire_owned() {
-            return Ok(turn);
-        }
-        match tokio::time::timeout(TURN, Arc::clone(&self.turns).acquire_owned()).await {
-            Ok(turn) => turn.map_err(Error::internal),
-            Err(_elapsed) => Err(Error::unavailable("too many requests at the same time")),
-        }
     }
 
     fn finish(&self, seen: &Seen, response: &mut Response) {
@@ -251,6 +242,8 @@ impl Shared {
                 code,
             };
             access::write(sink, &line);
+            let dropped = i64::try_from(sink.dropped()).unwrap_or(i64::MAX);
+            self.app.kit().metrics.log_dropped.set(dropped);
         }
     }
 

@@ -19,6 +19,7 @@ mod refusal;
 mod security;
 mod series;
 pub mod server;
+mod turn;
 pub mod version;
 mod wire;
 

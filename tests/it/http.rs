@@ -487,3 +487,23 @@ fn the_docs_are_whole_pages_and_can_be_switched_off() {
         assert_eq!(site.get(path).code(), "no_route");
     }
 }
+
+#[test]
+fn a_client_that_sends_its_body_slowly_keeps_nobody_else_out() {
+    let site = Site::with(&[("PROVOST_SERVER_MAX_IN_FLIGHT", "1")]);
+    let mut slow = site.connect();
+    let head = "POST /app/token HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+                content-length: 18\r\n\r\n{\"ttl_";
+    slow.write_all(head.as_bytes()).unwrap();
+    for _ in 0..20 {
+        let answer = raw(
+            &site,
+            "GET /livez HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n",
+        );
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    slow.write_all(b"minutes\": 5}").unwrap();
+    let mut answer = [0; 12];
+    slow.read_exact(&mut answer).unwrap();
+    assert_eq!(&answer, b"HTTP/1.1 200");
+}

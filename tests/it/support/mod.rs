@@ -179,6 +179,24 @@ impl Ran {
         command.output().unwrap().into()
     }
 
+    /// Runs a command that has to end by itself in this time: a daemon that must not start.
+    #[track_caller]
+    pub(crate) fn within(time: Duration, command: &mut Command) -> Self {
+        let piped = command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = piped.spawn().unwrap();
+        let pid = child.id().to_string();
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiter = std::thread::spawn(move || tell.send(child.wait_with_output().unwrap()));
+        let ended = told.recv_timeout(time);
+        if ended.is_err() {
+            let _ = Command::new("kill").args(["-s", "KILL", &pid]).status();
+        }
+        let _ = waiter.join().unwrap();
+        ended
+            .unwrap_or_else(|_| panic!("{command:?} did not end in {time:?}"))
+            .into()
+    }
+
     /// Standard output as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {

@@ -1,15 +1,15 @@
 //! Crashes and faults underneath: what was acknowledged is there once, what was not is there or
 //! not, and nothing that was ended lives again (reliability.md). The real binary, killed or starved.
 
-use std::io::{BufRead, BufReader, Write};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::io::Write;
+use std::process::Command;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use crate::support::client::Client;
+use crate::support::fault::{Fault, descriptor};
 use crate::support::{Daemon, PROVOST, Ran, Shell, files};
 
 /// After a crash or a fault the daemon is at work again within this time.
@@ -167,7 +167,8 @@ fn killed_while_writing(cycles: usize) {
     let seed = u64::from(std::process::id()) << 20 | 0x5eed;
     eprintln!("seed {seed}, SQLite {}", rusqlite::version());
     let mut dice = Dice(seed);
-    let shell = Shell::unthrottled();
+    // The long form meets a purge, which must leave what is counted.
+    let shell = Shell::unthrottled().with("PROVOST_PURGE_GRACE", "1d");
     let bearer = bearer(&shell);
     // What this cycle's clients know is checked after the next start, everything at the end.
     let (mut known, mut fresh) = (Known::default(), Known::default());
@@ -337,61 +338,6 @@ fn a_change_that_cannot_be_audited_does_not_happen() {
     assert_eq!(status, 0, "{log}");
     assert!(!log.contains("panicked at"), "{log}");
     files::check(&shell);
-}
-
-/// Calls of a running daemon that fail, from [`Fault::begin`] to [`Fault::end`].
-struct Fault {
-    strace: Child,
-    log: PathBuf,
-}
-
-impl Fault {
-    /// From now on `calls` fail with `error`. `None` where strace is missing or not permitted.
-    fn begin(shell: &Shell, daemon: &Daemon, calls: &str, error: &str) -> Option<Self> {
-        let log = shell.path("strace.log");
-        let mut strace = Command::new("strace")
-            .args(["-f", "-o", log.to_str()?, "-p", &daemon.pid().to_string()])
-            .args(["-e", "trace=close,fsync,fdatasync,pwrite64"])
-            .args(["-e", &format!("inject={calls}:error={error}")])
-            .stderr(Stdio::piped())
-            .spawn()
-            .ok()?;
-        let mut told = BufReader::new(strace.stderr.take()?);
-        let mut line = String::new();
-        while told.read_line(&mut line).is_ok_and(|bytes| bytes > 0) {
-            if line.contains("attached") {
-                // It says so of every later thread, and somebody has to listen.
-                std::thread::spawn(move || std::io::copy(&mut told, &mut std::io::sink()));
-                return Some(Self { strace, log });
-            }
-        }
-        let _ = strace.wait();
-        eprintln!("not tested, strace cannot be used here: {line}");
-        None
-    }
-
-    /// The calls work again. Returns the log of them, a line each.
-    fn end(mut self) -> Vec<String> {
-        let pid = self.strace.id().to_string();
-        let sent = Command::new("kill").args(["-s", "INT", &pid]).status();
-        assert!(sent.unwrap().success());
-        self.strace.wait().unwrap();
-        let log = std::fs::read_to_string(&self.log).unwrap();
-        log.lines().map(str::to_owned).collect()
-    }
-}
-
-impl Drop for Fault {
-    fn drop(&mut self) {
-        let _ = self.strace.kill();
-        let _ = self.strace.wait();
-    }
-}
-
-/// The file on which this call works: `123 pwrite64(12, …` is about 12.
-fn descriptor(call: &str) -> Option<&str> {
-    let (_, rest) = call.split_once('(')?;
-    rest.split([',', ')', ' ']).next()
 }
 
 #[test]

@@ -9,8 +9,12 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-/// One connection that is used again and again.
-pub(crate) struct Client(BufReader<TcpStream>);
+/// One connection that is used again and again, until the daemon has had enough of it.
+pub(crate) struct Client {
+    address: String,
+    stream: BufReader<TcpStream>,
+    closing: bool,
+}
 
 /// An answer that was read to its last byte.
 #[derive(Debug)]
@@ -41,11 +45,20 @@ impl Answer {
 impl Client {
     /// Connects to `127.0.0.1:40123`.
     pub(crate) fn connect(address: &str) -> Result<Self> {
+        let stream = Self::open(address)?;
+        Ok(Self {
+            address: address.to_owned(),
+            stream,
+            closing: false,
+        })
+    }
+
+    fn open(address: &str) -> Result<BufReader<TcpStream>> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
         // Longer than any answer may take: what hangs fails instead of hanging the test.
         stream.set_read_timeout(Some(Duration::from_mins(1)))?;
-        Ok(Self(BufReader::new(stream)))
+        Ok(BufReader::new(stream))
     }
 
     /// Sends a request, with `headers` that each end in a line end, and reads the whole answer.
@@ -65,7 +78,10 @@ impl Client {
             "{method} {path} HTTP/1.1\r\nHost: localhost\r\n{headers}{kind}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        self.0.get_mut().write_all(request.as_bytes())?;
+        if std::mem::take(&mut self.closing) {
+            self.stream = Self::open(&self.address)?;
+        }
+        self.stream.get_mut().write_all(request.as_bytes())?;
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
         let mut length = 0;
@@ -77,9 +93,10 @@ impl Client {
             if name == "content-length" {
                 length = value.parse().map_err(Error::other)?;
             }
+            self.closing |= name == "connection" && value == "close";
         }
         let mut body = vec![0; length];
-        self.0.read_exact(&mut body)?;
+        self.stream.read_exact(&mut body)?;
         Ok(Answer {
             status: status.ok_or(ErrorKind::InvalidData)?,
             body: String::from_utf8(body).map_err(Error::other)?,
@@ -103,7 +120,7 @@ impl Client {
 
     fn line(&mut self) -> Result<String> {
         let mut line = String::new();
-        if self.0.read_line(&mut line)? == 0 {
+        if self.stream.read_line(&mut line)? == 0 {
             return Err(ErrorKind::UnexpectedEof.into());
         }
         Ok(line.trim_end_matches("\r\n").to_owned())

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) mod client;
+pub(crate) mod fault;
 pub(crate) mod files;
 
 /// The program.

@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{FormOrJson, Json, MaybePosted, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Place, Problems};
 use crate::page::{self, Limit, Page};
 use crate::scope::{Scope, Scopes};
 use crate::time::{Lifetime, Period, Timestamp};
@@ -51,15 +51,24 @@ impl From<Issued> for Created {
     }
 }
 
+impl Created {
+    fn place(&self) -> Result<Place> {
+        Ok(Place {
+            location: format!("/api/v1/tokens/{}", self.about.id),
+            etag: version::etag(&self.about)?,
+        })
+    }
+}
+
 /// Issue a token
 ///
 /// Needs `token:create` and every scope that is given away. The token's text is shown this once.
 #[utoipa::path(post, path = "/api/v1/tokens", operation_id = "create_token", tag = "tokens", request_body = NewToken, security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
-    responses((status = 201, description = "issued", body = Created), Problems))]
+    responses((status = 201, description = "issued", body = Created, headers(("Location", description = "The path of the token"), ("ETag", description = "The version of the token"))), Problems))]
 async fn create(caller: Caller, posted: Posted<NewToken>) -> Result<Response> {
     caller
-        .create("POST /api/v1/tokens", posted, |cx, new| {
+        .create("POST /api/v1/tokens", posted, Created::place, |cx, new| {
             super::create(cx, new).map(Created::from)
         })
         .await

@@ -172,6 +172,29 @@ fn a_token_is_read_again_only_if_it_changed_and_changed_only_as_it_is_known() {
 }
 
 #[test]
+fn a_new_token_is_answered_with_its_place_and_its_version_the_second_time_too() {
+    let site = Site::new();
+    let keeper = site.token("token:create token:read");
+    let make = || {
+        let post = request(Method::POST, "/api/v1/tokens", r#"{"kind":"api"}"#);
+        site.send(with(bearer(post, &keeper), "idempotency-key", "k"))
+    };
+    let first = make();
+    let place = format!("/api/v1/tokens/{}", first.json()["id"].as_str().unwrap());
+    assert_eq!(first.header("location"), place);
+    assert_eq!(
+        first.header("etag"),
+        site.get_as(&keeper, &place).header("etag")
+    );
+    let again = make();
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.body, first.body);
+    for name in ["location", "etag"] {
+        assert_eq!(again.header(name), first.header(name));
+    }
+}
+
+#[test]
 fn lists_may_be_asked_for_in_the_one_order_that_they_have() {
     let site = Site::new();
     let reader = site.token("token:read audit:read");

@@ -27,6 +27,7 @@ const KINDS: &[(&str, Matcher)] = &[
         shaped(text, "hhhhhhhh-hhhh-hhhh-hhhh-hhhhhhhhhhhh")
     }),
     ("time", |text| shaped(text, "dddd-dd-ddTdd:dd:dd.dddZ")),
+    ("second", |text| shaped(text, "dddd-dd-dd dd:dd:dd")),
     ("minute", |text| shaped(text, "dddd-dd-dd dd:dd")),
     ("request", |text| shaped(text, "hhhhhhhh-hhhhhhhhhh")),
     ("actor", |text| {

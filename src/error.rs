@@ -40,8 +40,13 @@ pub enum Error {
         reason: String,
     },
     /// No such object, or one that the caller may not see.
-    #[error("no such {0}")]
-    NotFound(&'static str),
+    #[error("no such {noun}{}{given}", if given.is_empty() { "" } else { ": " })]
+    NotFound {
+        /// What was looked for.
+        noun: &'static str,
+        /// What it was looked for by, as [`Error::no_such`] leaves it.
+        given: String,
+    },
     /// An id prefix that fits more than one object.
     #[error("more than one {noun} starts with {prefix:?}")]
     Ambiguous {
@@ -262,7 +267,7 @@ impl Error {
             Self::Malformed(_) => row("malformed", 400, 2),
             Self::UnknownField { .. } => row("unknown_field", 400, 2),
             Self::Invalid { .. } => row("invalid", 422, 7),
-            Self::NotFound(_) => row("not_found", 404, 5),
+            Self::NotFound { .. } => row("not_found", 404, 5),
             Self::Ambiguous { .. } => row("ambiguous", 409, 6),
             Self::Unauthenticated => row("unauthenticated", 401, 3),
             Self::Forbidden { .. } => row("forbidden", 403, 3),
@@ -312,7 +317,9 @@ impl Error {
     )]
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Ambiguous { .. } => "give more characters of the id".into(),
+            Self::Ambiguous { noun, .. } => {
+                format!("give more characters of the id; they are listed by: provost {noun} list")
+            }
             Self::LastAdmin => "make another administrator first: provost user role add USER admin".into(),
             Self::CountDiffers { .. } => "look with --dry-run, then give the right number".into(),
             Self::Unavailable(_) => "try again; if it stays so, look at the daemon's log".into(),
@@ -332,6 +339,29 @@ impl Error {
             _ => return None,
         };
         Some(hint)
+    }
+
+    /// There is no `noun` that `given` names. It is repeated so far as it is fit to be seen: cut,
+    /// without characters that steer a terminal, and not at all if it looks like a token.
+    #[must_use]
+    pub fn no_such(noun: &'static str, given: &str) -> Self {
+        // Somebody who pastes a token in place of an id must not find it in a log.
+        let secret = given.contains(':')
+            || given
+                .get(..4)
+                .is_some_and(|it| it.starts_with("pv") && it.ends_with('_'));
+        let mut short: String = given.chars().take(64).collect();
+        if short.len() < given.len() {
+            short.push('…');
+        }
+        Self::NotFound {
+            noun,
+            given: if secret {
+                String::new()
+            } else {
+                crate::escape::line(&short).into_owned()
+            },
+        }
     }
 
     /// A value that a rule refuses.
@@ -359,5 +389,22 @@ impl Error {
     pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let doing = doing.into();
         move |source| Self::Io { doing, source }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_not_found_is_repeated_only_if_it_cannot_be_a_token() {
+        let told = |given: &str| Error::no_such("token", given).to_string();
+        assert_eq!(told("0LqP3x"), "no such token: 0LqP3x");
+        assert_eq!(told("a\n\u{202e}b"), "no such token: a\\n\\u{202e}b");
+        assert_eq!(told(&"x".repeat(64)).len(), "no such token: ".len() + 64);
+        assert!(told(&"é".repeat(65)).ends_with("é…"));
+        for secret in ["", "pva_0LqP3xYz8AbxyZ9A", "pvt_", "754321:abcdefghij"] {
+            assert_eq!(told(secret), "no such token");
+        }
     }
 }

@@ -21,7 +21,7 @@
 //! What stands later may use what stands earlier, never the other way round; a slice uses only the
 //! service functions of another, never its `store`.
 //!
-//! - kernel: `error` `escape` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `db` `log`
+//! - kernel: `escape` `error` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `migrations` `idempotency` `users` `tokens` `purge`
 //! - edges: `http` `jobs` `cli`

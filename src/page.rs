@@ -35,6 +35,20 @@ impl TryFrom<u32> for Limit {
     }
 }
 
+/// Checks the order that was asked for, if one was. A list has one order, the newest first, which
+/// `order` names: a keyset pages through its index and no other.
+///
+/// # Errors
+/// [`Error::Invalid`] that names `order`.
+pub fn newest_first(asked: Option<&str>, order: &'static str) -> Result<()> {
+    if asked.is_none_or(|asked| asked == order) {
+        Ok(())
+    } else {
+        let reason = format!("must be {order}, the newest first: there is no other order");
+        Err(Error::invalid("sort", reason))
+    }
+}
+
 /// A page of a list in keyset order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {

@@ -12,7 +12,7 @@ pub struct Problem {
     /// `urn:provost:error:<code>`.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The name of the HTTP status.
+    /// What sort of problem it is: as a rule the name of the HTTP status.
     pub title: &'static str,
     /// The HTTP status (RFC 9110 §15).
     pub status: u16,
@@ -20,6 +20,10 @@ pub struct Problem {
     pub code: &'static str,
     /// What went wrong, for people.
     pub detail: String,
+    /// What to do next; only at the shell, whose commands it names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub hint: Option<String>,
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -56,12 +60,17 @@ impl From<&Error> for Problem {
         let status = http::StatusCode::from_u16(spec.status).ok();
         Self {
             kind: format!("urn:provost:error:{}", spec.code),
-            title: status
-                .and_then(|status| status.canonical_reason())
-                .unwrap_or("Error"),
+            title: match error {
+                // Met only at the shell, where it is no fault of a server.
+                Error::Config(_) => "Configuration Error",
+                _ => status
+                    .and_then(|status| status.canonical_reason())
+                    .unwrap_or("Error"),
+            },
             status: spec.status,
             code: spec.code,
             detail: error.to_string(),
+            hint: None,
             instance: None,
             errors: match error {
                 Error::Invalid { field, reason } => vec![FieldProblem::at(field, reason)],
@@ -93,6 +102,19 @@ mod tests {
             field: "a/b~c".into(),
         };
         assert_eq!(Problem::from(&unknown).errors[0].pointer, "/a~1b~0c");
+    }
+
+    #[test]
+    fn a_problem_names_no_command_of_the_shell_unless_the_shell_adds_it() {
+        let hinted = Error::LastAdmin;
+        assert!(hinted.hint().is_some());
+        assert_eq!(Problem::from(&hinted).hint, None);
+    }
+
+    #[test]
+    fn a_mistake_in_the_configuration_is_no_fault_of_a_server() {
+        let problem = Problem::from(&Error::Config("x".into()));
+        assert_eq!(problem.title, "Configuration Error");
     }
 
     #[test]

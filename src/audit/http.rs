@@ -10,7 +10,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, Query};
 use crate::http::{Caller, Problems};
-use crate::page::{Limit, Page};
+use crate::page::{self, Limit, Page};
 use crate::time::Timestamp;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -33,6 +33,9 @@ struct Wanted {
     /// Before.
     #[param(value_type = Option<String>, format = DateTime)]
     until: Option<Timestamp>,
+    /// The order: `-at`, the newest first, is the only one.
+    #[param(pattern = "^-at$", default = "-at")]
+    sort: Option<String>,
     /// How many, 1 to 200.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
@@ -53,9 +56,11 @@ async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoR
         object,
         since,
         until,
+        sort,
         limit,
         cursor,
     } = wanted;
+    page::newest_first(sort.as_deref(), "-at")?;
     let filter = Filter {
         actor,
         action,

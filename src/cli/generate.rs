@@ -115,7 +115,7 @@ impl Man {
             None => "provost".into(),
         };
         let page = pages.into_iter().find(|(name, _)| *name == wanted);
-        let (_, page) = page.ok_or(Error::NotFound("page"))?;
+        let (_, page) = page.ok_or_else(|| Error::no_such("page", &wanted))?;
         out.document(page).map(|()| Outcome::Done)
     }
 }

@@ -111,7 +111,7 @@ impl Init {
                 return Ok(None);
             }
             Ok(_) => return Err(Error::UsernameTaken),
-            Err(Error::NotFound(_)) => {}
+            Err(Error::NotFound { .. }) => {}
             Err(error) => return Err(error),
         }
         let (password, generated) = self.password.read(out)?;

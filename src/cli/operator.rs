@@ -47,8 +47,9 @@ impl Operator {
                 }
             });
         }
-        let keys = Keys::load(&config.key_file)?;
+        // First the database: whoever named another program's misses no key file.
         let db = Db::open(path, Role::Shell)?;
+        let keys = Keys::load(&config.key_file)?;
         Ok(Self {
             app: App::new(config, keys, db),
             actor: actor(on_behalf_of),

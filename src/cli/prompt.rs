@@ -128,7 +128,8 @@ fn unanswered(error: InquireError) -> Error {
 /// Reads a secret from standard input: all of it, or, at a terminal, a line without echo.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what cannot be a secret: nothing, several lines, no UTF-8, too much.
+/// [`Error::Usage`] for nothing; [`Error::Invalid`] for what cannot be a secret: several lines, no
+/// UTF-8, too much.
 pub fn secret_from_stdin() -> Result<Secret<String>> {
     if io::stdin().is_terminal() {
         return hidden("Secret");
@@ -169,7 +170,7 @@ fn secret_from(source: impl Read, name: &str) -> Result<Secret<String>> {
     let line = text.strip_suffix('\n').unwrap_or(text);
     let line = line.strip_suffix('\r').unwrap_or(line);
     if line.is_empty() {
-        return refuse("is empty");
+        return Err(Error::Usage(format!("{name} is empty")));
     }
     // Taking the first line and dropping the rest would quietly set another secret.
     if line.contains('\n') {
@@ -278,10 +279,13 @@ mod tests {
 
     #[test]
     fn refuses_what_cannot_be_a_secret_without_showing_it() {
+        for nothing in ["", "\n", "\r\n"] {
+            let error = read(nothing.as_bytes()).unwrap_err();
+            assert_eq!(error.to_string(), "standard input is empty");
+            assert_eq!(error.spec().exit, 2);
+        }
         for bytes in [
-            &b""[..],
-            b"\n",
-            b"hunter2\nrest",
+            &b"hunter2\nrest"[..],
             b"hunter2\n\n",
             b"hunter2\xff",
             &[b'x'; 4097],

@@ -60,7 +60,11 @@ fn tell(error: &Error, json: bool, colour: bool, to: &mut impl Write) -> u8 {
 
 fn problem(error: &Error) -> Vec<u8> {
     let mut text = Vec::new();
-    if json::append(&mut text, &Problem::from(error)).is_err() {
+    let problem = Problem {
+        hint: error.hint(),
+        ..Problem::from(error)
+    };
+    if json::append(&mut text, &problem).is_err() {
         return words(error, false);
     }
     text.push(b'\n');

@@ -9,7 +9,7 @@ pub mod settings;
 mod sources;
 mod values;
 
-use std::path::PathBuf;
+use std::path::{Component, Path, PathBuf};
 
 use ipnet::IpNet;
 
@@ -210,6 +210,7 @@ impl Config {
         };
         let key_file = layers
             .path("key_file")?
+            .or_else(|| beside(&db, &data_dir))
             .unwrap_or_else(|| data_dir.join("provost.key"));
         let mut config = Self {
             rows: Vec::new(),
@@ -402,6 +403,19 @@ fn level(text: &str) -> Option<tracing::Level> {
     // tracing's own parser takes numbers and capitals, too.
     let lower = text.chars().all(|letter| letter.is_ascii_lowercase());
     lower.then(|| text.parse().ok())?
+}
+
+/// The key file of a database that was put outside of the data folder: whoever moves the one or
+/// points at it finds the other.
+fn beside(db: &DbUrl, data_dir: &Path) -> Option<PathBuf> {
+    let DbUrl::Sqlite(path) = db else {
+        return None;
+    };
+    let inside = path
+        .strip_prefix(data_dir)
+        .is_ok_and(|rest| !rest.components().any(|part| part == Component::ParentDir));
+    let key_file = path.with_extension("key");
+    (!inside && key_file != *path).then_some(key_file)
 }
 
 fn absolute(path: PathBuf) -> Result<PathBuf> {

@@ -274,6 +274,31 @@ fn paths_follow_the_data_folder_and_a_file_means_its_own_folder() {
 }
 
 #[test]
+fn a_database_outside_of_the_data_folder_has_its_key_beside_it_unless_a_place_is_named() {
+    let key_of = |db: &str, key: &str| {
+        let variables = [("PROVOST_DB", db), ("PROVOST_KEY_FILE", key)];
+        let flags = Sources {
+            data_dir: Some("/srv/provost".into()),
+            ..Sources::default()
+        };
+        let given = if key.is_empty() { 1 } else { 2 };
+        load("", &variables[..given], &flags).unwrap().key_file
+    };
+    for (db, key_file) in [
+        ("/srv/tokens.db", "/srv/tokens.key"),
+        ("sqlite:////srv/x/tokens.v2.sqlite", "/srv/x/tokens.v2.key"),
+        ("/srv/provost/mine.db", "/srv/provost/provost.key"),
+        ("/srv/provost/a/mine.db", "/srv/provost/provost.key"),
+        ("/srv/provost/../tokens.db", "/srv/provost/../tokens.key"),
+        ("/srv/tokens.key", "/srv/provost/provost.key"),
+        ("postgres://db/provost", "/srv/provost/provost.key"),
+    ] {
+        assert_eq!(key_of(db, ""), Path::new(key_file), "{db}");
+    }
+    assert_eq!(key_of("/srv/tokens.db", "/etc/key"), Path::new("/etc/key"));
+}
+
+#[test]
 fn a_file_that_was_asked_for_must_be_there() {
     let flags = Sources {
         config: Some("/nonexistent.toml".into()),

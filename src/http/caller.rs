@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
-use http::header::AUTHORIZATION;
+use http::header::{AUTHORIZATION, ETAG, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -33,6 +33,46 @@ pub struct Visitor {
     app: App,
     actor: Actor,
     idempotency_key: Option<HeaderValue>,
+}
+
+/// Where a thing that was made is, and its version: `Location` and `ETag`. Empty for no thing.
+#[derive(Clone, Debug, Default)]
+pub struct Place {
+    /// The path.
+    pub location: String,
+    /// As [`super::version::etag`] makes it.
+    pub etag: String,
+}
+
+impl Place {
+    /// The line that stands before the body of an answer that is kept: neither holds a blank.
+    fn line(&self) -> String {
+        format!("{} {}\n", self.location, self.etag)
+    }
+
+    /// Reads the line at the beginning of `answer`, and tells how long it is.
+    fn read(answer: &[u8]) -> Result<(Self, usize)> {
+        let line = answer.split(|byte| *byte == b'\n').next();
+        let line = line.and_then(|line| std::str::from_utf8(line).ok());
+        let parts = line.and_then(|line| Some((line.len(), line.split_once(' ')?)));
+        let (length, (location, etag)) =
+            parts.ok_or_else(|| Error::internal("an answer without its first line"))?;
+        let place = Self {
+            location: location.to_owned(),
+            etag: etag.to_owned(),
+        };
+        Ok((place, length.saturating_add(1)))
+    }
+
+    fn mark(&self, response: &mut Response) -> Result<()> {
+        for (name, value) in [(LOCATION, &self.location), (ETAG, &self.etag)] {
+            if !value.is_empty() {
+                let value = HeaderValue::try_from(value).map_err(Error::internal)?;
+                response.headers_mut().insert(name, value);
+            }
+        }
+        Ok(())
+    }
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -145,14 +185,16 @@ impl Caller {
         self.0.write(f).await
     }
 
-    /// As [`Visitor::create`].
+    /// As [`Visitor::create`], for what can be asked for again: the answer says where it is, and
+    /// in which version.
     ///
     /// # Errors
-    /// What `f` returns.
+    /// What `f` and `place` return.
     pub async fn create<T, B, F>(
         self,
         route: &'static str,
         posted: Posted<B>,
+        place: fn(&T) -> Result<Place>,
         f: F,
     ) -> Result<Response>
     where
@@ -160,7 +202,9 @@ impl Caller {
         B: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
     {
-        self.0.create(route, posted, StatusCode::CREATED, f).await
+        self.0
+            .make(route, posted, StatusCode::CREATED, Some(place), f)
+            .await
     }
 
     /// As [`Caller::create`], for actions that make nothing: the answer has status 200.
@@ -284,6 +328,22 @@ impl Visitor {
         route: &'static str,
         posted: Posted<B>,
         status: StatusCode,
+        f: F,
+    ) -> Result<Response>
+    where
+        T: Serialize + Send + 'static,
+        B: Send + 'static,
+        F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
+    {
+        self.make(route, posted, status, None, f).await
+    }
+
+    async fn make<T, B, F>(
+        self,
+        route: &'static str,
+        posted: Posted<B>,
+        status: StatusCode,
+        place: Option<fn(&T) -> Result<Place>>,
         mut f: F,
     ) -> Result<Response>
     where
@@ -301,14 +361,20 @@ impl Visitor {
             if let Some(kept) = kept {
                 return Ok((kept, true));
             }
-            let body = serde_json::to_vec(&f(cx, &value)?).map_err(Error::internal)?;
+            let made = f(cx, &value)?;
+            let place = place.map(|place| place(&made)).transpose()?;
+            let mut answer = place.unwrap_or_default().line().into_bytes();
+            serde_json::to_writer(&mut answer, &made).map_err(Error::internal)?;
             if let Some(key) = &key {
-                idempotency::keep(cx, key, &body)?;
+                idempotency::keep(cx, key, &answer)?;
             }
-            Ok((body, false))
+            Ok((answer, false))
         });
-        let (body, replayed) = answer.await?;
-        let mut response = extract::json(body);
+        let (mut answer, replayed) = answer.await?;
+        let (place, length) = Place::read(&answer)?;
+        answer.drain(..length);
+        let mut response = extract::json(answer);
+        place.mark(&mut response)?;
         *response.status_mut() = status;
         if replayed {
             response

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use caller::{Caller, Visitor};
+pub use caller::{Caller, Place, Visitor};
 pub use description::Problems;
 
 use crate::app::App;

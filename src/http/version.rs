@@ -98,6 +98,18 @@ pub fn changed<T: Serialize>(object: &T) -> Result<Response> {
     Known::default().answer(object)
 }
 
+/// The `ETag` of `object`.
+///
+/// # Errors
+/// [`Error::Internal`] if `object` cannot be written.
+pub fn etag<T: Serialize>(object: &T) -> Result<String> {
+    json(object).map(|body| quoted(&tag(&body)))
+}
+
+fn quoted(tag: &str) -> String {
+    format!("\"{tag}\"")
+}
+
 fn json<T: Serialize>(object: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(object).map_err(Error::internal)
 }
@@ -108,7 +120,7 @@ fn tag(body: &[u8]) -> String {
 }
 
 fn mark(response: &mut Response, tag: &str) -> Result<()> {
-    let value = HeaderValue::try_from(format!("\"{tag}\"")).map_err(Error::internal)?;
+    let value = HeaderValue::try_from(quoted(tag)).map_err(Error::internal)?;
     response.headers_mut().insert(ETAG, value);
     Ok(())
 }

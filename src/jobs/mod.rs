@@ -109,7 +109,7 @@ impl Job {
     pub fn named(name: &str) -> Result<&'static Self> {
         const TABLE: &[Job] = &JOBS;
         let job = TABLE.iter().find(|job| job.name == name);
-        job.ok_or(Error::NotFound("job"))
+        job.ok_or_else(|| Error::no_such("job", name))
     }
 }
 

@@ -77,7 +77,10 @@ fn every_job_has_a_name_of_its_own() {
     names.sort_unstable();
     names.dedup();
     assert_eq!(names.len(), JOBS.len());
-    assert!(matches!(Job::named("none"), Err(Error::NotFound("job"))));
+    assert!(matches!(
+        Job::named("none"),
+        Err(Error::NotFound { noun: "job", .. })
+    ));
 }
 
 #[test]

@@ -42,19 +42,22 @@ pub struct Purge {
         value_parser = PossibleValuesParser::new(KINDS.iter().map(|kind| kind.name))
     )]
     only: Vec<String>,
-    /// Keep rows for so long after they ended [default: purge.grace]
-    #[arg(long, value_name = "D", value_parser = value::<Period>)]
+    #[arg(long, help = GRACE, value_name = "D", value_parser = value::<Period>)]
     grace: Option<Period>,
-    /// Delete at most so many rows in one transaction, 1 to 5000 [default: purge.batch]
-    #[arg(long, value_name = "N", value_parser = count(5000))]
+    #[arg(long, help = BATCH, value_name = "N", value_parser = count(5000))]
     batch: Option<u32>,
-    /// Rest for so long between two transactions [default: purge.pause]
-    #[arg(long, value_name = "D", value_parser = value::<Period>)]
+    #[arg(long, help = PAUSE, value_name = "D", value_parser = value::<Period>)]
     pause: Option<Period>,
     /// Stop after so long, with status 12 if something is left [default: never]
     #[arg(long, value_name = "D", value_parser = value::<Period>)]
     max_time: Option<Period>,
 }
+
+const GRACE: &str =
+    "Keep rows for so long after they ended [default: purge.grace, PROVOST_PURGE_GRACE]";
+const BATCH: &str = "Delete at most so many rows in one transaction, 1 to 5000 [default: purge.batch, PROVOST_PURGE_BATCH]";
+const PAUSE: &str =
+    "Rest for so long between two transactions [default: purge.pause, PROVOST_PURGE_PAUSE]";
 
 impl Purge {
     /// Runs the command.
@@ -112,7 +115,12 @@ fn purge(options: &Options, operator: &Operator, out: &mut Output) -> Result<Out
         &mut |gone| bar.set_position(gone),
     );
     bar.finish_and_clear();
-    let report = report?;
+    let mut report = report?;
+    if !report.complete && !interrupt.seen() {
+        // The time can be over just when the last row has gone: nobody has to come back for that.
+        let left = super::plan(operator.app(), operator.actor(), options)?;
+        report.complete = left.total == 0;
+    }
     if interrupt.seen() && report.total == 0 && !report.complete {
         return Err(Error::Cancelled);
     }

@@ -40,8 +40,9 @@ pub enum Command {
 Examples:
   provost token lookup                      asks for the token without showing it
   provost token lookup - < token.txt
-  provost token lookup --file token.txt --json")]
-    Lookup(Presented),
+  provost token lookup --file token.txt --json
+  provost token lookup --exit-code - < token.txt    for a script: exit status 9 when it is not good")]
+    Lookup(LookUp),
     /// Take one use of a token; fails if it is not good
     #[command(after_help = "\
 Examples:
@@ -68,7 +69,7 @@ impl Command {
             Self::Create(command) => command.run(&site.operator(out)?, out),
             Self::List(command) => command.run(&site.operator(out)?, out),
             Self::Show(command) => command.run(&site.operator(out)?, out),
-            Self::Lookup(command) => command.lookup(&site.operator(out)?, out),
+            Self::Lookup(command) => command.run(&site.operator(out)?, out),
             Self::Consume(command) => command.consume(&site.operator(out)?, out),
             Self::Renew(command) => command.run(&site.operator(out)?, out),
             Self::Revoke(command) => command.run(&site.operator(out)?, out),
@@ -311,6 +312,11 @@ impl Show {
 
 /// The id that is meant. Somebody who pastes a whole token is told, and helped to its id.
 fn public(text: &str) -> Result<&str> {
+    if text.len() < 6 {
+        // Looked for it would only be "no such token", though it may well begin one.
+        let rule = "must be 11 base62 characters, or at least the first 6";
+        return Err(Error::invalid("id", rule));
+    }
     match super::parse(text) {
         Ok(presented) => Err(Error::Usage(format!(
             "that is a token, not an id; it is in the shell's history now. Its id is {}",
@@ -345,12 +351,6 @@ impl Presented {
         }
     }
 
-    fn lookup(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        let text = self.read(out)?;
-        let found = operator.read(|cx| super::lookup(cx, text.expose()))?;
-        out.one(&found).map(|()| Outcome::Done)
-    }
-
     fn consume(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         let text = self.read(out)?;
         let found = operator.write(move |cx| super::consume(cx, text.expose()))?;
@@ -359,6 +359,29 @@ impl Presented {
             return Err(Error::invalid("token", reason));
         }
         out.one(&found).map(|()| Outcome::Done)
+    }
+}
+
+/// The flags of `lookup`.
+#[derive(Debug, clap::Args)]
+pub struct LookUp {
+    #[command(flatten)]
+    presented: Presented,
+    /// End with status 9 if the token is not good
+    #[arg(long)]
+    exit_code: bool,
+}
+
+impl LookUp {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let text = self.presented.read(out)?;
+        let found = operator.read(|cx| super::lookup(cx, text.expose()))?;
+        out.one(&found)?;
+        Ok(if self.exit_code && found.reason != Reason::Ok {
+            Outcome::Findings
+        } else {
+            Outcome::Done
+        })
     }
 }
 

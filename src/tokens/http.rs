@@ -14,8 +14,8 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{FormOrJson, Json, MaybePosted, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Problems};
-use crate::page::{Limit, Page};
+use crate::http::{Caller, Place, Problems};
+use crate::page::{self, Limit, Page};
 use crate::scope::{Scope, Scopes};
 use crate::time::{Lifetime, Period, Timestamp};
 
@@ -31,35 +31,44 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(revoke))
 }
 
-/// A token that was just issued. `secret` is the whole text and is never shown again.
+/// A token that was just issued. `token` is the whole text and is never shown again.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Created {
     #[serde(flatten)]
-    token: Token,
+    about: Token,
     /// What to present.
     #[schema(example = "pva_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
-    secret: String,
+    token: String,
 }
 
 impl From<Issued> for Created {
     fn from(issued: Issued) -> Self {
         let text = prefixed(issued.token.kind, issued.token.id, &issued.secret);
         Self {
-            token: issued.token,
-            secret: text.expose().clone(),
+            about: issued.token,
+            token: text.expose().clone(),
         }
+    }
+}
+
+impl Created {
+    fn place(&self) -> Result<Place> {
+        Ok(Place {
+            location: format!("/api/v1/tokens/{}", self.about.id),
+            etag: version::etag(&self.about)?,
+        })
     }
 }
 
 /// Issue a token
 ///
-/// Needs `token:create` and every scope that is given away. The secret is shown this once.
+/// Needs `token:create` and every scope that is given away. The token's text is shown this once.
 #[utoipa::path(post, path = "/api/v1/tokens", operation_id = "create_token", tag = "tokens", request_body = NewToken, security(("bearer" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
-    responses((status = 201, description = "issued", body = Created), Problems))]
+    responses((status = 201, description = "issued", body = Created, headers(("Location", description = "The path of the token"), ("ETag", description = "The version of the token"))), Problems))]
 async fn create(caller: Caller, posted: Posted<NewToken>) -> Result<Response> {
     caller
-        .create("POST /api/v1/tokens", posted, |cx, new| {
+        .create("POST /api/v1/tokens", posted, Created::place, |cx, new| {
             super::create(cx, new).map(Created::from)
         })
         .await
@@ -89,6 +98,9 @@ struct Wanted {
     /// Issued at or after.
     #[param(value_type = Option<String>, format = DateTime)]
     created_after: Option<Timestamp>,
+    /// The order: `-created_at`, the newest first, is the only one.
+    #[param(pattern = "^-created_at$", default = "-created_at")]
+    sort: Option<String>,
     /// How many, 1 to 200.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
@@ -112,9 +124,11 @@ async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoR
         expiring,
         created_before,
         created_after,
+        sort,
         limit,
         cursor,
     } = wanted;
+    page::newest_first(sort.as_deref(), "-created_at")?;
     let filter = Filter {
         kind,
         owner,

@@ -96,7 +96,8 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
         "scopes": row.scopes, "expires_at": expires_at, "max_uses": new.max_uses,
     });
     audit::record(cx, Event::new("token.created", object(id)).with(details))?;
-    let token = store::by_id(cx.tx, id, cx.now)?.ok_or(Error::NotFound("token"))?;
+    let token =
+        store::by_id(cx.tx, id, cx.now)?.ok_or_else(|| Error::no_such("token", &id.to_string()))?;
     Ok(Issued { token, secret })
 }
 
@@ -201,7 +202,7 @@ pub fn get(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
 
 fn find_one(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
     let Ok((low, high)) = TokenId::starting_with(id) else {
-        return Err(Error::NotFound("token"));
+        return Err(Error::no_such("token", id));
     };
     let mut found = store::between(cx.tx, low, high, cx.now)?;
     match (found.pop(), found.is_empty()) {
@@ -210,7 +211,7 @@ fn find_one(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
             noun: "token",
             prefix: id.to_owned(),
         }),
-        (None, _) => Err(Error::NotFound("token")),
+        (None, _) => Err(Error::no_such("token", id)),
     }
 }
 

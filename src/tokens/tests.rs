@@ -228,8 +228,11 @@ fn a_short_prefix_of_an_id_finds_the_token_and_a_shared_one_is_ambiguous() {
         Err(Error::Ambiguous { .. })
     ));
     assert_eq!(find(id.clone()).unwrap().id, issued.token.id);
-    assert!(matches!(find("000000".into()), Err(Error::NotFound(_))));
-    assert!(matches!(find(id[..5].to_owned()), Err(Error::NotFound(_))));
+    assert!(matches!(find("000000".into()), Err(Error::NotFound { .. })));
+    assert!(matches!(
+        find(id[..5].to_owned()),
+        Err(Error::NotFound { .. })
+    ));
 }
 
 /// One token in each state that needs no owner, at `START + 2 * MINUTE`.

@@ -49,7 +49,7 @@ impl Key {
 /// # Errors
 /// [`Error::NotFound`], [`Error::Ambiguous`].
 pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
-    let key = Key::read(text).ok_or(Error::NotFound("user"))?;
+    let key = Key::read(text).ok_or_else(|| Error::no_such("user", text))?;
     let mut found = store::with_key(cx.tx, &key)?;
     match (found.pop(), found.is_empty()) {
         (Some(user), true) => Ok(user),
@@ -57,7 +57,7 @@ pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
             noun: "user",
             prefix: text.to_owned(),
         }),
-        (None, _) => Err(Error::NotFound("user")),
+        (None, _) => Err(Error::no_such("user", text)),
     }
 }
 
@@ -85,7 +85,7 @@ pub(super) fn taken(
             Err(error) => return error,
         }
     }
-    Error::NotFound("user")
+    Error::no_such("user", own)
 }
 
 #[cfg(test)]

@@ -102,7 +102,7 @@ fn object(id: &str) -> String {
 }
 
 fn by_id(cx: &mut Cx<'_, '_>, id: &str) -> Result<User> {
-    store::by_id(cx.tx, id)?.ok_or(Error::NotFound("user"))
+    store::by_id(cx.tx, id)?.ok_or_else(|| Error::no_such("user", id))
 }
 
 /// One account, by any of its names.

@@ -442,12 +442,13 @@ fn another_programs_database_is_refused_and_gets_no_key_file() {
 }
 
 #[test]
-fn a_database_outside_of_the_data_folder_gets_a_key_file_in_it() {
+fn a_database_outside_of_the_data_folder_has_its_key_file_beside_it() {
     let shell = Shell::bare();
-    let elsewhere = shell.path("elsewhere/provost.db");
+    let elsewhere = shell.path("elsewhere/tokens.db");
     let elsewhere = elsewhere.to_str().unwrap();
     shell.ok(&["init", "--db", elsewhere]);
+    assert_eq!(mode(&shell.path("elsewhere/tokens.key")), 0o600);
+    assert!(!shell.path("data/provost.key").exists());
     std::fs::remove_dir_all(shell.path("data")).unwrap();
-    shell.ok(&["init", "--db", elsewhere]);
-    assert!(shell.path("data/provost.key").exists());
+    shell.ok(&["token", "create", "--db", elsewhere]);
 }

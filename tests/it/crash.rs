@@ -56,7 +56,7 @@ impl Order {
         };
         assert!(matches!(answer.status, 200 | 201), "{answer:?}");
         Ok(if self.labelled {
-            (answer.text("secret"), Some(answer.text("id")))
+            (answer.text("token"), Some(answer.text("id")))
         } else {
             (answer.text("token"), None)
         })

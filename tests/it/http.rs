@@ -129,7 +129,7 @@ fn what_is_not_there_is_a_problem() {
     let token = site.token("token:read");
     let answer = site.get_as(&token, "/api/v1/tokens/00000000000");
     assert_eq!(answer.status, 404);
-    insta::assert_snapshot!(answer.body, @r#"{"type":"urn:provost:error:not_found","title":"Not Found","status":404,"code":"not_found","detail":"no such token","instance":"req-1"}"#);
+    insta::assert_snapshot!(answer.body, @r#"{"type":"urn:provost:error:not_found","title":"Not Found","status":404,"code":"not_found","detail":"no such token: 00000000000","instance":"req-1"}"#);
     for id in ["x", "%FF", "%00", "-", "0000000000000"] {
         let answer = site.get_as(&token, &format!("/api/v1/tokens/{id}"));
         assert!([400, 404].contains(&answer.status), "{answer:?}");

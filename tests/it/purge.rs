@@ -119,9 +119,9 @@ fn a_time_box_ends_with_twelve_until_nothing_is_left() {
     let told = shell.fails(12, &purge);
     assert!(told.contains("run it again to go on"), "{told}");
     let report = shell.run(&["--json", "purge", "--batch", "2", "--max-time", "0s"]);
-    assert_eq!((report.status, &report.json()["total"]), (12, &json!(1)));
+    assert_eq!((report.status, &report.json()["total"]), (0, &json!(1)));
+    assert_eq!(report.json()["complete"], true);
     assert_eq!(tokens(&shell), 1);
-    shell.ok(&["purge", "--batch", "2"]);
 }
 
 #[test]
@@ -183,4 +183,22 @@ fn a_shell_purges_beside_a_daemon_that_serves() {
     assert_eq!(daemon.get("/readyz").0, 200);
     assert_eq!(daemon.stop().0, 0);
     assert_eq!(tokens(&shell), 1);
+}
+
+#[test]
+fn a_time_box_that_is_over_when_nothing_is_left_is_no_partial_run() {
+    let shell = Shell::new();
+    let report = shell.json(&["purge", "--max-time", "0s"]);
+    assert_eq!(
+        (&report["total"], &report["complete"]),
+        (&0.into(), &true.into())
+    );
+    let told = shell.ok(&["purge", "--help"]);
+    for variable in [
+        "PROVOST_PURGE_GRACE",
+        "PROVOST_PURGE_BATCH",
+        "PROVOST_PURGE_PAUSE",
+    ] {
+        assert!(told.contains(variable), "{told}");
+    }
 }

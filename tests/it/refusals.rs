@@ -371,7 +371,7 @@ fn no_secret_is_found_in_the_files_the_log_the_process_or_an_error() {
             &format!("{bearer}Idempotency-Key: b\r\n"),
             "{\"kind\":\"api\"}",
         )
-        .text("secret");
+        .text("token");
     let mut told = vec![format!("{made:?}")];
     for token in [&plain, &api] {
         told.extend(present(&mut client, &bearer, token));

@@ -287,3 +287,34 @@ fn what_is_revoked_already_is_said_and_not_counted() {
         "revoked 0 tokens"
     );
 }
+
+#[test]
+fn an_id_that_is_too_short_or_of_no_token_is_told_as_such() {
+    let shell = Shell::new();
+    let told = shell.fails(7, &["token", "show", "4U6"]);
+    assert!(told.contains("at least the first 6"), "{told}");
+    let told = shell.fails(5, &["token", "show", "000000"]);
+    assert!(told.contains("no such token: 000000\n"), "{told}");
+}
+
+#[test]
+fn a_lookup_in_a_script_tells_by_its_exit_status_whether_the_token_is_good() {
+    let shell = Shell::new();
+    let text = shell.ok(&["token", "create", "--quiet"]);
+    let lookup =
+        |text: &str| shell.run_with(&["token", "lookup", "-", "--exit-code", "--json"], text);
+    assert_eq!(lookup(&text).status, 0);
+    let refused = lookup("nonsense");
+    assert_eq!(
+        (refused.status, refused.json()["reason"].as_str()),
+        (9, Some("unknown"))
+    );
+    for verb in ["lookup", "consume"] {
+        let ran = shell.run_with(&["token", verb, "-"], "");
+        assert_eq!(ran.status, 2, "{ran:?}");
+        assert!(
+            ran.stderr.contains("error: standard input is empty\n"),
+            "{ran:?}"
+        );
+    }
+}

@@ -58,7 +58,12 @@ fn a_password_against_the_rules_makes_no_account() {
         ("Anna-Anna-2026\n", "the user's own names"),
     ] {
         let ran = shell.run_with(&["user", "create", "anna", "--password-stdin"], password);
-        assert_eq!((ran.status, ran.stdout.as_str()), (7, ""), "{password:?}");
+        let status = if password.is_empty() { 2 } else { 7 };
+        assert_eq!(
+            (ran.status, ran.stdout.as_str()),
+            (status, ""),
+            "{password:?}"
+        );
         assert!(ran.stderr.contains(reason), "{ran:?}");
     }
     shell.fails(5, &["user", "show", "anna"]);
@@ -151,9 +156,14 @@ fn an_account_is_named_by_any_of_its_names() {
         assert_eq!(shell.ok(&["user", "show", name, "-q"]), id, "{name}");
     }
     let told = shell.fails(5, &["user", "show", "nobody"]);
-    assert_eq!(told, "error: no such user\n");
+    assert_eq!(told, "error: no such user: nobody\n");
     // Ids that were made close together begin the same.
-    shell.fails(6, &["user", "show", &id[..6]]);
+    let told = shell.fails(6, &["user", "show", &id[..6]]);
+    assert!(told.contains("provost user list"), "{told}");
+    let told = shell.fails(6, &["user", "show", &id[..6], "--json"]);
+    let problem: serde_json::Value = serde_json::from_str(&told).unwrap();
+    let hint = problem["hint"].as_str().unwrap();
+    assert!(hint.ends_with("provost user list"), "{told}");
 }
 
 #[test]
@@ -293,4 +303,18 @@ fn an_account_that_is_disabled_already_is_not_said_to_be_disabled_now() {
     let disable = || shell.run(&["user", "disable", "petra"]).stderr;
     assert_eq!(disable(), "disabled petra\n");
     assert_eq!(disable(), "petra is disabled already\n");
+}
+
+#[test]
+fn what_is_not_found_is_named_and_cannot_steer_the_terminal() {
+    let shell = Shell::new();
+    let told = shell.fails(5, &["user", "show", "ivna"]);
+    assert!(told.contains("error: no such user: ivna\n"), "{told}");
+    let told = shell.fails(5, &["user", "show", "a\u{1b}[2J"]);
+    assert!(told.contains("no such user: a\\u{1b}[2J\n"), "{told}");
+    let told = shell.fails(5, &["user", "show", &"é".repeat(500)]);
+    assert!(
+        told.contains(&format!("no such user: {}…\n", "é".repeat(64))),
+        "{told}"
+    );
 }

@@ -241,7 +241,7 @@ fn an_error_under_json_leaves_standard_output_empty() {
     let failed = out.list(&all(), |cursor, limit| {
         calls += 1;
         if calls > 1 {
-            Err(Error::NotFound("token"))
+            Err(Error::no_such("token", "x"))
         } else {
             pages(cursor, limit)
         }

@@ -151,7 +151,7 @@ fn a_generated_password_can_go_to_a_file_which_is_never_overwritten() {
     ));
     assert!(matches!(
         try_run(&operator, "user show vera"),
-        Err(Error::NotFound("user"))
+        Err(Error::NotFound { noun: "user", .. })
     ));
 }
 

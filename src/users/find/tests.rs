@@ -42,7 +42,7 @@ fn an_account_is_found_by_each_of_its_names_in_any_spelling() {
         "%",
     ] {
         assert!(
-            matches!(find(&app, text), Err(Error::NotFound("user"))),
+            matches!(find(&app, text), Err(Error::NotFound { noun: "user", .. })),
             "{text}"
         );
     }

@@ -91,13 +91,14 @@ fn a_token_lives_from_its_making_to_its_revocation() {
     let made = made.json();
     let (id, secret) = (
         made["id"].as_str().unwrap(),
-        made["secret"].as_str().unwrap(),
+        made["token"].as_str().unwrap(),
     );
     let path = format!("/api/v1/tokens/{id}");
     is_ok(&site.get_as(secret, &path));
 
     let shown = site.get_as(&keeper, &path);
-    assert!(!shown.body.contains("secret"), "{}", shown.body);
+    assert!(!shown.body.contains(&secret[15..45]), "{}", shown.body);
+    assert!(shown.json().get("token").is_none());
     assert_eq!(shown.json()["label"], "ci");
     assert_eq!(
         site.get_as(&keeper, &path[..path.len() - 2]).json()["id"],
@@ -168,6 +169,50 @@ fn a_token_is_read_again_only_if_it_changed_and_changed_only_as_it_is_known() {
         "\"x\"",
     );
     assert_eq!(site.send(request).code(), "forbidden");
+}
+
+#[test]
+fn a_new_token_is_answered_with_its_place_and_its_version_the_second_time_too() {
+    let site = Site::new();
+    let keeper = site.token("token:create token:read");
+    let make = || {
+        let post = request(Method::POST, "/api/v1/tokens", r#"{"kind":"api"}"#);
+        site.send(with(bearer(post, &keeper), "idempotency-key", "k"))
+    };
+    let first = make();
+    let place = format!("/api/v1/tokens/{}", first.json()["id"].as_str().unwrap());
+    assert_eq!(first.header("location"), place);
+    assert_eq!(
+        first.header("etag"),
+        site.get_as(&keeper, &place).header("etag")
+    );
+    let again = make();
+    assert_eq!(again.header("idempotent-replayed"), "true");
+    assert_eq!(again.body, first.body);
+    for name in ["location", "etag"] {
+        assert_eq!(again.header(name), first.header(name));
+    }
+}
+
+#[test]
+fn lists_may_be_asked_for_in_the_one_order_that_they_have() {
+    let site = Site::new();
+    let reader = site.token("token:read audit:read");
+    for (list, order) in [("tokens", "-created_at"), ("audit", "-at")] {
+        let path = format!("/api/v1/{list}");
+        let usual = site.get_as(&reader, &path);
+        let sorted = site.get_as(&reader, &format!("{path}?sort={order}"));
+        is_ok(&sorted);
+        assert_eq!(sorted.body, usual.body);
+        for other in ["created_at", "at", "-label", ""] {
+            let refused = site.get_as(&reader, &format!("{path}?sort={other}"));
+            assert_eq!(refused.code(), "invalid");
+            let told = refused.json();
+            assert_eq!(told["errors"][0]["pointer"], "/sort");
+            let detail = told["detail"].as_str().unwrap();
+            assert!(detail.contains(&format!("must be {order}")), "{detail}");
+        }
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use ipnet::IpNet;
+
 use crate::config::Config;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
@@ -52,6 +54,10 @@ pub enum Who {
         owner: Option<String>,
         /// What it may do.
         scopes: Scopes,
+        /// When it stops being good; never, if there is none.
+        expires_at: Option<Timestamp>,
+        /// From where it may be used.
+        cidr: Option<IpNet>,
     },
     /// A request without a credential.
     Anonymous,

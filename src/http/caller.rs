@@ -88,6 +88,8 @@ impl FromRequestParts<App> for Caller {
             id: checked.id.to_string(),
             owner: checked.owner_id,
             scopes: checked.scopes,
+            expires_at: checked.expires_at,
+            cidr: checked.cidr,
         };
         Ok(Self(visitor))
     }

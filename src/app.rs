@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
+use crate::audit::Denials;
 use crate::config::Config;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};
@@ -122,6 +123,8 @@ pub struct Kit {
     pub metrics: Metrics,
     /// Uses of API tokens that are not written yet.
     pub uses: Uses,
+    /// Refusals that are only counted yet.
+    pub denials: Denials,
     /// Where passwords are hashed.
     pub hasher: Hasher,
     /// Limits that hold in this process.
@@ -165,6 +168,7 @@ impl App {
             serials: Serials::default(),
             metrics: Metrics::default(),
             uses: Uses::default(),
+            denials: Denials::default(),
         };
         Self(Arc::new(Inner {
             db,

@@ -4,9 +4,11 @@
 //! (security.md, rule 66). Details are an allow-list, chosen by whoever records: never a secret.
 
 pub mod cli;
+mod denied;
 pub mod http;
 mod store;
 
+pub use denied::{Denial, Denials};
 use serde::Serialize;
 use serde_json::Value as Json;
 

@@ -4,6 +4,8 @@
 //! [`App::read`] and [`App::write`]; these make the [`Cx`] inside the transaction, so that
 //! `cx.now` follows the order of commits.
 
+mod denials;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -12,7 +14,8 @@ use std::time::Instant;
 
 use ipnet::IpNet;
 
-use crate::audit::Denials;
+pub use denials::{Denial, Denials};
+
 use crate::config::Config;
 use crate::db::{Db, Tx};
 use crate::error::{Error, Result};

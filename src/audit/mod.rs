@@ -4,15 +4,13 @@
 //! (security.md, rule 66). Details are an allow-list, chosen by whoever records: never a secret.
 
 pub mod cli;
-mod denied;
 pub mod http;
 mod store;
 
-pub use denied::{Denial, Denials};
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::app::Cx;
+use crate::app::{Cx, Denial};
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::scope::known;
@@ -37,6 +35,14 @@ impl Event {
             result: Outcome::Ok,
             details: None,
         }
+    }
+
+    /// A refused request.
+    #[must_use]
+    pub fn denied(denial: &Denial) -> Self {
+        Self::new("request.denied", format!("route:{}", denial.route()))
+            .with(denial.details())
+            .ended(Outcome::Denied)
     }
 
     /// With details, which must not hold a secret.

@@ -311,7 +311,7 @@ impl Visitor {
         let now = self.app.clock().now();
         let denials = &self.app.kit().denials;
         for denial in denials.note(&self.actor, &route, error, now) {
-            let event = denial.event();
+            let event = audit::Event::denied(&denial);
             let record = move |cx: &mut Cx<'_, '_>| audit::record(cx, event.clone());
             self.app.submit(denial.actor, record, |result| {
                 if let Err(error) = result {

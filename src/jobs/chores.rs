@@ -38,7 +38,7 @@ pub(super) fn last_used(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Re
     let (now, denials) = (app.clock().now(), &app.kit().denials);
     let mut counts = denials.take(now, stop());
     while let Some(denial) = counts.pop() {
-        let event = denial.event();
+        let event = audit::Event::denied(&denial);
         let written = app.write(&denial.actor, move |cx| audit::record(cx, event.clone()));
         if let Err(error) = written {
             counts.push(denial);

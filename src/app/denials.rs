@@ -9,10 +9,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use serde_json::json;
+use serde_json::{Value as Json, json};
 
-use super::{Event, Outcome};
-use crate::app::{Actor, Who};
+use super::{Actor, Who};
 use crate::error::Error;
 use crate::rate::network;
 use crate::time::Timestamp;
@@ -23,7 +22,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 /// Keys that are told apart in a window.
 const KEYS: usize = if cfg!(test) { 20 } else { 1000 };
 
-/// A row to be written by [`Denial::event`] as [`Denial::actor`].
+/// A row to be written as [`Denial::actor`].
 #[derive(Clone, Debug)]
 pub struct Denial {
     /// Who was refused.
@@ -44,16 +43,19 @@ enum What {
 }
 
 impl Denial {
-    /// What the log says of it.
+    /// Where it was refused: `GET /api/v1/tokens`.
     #[must_use]
-    pub fn event(&self) -> Event {
-        let details = match &self.what {
+    pub fn route(&self) -> &str {
+        &self.route
+    }
+
+    /// What there is to say of it.
+    #[must_use]
+    pub fn details(&self) -> Json {
+        match &self.what {
             What::One { code, needs } => json!({ "code": code, "needs": needs }),
             What::More(count) => json!({ "more": count }),
-        };
-        Event::new("request.denied", format!("route:{}", self.route))
-            .with(details)
-            .ended(Outcome::Denied)
+        }
     }
 }
 
@@ -211,7 +213,7 @@ mod tests {
     }
 
     fn counts(rows: &[Denial]) -> Vec<u64> {
-        let count = |row: &Denial| row.event().details?["more"].as_u64();
+        let count = |row: &Denial| row.details()["more"].as_u64();
         rows.iter().filter_map(count).collect()
     }
 

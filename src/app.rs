@@ -4,11 +4,17 @@
 //! [`App::read`] and [`App::write`]; these make the [`Cx`] inside the transaction, so that
 //! `cx.now` follows the order of commits.
 
+mod denials;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
+
+use ipnet::IpNet;
+
+pub use denials::{Denial, Denials};
 
 use crate::config::Config;
 use crate::db::{Db, Tx};
@@ -52,6 +58,10 @@ pub enum Who {
         owner: Option<String>,
         /// What it may do.
         scopes: Scopes,
+        /// When it stops being good; never, if there is none.
+        expires_at: Option<Timestamp>,
+        /// From where it may be used.
+        cidr: Option<IpNet>,
     },
     /// A request without a credential.
     Anonymous,
@@ -116,6 +126,8 @@ pub struct Kit {
     pub metrics: Metrics,
     /// Uses of API tokens that are not written yet.
     pub uses: Uses,
+    /// Refusals that are only counted yet.
+    pub denials: Denials,
     /// Where passwords are hashed.
     pub hasher: Hasher,
     /// Limits that hold in this process.
@@ -159,6 +171,7 @@ impl App {
             serials: Serials::default(),
             metrics: Metrics::default(),
             uses: Uses::default(),
+            denials: Denials::default(),
         };
         Self(Arc::new(Inner {
             db,

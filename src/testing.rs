@@ -60,6 +60,8 @@ impl Actor {
             id: "0".into(),
             owner: None,
             scopes: scopes.parse().unwrap(),
+            expires_at: None,
+            cidr: None,
         };
         Self {
             who,

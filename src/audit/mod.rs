@@ -10,7 +10,7 @@ mod store;
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::app::Cx;
+use crate::app::{Cx, Denial};
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::scope::known;
@@ -35,6 +35,14 @@ impl Event {
             result: Outcome::Ok,
             details: None,
         }
+    }
+
+    /// A refused request.
+    #[must_use]
+    pub fn denied(denial: &Denial) -> Self {
+        Self::new("request.denied", format!("route:{}", denial.route()))
+            .with(denial.details())
+            .ended(Outcome::Denied)
     }
 
     /// With details, which must not hold a secret.

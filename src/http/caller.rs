@@ -4,11 +4,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::extract::FromRequestParts;
+use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, ETAG, LOCATION};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -17,7 +17,7 @@ use super::layers::Call;
 use crate::app::{Actor, App, Cx, Who};
 use crate::error::{Error, Result};
 use crate::idempotency::{self, Key};
-use crate::tokens;
+use crate::{audit, tokens};
 
 /// Long reads at the same time, and workflows: the pool keeps connections for point reads.
 const LONG_READS: usize = 4;
@@ -32,6 +32,8 @@ pub struct Caller(Visitor);
 pub struct Visitor {
     app: App,
     actor: Actor,
+    method: Method,
+    route: Option<MatchedPath>,
     idempotency_key: Option<HeaderValue>,
 }
 
@@ -96,6 +98,8 @@ impl FromRequestParts<App> for Visitor {
         Ok(Self {
             app: app.clone(),
             actor,
+            method: parts.method.clone(),
+            route: parts.extensions.get().cloned(),
             idempotency_key,
         })
     }
@@ -109,12 +113,26 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let mut visitor = Visitor::from_request_parts(parts, app).await?;
-        let token = bearer(parts)?;
-        let checked = visitor.look(|cx| {
-            let checked = tokens::authenticate(cx, token)?;
-            tokens::note_use(cx, checked.id);
-            Ok(checked)
+        let checked = bearer(parts).and_then(|token| {
+            visitor.look(|cx| {
+                let checked = tokens::authenticate(cx, token)?;
+                tokens::note_use(cx, checked.id);
+                Ok(checked)
+            })
+        });
+        let checked = checked.inspect_err(|error| {
+            // Who presents nothing is told how to, and is no news.
+            if parts.headers.contains_key(AUTHORIZATION) {
+                visitor.note_denial(error);
+            }
         })?;
+        visitor.actor.who = Who::Token {
+            id: checked.id.to_string(),
+            owner: checked.owner_id,
+            scopes: checked.scopes,
+            expires_at: checked.expires_at,
+            cidr: checked.cidr,
+        };
         app.kit().rates.api.take(&checked.id.0)?;
         if checked.counted {
             // The use is taken before the action that it pays for (security.md, rule 16).
@@ -124,11 +142,6 @@ impl FromRequestParts<App> for Caller {
                 .write(move |cx| tokens::take_use(cx, id))
                 .await?;
         }
-        visitor.actor.who = Who::Token {
-            id: checked.id.to_string(),
-            owner: checked.owner_id,
-            scopes: checked.scopes,
-        };
         Ok(Self(visitor))
     }
 }
@@ -236,13 +249,14 @@ impl Caller {
         F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
     {
         static SLOTS: Semaphore = Semaphore::const_new(WORKFLOWS);
-        let Visitor { app, actor, .. } = self.0;
+        let visitor = self.0;
         let slot = SLOTS.acquire().await.map_err(Error::internal)?;
         let work = move || {
             // It goes with the work, which goes on when the client has gone.
             let _slot = slot;
-            app.read(&actor, tokens::confirm)?;
-            f(&app, &actor)
+            let Visitor { app, actor, .. } = &visitor;
+            let confirmed = app.read(actor, tokens::confirm);
+            visitor.watched(confirmed.and_then(|()| f(app, actor)))
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -269,11 +283,11 @@ impl Visitor {
     /// # Errors
     /// What `f` returns.
     pub fn look<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
-        if self.app.db().reads_are_local() {
+        self.watched(if self.app.db().reads_are_local() {
             self.app.look(&self.actor, f)
         } else {
             tokio::task::block_in_place(|| self.app.look(&self.actor, f))
-        }
+        })
     }
 
     /// A read that may take longer, on the blocking pool.
@@ -290,7 +304,7 @@ impl Visitor {
         let work = move || {
             // It goes with the work, which goes on when the client has gone.
             let _slot = slot;
-            self.app.read(&self.actor, f)
+            self.watched(self.app.read(&self.actor, f))
         };
         tokio::task::spawn_blocking(work)
             .await
@@ -312,10 +326,43 @@ impl Visitor {
             tokens::confirm(cx)?;
             f(cx)
         };
-        self.app.submit(self.actor, confirmed, move |result| {
-            let _client_has_gone = tell.send(result);
+        let actor = self.actor.clone();
+        let app = self.app.clone();
+        app.submit(actor, confirmed, move |result| {
+            // Here, because the client may have gone; not waiting, because this is the writer.
+            let _client_has_gone = tell.send(self.watched(result));
         });
         told.await.map_err(Error::internal)?
+    }
+
+    /// Passes `result` on, and has a refusal of a credential that was good written down.
+    fn watched<T>(&self, result: Result<T>) -> Result<T> {
+        let is_token = matches!(self.actor.who, Who::Token { .. });
+        result.inspect_err(|error| {
+            if is_token {
+                self.note_denial(error);
+            }
+        })
+    }
+
+    /// Has a refusal written into the audit log, unless they are too many (security.md, rule 67).
+    fn note_denial(&self, error: &Error) {
+        if !matches!(error, Error::Forbidden { .. } | Error::Unauthenticated) {
+            return;
+        }
+        let path = self.route.as_ref().map_or("*", MatchedPath::as_str);
+        let route = format!("{} {path}", self.method);
+        let now = self.app.clock().now();
+        let denials = &self.app.kit().denials;
+        for denial in denials.note(&self.actor, &route, error, now) {
+            let event = audit::Event::denied(&denial);
+            let record = move |cx: &mut Cx<'_, '_>| audit::record(cx, event.clone());
+            self.app.submit(denial.actor, record, |result| {
+                if let Err(error) = result {
+                    tracing::warn!(%error, "cannot write down that a request was denied");
+                }
+            });
+        }
     }
 
     /// A write that makes something and answers it with `status`. Under an `Idempotency-Key` the

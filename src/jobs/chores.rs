@@ -6,7 +6,7 @@ use super::Done;
 use crate::app::{Actor, App};
 use crate::db::{Tidy, clock};
 use crate::error::{Error, Result};
-use crate::{purge, tokens};
+use crate::{audit, purge, tokens};
 
 /// Uses written in one transaction.
 const USES: usize = 500;
@@ -33,7 +33,19 @@ pub(super) fn purge_lag(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> R
     })
 }
 
-pub(super) fn last_used(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+pub(super) fn last_used(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Result<Done> {
+    // A daemon that stops must not take what it counted with it.
+    let (now, denials) = (app.clock().now(), &app.kit().denials);
+    let mut counts = denials.take(now, stop());
+    while let Some(denial) = counts.pop() {
+        let event = audit::Event::denied(&denial);
+        let written = app.write(&denial.actor, move |cx| audit::record(cx, event.clone()));
+        if let Err(error) = written {
+            counts.push(denial);
+            denials.give_back(counts, now);
+            return Err(error);
+        }
+    }
     let uses = app.kit().uses.take();
     let mut written = 0;
     for (place, some) in uses.chunks(USES).enumerate() {

@@ -343,3 +343,26 @@ fn nothing_is_purged_by_a_clock_that_leapt_ahead() {
     let left = app.db().read(tokens::any).unwrap();
     assert!(left, "a row that may be alive was deleted");
 }
+
+#[test]
+fn a_flood_of_refusals_is_one_row_when_its_minute_is_over() {
+    let app = app();
+    for _ in 0..12 {
+        let denials = &app.kit().denials;
+        denials.note(&Actor::anonymous(), "GET /x", &Error::Unauthenticated, NOW);
+    }
+    let counted = |stopping: bool| {
+        chores::last_used(&app, &Actor::job("x"), &|| stopping).unwrap();
+        let filter = audit::Filter {
+            action: Some("request.denied".into()),
+            ..audit::Filter::default()
+        };
+        let page = app.read(&Actor::operator(), |cx| audit::list(cx, &filter, None, 9));
+        page.unwrap().items
+    };
+    assert!(counted(false).is_empty());
+    let rows = counted(true);
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0].details, Some(serde_json::json!({ "more": 2 })));
+    assert_eq!(rows[0].object, "route:GET /x");
+}

@@ -2,7 +2,8 @@
 //!
 //! Invariants: never a live row, because each noun decides in its own statement what has ended;
 //! never a long stall, because rows go in bounded batches, a transaction each, whose size follows
-//! the time for which they hold the writer; what was deleted is in the audit log, once a run.
+//! the time for which they hold the writer; how many rows a batch deleted is in the audit log,
+//! written by its own transaction (security.md, rule 66).
 
 mod batches;
 pub mod cli;
@@ -11,7 +12,7 @@ pub mod http;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
-use serde_json::{Map, Value as Json, json};
+use serde_json::json;
 
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
@@ -317,16 +318,6 @@ pub fn run(
     let swept = sweep.run(&rules);
     report.seconds = round(start.elapsed().as_secs_f64(), 1000.0);
     report.longest_ms = round(report.longest_ms, 100.0);
-    if report.total > 0 {
-        let details = json!({
-            "deleted": report.counts(),
-            "until": until,
-            "complete": report.complete,
-        });
-        app.write(actor, move |cx| {
-            audit::record(cx, Event::new("purge.run", "purge").with(details.clone()))
-        })?;
-    }
     swept.map(|()| report)
 }
 
@@ -344,13 +335,6 @@ impl Report {
             longest_ms: 0.0,
             complete: false,
         }
-    }
-
-    fn counts(&self) -> Map<String, Json> {
-        let kinds = self.kinds.iter().filter(|kind| kind.deleted > 0);
-        kinds
-            .map(|kind| (kind.kind.to_owned(), kind.deleted.into()))
-            .collect()
     }
 }
 
@@ -397,10 +381,14 @@ impl Sweep<'_> {
 
     /// Deletes one batch; returns how many rows that were and for how long it held the writer.
     fn batch(&mut self, kind: &Kind, rows: u32) -> Result<(u64, Duration)> {
-        let (delete, until) = (kind.delete, self.until);
+        let (delete, name, until) = (kind.delete, kind.name, self.until);
         let (deleted, took) = self.app.write(self.actor, move |cx| {
             let start = Instant::now();
             let deleted = delete(cx, until, rows)?;
+            if deleted > 0 {
+                let details = json!({ "deleted": { name: deleted }, "until": until });
+                audit::record(cx, Event::new("purge.run", "purge").with(details))?;
+            }
             Ok((deleted, start.elapsed()))
         })?;
         let purged = &self.app.kit().metrics.purged;

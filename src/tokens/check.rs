@@ -178,7 +178,7 @@ pub fn confirm(cx: &mut Cx<'_, '_>) -> Result<()> {
 /// [`Error::Unauthenticated`] if somebody else took the last one.
 pub fn take_use(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<()> {
     if store::consume(cx.tx, id, cx.now)? {
-        Ok(())
+        audit::record(cx, Event::new("token.used", object(id)))
     } else {
         Err(Error::Unauthenticated)
     }

@@ -6,14 +6,13 @@
 
 mod check;
 pub mod cli;
+mod grant;
 pub mod http;
 mod leaks;
 mod model;
 mod purge;
 mod store;
 mod text;
-
-use std::time::Duration;
 
 use serde_json::json;
 
@@ -35,7 +34,7 @@ use crate::metrics::KindLabel;
 use crate::page::Page;
 use crate::scope::{Scopes, known};
 use crate::secret::{Secret, random_base62};
-use crate::time::{Lifetime, Period, Timestamp};
+use crate::time::{Lifetime, Period};
 use crate::users;
 
 /// The longest label, in characters, and the largest `meta`, in bytes of JSON.
@@ -43,7 +42,7 @@ const LABEL: usize = 200;
 const META: usize = 4096;
 
 /// Issues a token to an operator or to a program with `token:create`, which can give away only
-/// scopes that it has itself.
+/// what it has itself: its scopes, its network, the time that it has left.
 ///
 /// # Errors
 /// [`Error::Forbidden`], [`Error::Invalid`] for a value against the rules, [`Error::NotFound`] for
@@ -51,23 +50,14 @@ const META: usize = 4096;
 pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     cx.actor.require(known::TOKEN_CREATE)?;
     let scopes = Scopes::new(new.scopes.clone())?;
-    if let Who::Token { scopes: own, .. } = &cx.actor.who {
-        let beyond = scopes
-            .as_slice()
-            .iter()
-            .find(|scope| !own.permit(scope.as_str()));
-        if let Some(scope) = beyond {
-            return Err(Error::Forbidden {
-                needs: scope.to_string(),
-            });
-        }
-    }
+    grant::scopes(cx, &scopes)?;
     let owner = new
         .owner
         .as_deref()
         .map(|user| users::resolve(cx, user))
         .transpose()?;
-    let expires_at = expiry(cx, new.kind, new.ttl)?;
+    let expires_at = grant::expiry(cx, new.kind, new.ttl)?;
+    let cidr = grant::cidr(cx, new.cidr)?;
     check_label_and_meta(new)?;
     if new.max_uses == Some(0) {
         return Err(Error::invalid("max_uses", "must be at least 1"));
@@ -86,7 +76,7 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
         scopes,
         not_before: new.not_before,
         max_uses: new.max_uses,
-        cidr: new.cidr,
+        cidr,
         meta: new.meta.clone(),
         ..store::NewRow::bare(new.kind, cx.now, expires_at)
     };
@@ -110,7 +100,7 @@ pub fn create_anonymous(
     cx: &mut Cx<'_, '_>,
     ttl: Option<Period>,
 ) -> Result<(TokenId, Secret<String>)> {
-    let expires_at = expiry(cx, Kind::Temporary, ttl.map(Lifetime::For))?;
+    let expires_at = grant::expiry(cx, Kind::Temporary, ttl.map(Lifetime::For))?;
     let (id, secret) = insert(
         cx,
         &mut store::NewRow::bare(Kind::Temporary, cx.now, expires_at),
@@ -142,30 +132,6 @@ fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secr
 
 fn object(id: TokenId) -> String {
     format!("token:{id}")
-}
-
-fn expiry(cx: &Cx<'_, '_>, kind: Kind, ttl: Option<Lifetime>) -> Result<Option<Timestamp>> {
-    let settings = &cx.kit.config.tokens;
-    let (usual, longest) = match kind {
-        Kind::Temporary => (settings.temporary_ttl, settings.temporary_max),
-        Kind::Api => (settings.api_ttl, settings.api_max),
-    };
-    let at_shell = matches!(cx.actor.who, Who::Operator { .. });
-    match ttl.unwrap_or(Lifetime::For(usual)) {
-        Lifetime::Never if kind == Kind::Api && at_shell => Ok(None),
-        Lifetime::Never if kind == Kind::Api => Err(Error::invalid(
-            "ttl",
-            "can be never only at the shell: provost token create --ttl never",
-        )),
-        Lifetime::Never => Err(Error::invalid(
-            "ttl",
-            "cannot be never for a temporary token",
-        )),
-        Lifetime::For(period) if period.0 < Duration::from_secs(1) || period > longest => Err(
-            Error::invalid("ttl", format!("must be from 1s to {longest} for this kind")),
-        ),
-        Lifetime::For(period) => Ok(Some(cx.now.plus(period.0))),
-    }
 }
 
 fn check_label_and_meta(new: &NewToken) -> Result<()> {
@@ -233,12 +199,7 @@ pub fn list(
             .map_err(|_| Error::invalid("cursor", "is not one of this list"))?,
         None => TokenId(i64::MAX),
     };
-    let owner = filter
-        .owner
-        .as_deref()
-        .map(|user| users::resolve(cx, user))
-        .transpose()?;
-    let owner = owner.map(|owner| owner.id);
+    let owner = owner_id(cx, filter)?;
     let tokens = store::page(
         cx.tx,
         filter,
@@ -256,18 +217,15 @@ pub fn list(
 /// As [`list`].
 pub fn count_matching(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
     cx.actor.require(known::TOKEN_READ)?;
-    let owner = filter
-        .owner
-        .as_deref()
-        .map(|user| users::resolve(cx, user))
-        .transpose()?;
-    store::count(
-        cx.tx,
-        filter,
-        owner.map(|owner| owner.id).as_deref(),
-        "",
-        cx.now,
-    )
+    let owner = owner_id(cx, filter)?;
+    store::count(cx.tx, filter, owner.as_deref(), "", cx.now)
+}
+
+/// The id of the user whose tokens `filter` asks for.
+fn owner_id(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<Option<String>> {
+    let user = filter.owner.as_deref();
+    let owner = user.map(|user| users::resolve(cx, user)).transpose()?;
+    Ok(owner.map(|owner| owner.id))
 }
 
 /// How many tokens [`revoke_some`] would end if it were called until none is left.
@@ -276,12 +234,7 @@ pub fn count_matching(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
 /// As [`list`].
 pub fn count_revocable(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
     cx.actor.require(known::TOKEN_READ)?;
-    let owner = filter
-        .owner
-        .as_deref()
-        .map(|user| users::resolve(cx, user))
-        .transpose()?;
-    let owner = owner.map(|owner| owner.id);
+    let owner = owner_id(cx, filter)?;
     store::count(cx.tx, filter, owner.as_deref(), store::LIVE, cx.now)
 }
 
@@ -293,10 +246,11 @@ pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
     store::any(tx)
 }
 
-/// Gives a token that is still good more time: `ttl` from now.
+/// Gives a token that is still good more time: `ttl` from now, and to a program no more than it
+/// could have given when it issued the token.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `token:renew`; [`Error::NotFound`]; [`Error::Invalid`] for a token
+/// [`Error::Forbidden`] without `token:renew` and every scope of the token; [`Error::NotFound`]; [`Error::Invalid`] for a token
 /// that is expired, revoked or used up, or for a life that is too long.
 pub fn renew(cx: &mut Cx<'_, '_>, id: &str, ttl: Option<Lifetime>) -> Result<Token> {
     renew_if(cx, id, ttl, |_| Ok(()))
@@ -315,7 +269,7 @@ pub fn renew_if(
     cx.actor.require(known::TOKEN_RENEW)?;
     let token = find_one(cx, id)?;
     still(&token)?;
-    let expires_at = expiry(cx, token.kind, ttl)?;
+    let expires_at = grant::renewal(cx, &token, ttl)?;
     if token
         .not_before
         .is_some_and(|from| expires_at.is_some_and(|to| from >= to))
@@ -399,8 +353,9 @@ pub fn revoke_presented(cx: &mut Cx<'_, '_>, text: &str) -> Result<()> {
     }
 }
 
-/// Ends up to `most` of the live tokens that `filter` finds; returns their ids. Call it until it
-/// returns none: each call is one short transaction.
+/// Ends up to `most` of the live tokens that `filter` finds with ids above `above`; returns their
+/// ids in order. Call it with the last of them until it returns none: each call is one short
+/// transaction, which does not look again at what the ones before it ended.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `token:revoke`.
@@ -408,21 +363,12 @@ pub fn revoke_some(
     cx: &mut Cx<'_, '_>,
     filter: &Filter,
     reason: Option<&str>,
+    above: TokenId,
     most: u32,
 ) -> Result<Vec<TokenId>> {
     cx.actor.require(known::TOKEN_REVOKE)?;
-    let owner = filter
-        .owner
-        .as_deref()
-        .map(|user| users::resolve(cx, user))
-        .transpose()?;
-    let ids = store::live_ids(
-        cx.tx,
-        filter,
-        owner.map(|owner| owner.id).as_deref(),
-        most,
-        cx.now,
-    )?;
+    let owner = owner_id(cx, filter)?;
+    let ids = store::live_ids(cx.tx, filter, owner.as_deref(), (above, most), cx.now)?;
     for id in &ids {
         end(cx, *id, reason)?;
     }
@@ -459,5 +405,7 @@ pub fn clear_some(cx: &mut Cx<'_, '_>) -> Result<bool> {
     Ok(deleted == u64::from(CLEARED))
 }
 
+#[cfg(test)]
+mod grant_tests;
 #[cfg(test)]
 mod tests;

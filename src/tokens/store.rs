@@ -260,18 +260,20 @@ pub(super) fn any(tx: &mut Tx<'_>) -> Result<bool> {
     Ok(tx.first("SELECT id FROM tokens LIMIT 1", &[])?.is_some())
 }
 
-/// Ids of at most `most` of those that are not revoked yet.
+/// Ids above `above` of at most `most` of those that are not revoked yet.
 pub(super) fn live_ids(
     tx: &mut Tx<'_>,
     filter: &Filter,
     owner: Option<&str>,
-    most: u32,
+    (above, most): (TokenId, u32),
     now: Timestamp,
 ) -> Result<Vec<TokenId>> {
     let (wanted, mut values) = wanted(filter, owner, now);
-    values.push(most.into());
-    let most = values.len();
-    let sql = format!("SELECT t.id {FROM} WHERE {wanted}{LIVE} ORDER BY t.id LIMIT ${most}");
+    values.extend([above.0.into(), most.into()]);
+    let (above, most) = (values.len() - 1, values.len());
+    let sql = format!(
+        "SELECT t.id {FROM} WHERE {wanted}{LIVE} AND t.id > ${above} ORDER BY t.id LIMIT ${most}"
+    );
     tx.all(&sql, &values)?
         .iter()
         .map(|row| row.int("id").map(TokenId))

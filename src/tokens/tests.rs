@@ -1,6 +1,7 @@
 use super::*;
 use crate::app::{Actor, App};
 use crate::keys::Keys;
+use crate::time::Timestamp;
 
 const MINUTE: i64 = 60_000;
 /// An arbitrary instant; times below are counted from it.
@@ -363,7 +364,7 @@ fn revoking_many_goes_on_until_nothing_is_left() {
         );
     }
     issue(&app, temporary());
-    let mut sizes = Vec::new();
+    let (mut sizes, mut last) = (Vec::new(), TokenId(0));
     loop {
         let filter = Filter {
             label: Some("deploy".into()),
@@ -371,13 +372,13 @@ fn revoking_many_goes_on_until_nothing_is_left() {
         };
         let ended = app
             .at(Timestamp(START), &Actor::operator(), move |cx| {
-                revoke_some(cx, &filter, None, 2)
+                revoke_some(cx, &filter, None, last, 2)
             })
             .unwrap();
         sizes.push(ended.len());
-        if ended.is_empty() {
-            break;
-        }
+        let Some(end) = ended.last() else { break };
+        assert!(*end > last);
+        last = *end;
     }
     assert_eq!(sizes, [2, 2, 1, 0]);
 }

@@ -62,6 +62,16 @@ fn a_user_disabled_at_the_shell_loses_the_tokens_at_the_very_next_request() {
         "token:read",
         "-q",
     ]);
+    let guest = [
+        "token",
+        "create",
+        "--kind",
+        "temporary",
+        "--owner",
+        "ivan",
+        "-q",
+    ];
+    let guest = shell.ok(&guest);
     let daemon = shell.serve();
     let load = Load::start(&daemon.address, 4, 2);
     let mut client = Client::connect(&daemon.address).unwrap();
@@ -69,11 +79,11 @@ fn a_user_disabled_at_the_shell_loses_the_tokens_at_the_very_next_request() {
     for _ in 0..10 {
         let answer = client.must("GET", "/api/v1/tokens", &header, "");
         assert_eq!(answer.status, 200, "{answer:?}");
-        assert!(client.is_valid(&token));
+        assert!(client.is_valid(&guest));
         shell.ok(&["user", "disable", "ivan"]);
         let answer = client.must("GET", "/api/v1/tokens", &header, "");
         assert_eq!(answer.status, 401, "{answer:?}");
-        assert!(!client.is_valid(&token));
+        assert!(!client.is_valid(&guest));
         shell.ok(&["user", "enable", "ivan"]);
     }
     load.stop();
@@ -352,7 +362,7 @@ fn behind_a_reader(shell: &Shell, daemon: &Daemon, most: u64) -> u64 {
         }
     });
     let grown = log();
-    let token = shell.ok(&["token", "create", "--quiet"]);
+    let token = shell.ok(&["token", "create", "--kind", "temporary", "--quiet"]);
     let mut client = Client::connect(&daemon.address).unwrap();
     assert!(client.is_valid(&token));
     reader.execute_batch("ROLLBACK").unwrap();

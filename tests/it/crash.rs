@@ -264,7 +264,16 @@ fn a_change_that_cannot_be_audited_does_not_happen() {
     let bearer = bearer(&shell);
     shell.ok(&["user", "create", "maria", "--admin", "--no-password"]);
     shell.ok(&["user", "create", "ivan", "--no-password"]);
-    let made = shell.json(&["token", "create", "--owner", "ivan", "--max-uses", "500"]);
+    let made = shell.json(&[
+        "token",
+        "create",
+        "--kind",
+        "temporary",
+        "--owner",
+        "ivan",
+        "--max-uses",
+        "500",
+    ]);
     let (id, token) = (
         made["id"].as_str().unwrap(),
         made["token"].as_str().unwrap(),
@@ -298,7 +307,11 @@ fn a_change_that_cannot_be_audited_does_not_happen() {
                 json!({ "kind": "api" }).to_string(),
             ),
             ("POST", "/api/v1/tokens/consume".to_owned(), consume.clone()),
-            ("POST", format!("/api/v1/tokens/{id}/renew"), no()),
+            (
+                "POST",
+                format!("/api/v1/tokens/{id}/renew"),
+                json!({ "ttl": "1h" }).to_string(),
+            ),
             ("DELETE", format!("/api/v1/tokens/{id}"), no()),
             ("POST", "/api/v1/revoke".to_owned(), consume.clone()),
         ] {

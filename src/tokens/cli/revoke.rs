@@ -111,16 +111,15 @@ impl Revoke {
         self.confirm.ask(out, &what, count)?;
         let interrupt = Interrupt::watch()?;
         let bar = prompt::progress(out, "revoking", count);
-        let mut done = 0;
+        let (mut done, mut last) = (0, TokenId(0));
         // Never more than was agreed to, even if others issue tokens meanwhile.
         while done < count && !interrupt.seen() {
             let most = BATCH.min(u32::try_from(count - done).unwrap_or(BATCH));
             let (filter, reason) = (filter.clone(), self.reason.clone());
             let ids = operator
-                .write(move |cx| tokens::revoke_some(cx, &filter, reason.as_deref(), most))?;
-            if ids.is_empty() {
-                break;
-            }
+                .write(move |cx| tokens::revoke_some(cx, &filter, reason.as_deref(), last, most))?;
+            let Some(end) = ids.last() else { break };
+            last = *end;
             quiet_ids(out, &ids)?;
             let ended = u64::try_from(ids.len()).map_err(Error::internal)?;
             bar.inc(ended);

@@ -121,7 +121,7 @@ fn a_token_lives_from_its_making_to_its_revocation() {
 fn a_token_is_read_again_only_if_it_changed_and_changed_only_as_it_is_known() {
     let site = Site::new();
     let keeper = site.token("token:create token:read token:renew token:revoke");
-    let made = site.post_as(&keeper, "/api/v1/tokens", r#"{"kind":"api"}"#);
+    let made = site.post_as(&keeper, "/api/v1/tokens", r#"{"kind":"api","ttl":"1d"}"#);
     let path = format!("/api/v1/tokens/{}", made.json()["id"].as_str().unwrap());
     let send = |method, path: &str, name, value: &str| {
         site.send(with(
@@ -463,4 +463,63 @@ fn a_token_that_is_revoked_while_its_request_is_still_coming_does_nothing_more()
     let mut answer = String::new();
     client.read_to_string(&mut answer).unwrap();
     assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+}
+
+/// Entries of the log with that action: actor, object, result.
+fn logged(site: &Site, action: &str) -> Vec<[String; 3]> {
+    let reader = site.token("audit:read");
+    let answer = site.get_as(&reader, &format!("/api/v1/audit?action={action}"));
+    let text = |item: &serde_json::Value, name: &str| item[name].as_str().unwrap().to_owned();
+    let items = answer.json()["items"].as_array().unwrap().clone();
+    items
+        .iter()
+        .map(|item| ["actor", "object", "result"].map(|name| text(item, name)))
+        .collect()
+}
+
+#[test]
+fn whoever_is_refused_is_in_the_audit_log_and_the_credential_is_not() {
+    let site = Site::new();
+    site.get("/api/v1/tokens");
+    assert!(logged(&site, "request.denied").is_empty());
+    let guest = site.issue(NewToken::of(Kind::Temporary));
+    site.get_as(&guest, "/api/v1/tokens/abcdef");
+    let weak = site.token("token:read");
+    site.get_as(&weak, "/api/v1/audit");
+    site.post_as(&weak, "/api/v1/tokens", r#"{"kind":"api"}"#);
+    let rows = logged(&site, "request.denied");
+    let objects: Vec<&str> = rows.iter().map(|[_, object, _]| object.as_str()).collect();
+    assert_eq!(
+        objects,
+        [
+            "route:POST /api/v1/tokens",
+            "route:GET /api/v1/audit",
+            "route:GET /api/v1/tokens/{id}"
+        ]
+    );
+    assert!(rows.iter().all(|[_, _, result]| result == "denied"));
+    assert!(rows[0][0].starts_with("token:") && rows[2][0] == "anonymous");
+}
+
+#[test]
+fn many_refusals_are_few_rows() {
+    let site = Site::new();
+    for _ in 0..30 {
+        site.get_as("nonsense", "/api/v1/tokens");
+    }
+    assert_eq!(logged(&site, "request.denied").len(), 10);
+}
+
+#[test]
+fn each_use_of_a_counted_token_is_in_the_audit_log() {
+    let site = Site::new();
+    let token = site.issue(NewToken {
+        max_uses: Some(2),
+        scopes: vec!["token:read".parse().unwrap()],
+        ..NewToken::of(Kind::Api)
+    });
+    site.get_as(&token, "/api/v1/tokens");
+    let rows = logged(&site, "token.used");
+    assert_eq!(rows.len(), 1);
+    assert_eq!(rows[0][0], rows[0][1]);
 }

@@ -54,6 +54,24 @@ fn a_token_is_issued_as_it_always_was_and_is_good() {
 }
 
 #[test]
+fn only_a_temporary_token_is_good_here() {
+    let site = Site::new();
+    is(&site, &site.issue(NewToken::of(Kind::Temporary)), YES);
+    is(&site, &site.token("token:read"), NO);
+}
+
+#[test]
+fn looking_at_a_token_takes_none_of_its_uses() {
+    let site = Site::new();
+    let token = site.issue(NewToken {
+        max_uses: Some(1),
+        ..NewToken::of(Kind::Temporary)
+    });
+    is(&site, &token, YES);
+    is(&site, &token, YES);
+}
+
+#[test]
 fn what_is_no_token_is_not_good_and_no_error() {
     let site = Site::new();
     let token = issue(&site);

@@ -1,0 +1,94 @@
+//! What a token may give to the tokens that it makes and renews.
+
+use std::time::Duration;
+
+use super::*;
+use crate::app::{Actor, App};
+use crate::time::Timestamp;
+
+const START: Timestamp = Timestamp(1_795_000_000_000);
+const HOUR: Duration = Duration::from_hours(1);
+
+/// A token that ends in two hours and may be used from 10.0.0.0/8.
+fn giver() -> Actor {
+    let mut actor = Actor::token("token:create token:renew token:read");
+    if let Who::Token {
+        expires_at, cidr, ..
+    } = &mut actor.who
+    {
+        *expires_at = Some(START.plus(2 * HOUR));
+        *cidr = Some("10.0.0.0/8".parse().unwrap());
+    }
+    actor
+}
+
+fn api(ttl: Option<Duration>, scope: &str, cidr: Option<&str>) -> NewToken {
+    NewToken {
+        scopes: vec![scope.parse().unwrap()],
+        ttl: ttl.map(|ttl| Lifetime::For(Period(ttl))),
+        cidr: cidr.map(|cidr| cidr.parse().unwrap()),
+        ..NewToken::of(Kind::Api)
+    }
+}
+
+fn make(app: &App, actor: &Actor, new: NewToken) -> Result<Token> {
+    app.at(START, actor, move |cx| create(cx, &new))
+        .map(|issued| issued.token)
+}
+
+fn field(result: Result<Token>) -> &'static str {
+    match result {
+        Err(Error::Invalid { field, .. }) => field,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn what_a_token_makes_ends_no_later_than_itself() {
+    let app = App::memory();
+    let lasting = |ttl| make(&app, &giver(), api(ttl, "token:read", None));
+    assert_eq!(
+        lasting(Some(HOUR)).unwrap().expires_at,
+        Some(START.plus(HOUR))
+    );
+    assert_eq!(
+        lasting(None).unwrap().expires_at,
+        Some(START.plus(2 * HOUR))
+    );
+    assert_eq!(field(lasting(Some(3 * HOUR))), "ttl");
+}
+
+#[test]
+fn what_a_token_makes_stays_within_its_network() {
+    let app = App::memory();
+    let from = |cidr| make(&app, &giver(), api(None, "token:read", cidr));
+    let net = |token: Token| token.cidr.unwrap().to_string();
+    assert_eq!(net(from(None).unwrap()), "10.0.0.0/8");
+    assert_eq!(net(from(Some("10.1.0.0/16")).unwrap()), "10.1.0.0/16");
+    for beyond in ["0.0.0.0/0", "192.168.0.0/16", "::/0"] {
+        assert_eq!(field(from(Some(beyond))), "cidr", "{beyond}");
+    }
+}
+
+#[test]
+fn a_token_renews_only_what_it_could_have_made() {
+    let app = App::memory();
+    let mine = make(&app, &giver(), api(Some(HOUR), "token:read", None)).unwrap();
+    let renew_as = |actor: &Actor, token: &Token, ttl: Option<Duration>| {
+        let (id, ttl) = (
+            token.id.to_string(),
+            ttl.map(|ttl| Lifetime::For(Period(ttl))),
+        );
+        app.at(START, actor, move |cx| renew(cx, &id, ttl))
+    };
+    assert_eq!(field(renew_as(&giver(), &mine, Some(3 * HOUR))), "ttl");
+    let renewed = renew_as(&giver(), &mine, None).unwrap();
+    assert_eq!(renewed.expires_at, Some(START.plus(2 * HOUR)));
+    let operator = Actor::operator();
+    let stronger = make(&app, &operator, api(Some(HOUR), "audit:read", None)).unwrap();
+    let refused = renew_as(&giver(), &stronger, Some(HOUR));
+    assert!(matches!(refused, Err(Error::Forbidden { .. })));
+    let longer = make(&app, &operator, api(Some(9 * HOUR), "token:read", None)).unwrap();
+    assert_eq!(field(renew_as(&giver(), &longer, None)), "ttl");
+    renew_as(&operator, &longer, None).unwrap();
+}

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use r2d2_sqlite::SqliteConnectionManager;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::deadline::{Deadline, nap};
 use super::lock::Locks;
@@ -351,10 +351,21 @@ fn open(path: &Path, create: OpenFlags) -> Result<Connection> {
     }
 }
 
+/// Asks for the journal mode, or for a change of it. While several processes open a new database
+/// at once, `SQLite` answers a change with "busy" without asking the busy handler.
 fn journal_mode(connection: &Connection, sql: &str) -> Result<String> {
-    connection
-        .query_row(sql, [], |row| row.get(0))
-        .map_err(error)
+    let mut attempt = 0;
+    loop {
+        let asked = connection.query_row(sql, [], |row| row.get(0));
+        let code = asked
+            .as_ref()
+            .err()
+            .and_then(rusqlite::Error::sqlite_error_code);
+        if code != Some(ErrorCode::DatabaseBusy) || !nap(attempt) {
+            return asked.map_err(error);
+        }
+        attempt += 1;
+    }
 }
 
 #[cfg(test)]
@@ -462,5 +473,22 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         assert!(db.tidy(Tidy::Light).is_err());
         assert!(!path.exists());
+    }
+
+    #[test]
+    fn several_processes_may_open_a_new_database_at_once() {
+        for _ in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("x.db");
+            let gate = std::sync::Barrier::new(8);
+            std::thread::scope(|scope| {
+                for _ in 0..8 {
+                    scope.spawn(|| {
+                        gate.wait();
+                        Db::open(&path, Role::Shell).unwrap();
+                    });
+                }
+            });
+        }
     }
 }

@@ -474,21 +474,4 @@ mod tests {
         assert!(db.tidy(Tidy::Light).is_err());
         assert!(!path.exists());
     }
-
-    #[test]
-    fn several_processes_may_open_a_new_database_at_once() {
-        for _ in 0..20 {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("x.db");
-            let gate = std::sync::Barrier::new(8);
-            std::thread::scope(|scope| {
-                for _ in 0..8 {
-                    scope.spawn(|| {
-                        gate.wait();
-                        Db::open(&path, Role::Shell).unwrap();
-                    });
-                }
-            });
-        }
-    }
 }

@@ -158,6 +158,27 @@ struct Inner {
     kit: Kit,
 }
 
+impl Inner {
+    /// What a unit of work sees; the instant is read here, inside its transaction.
+    fn cx<'a, 'c>(&'a self, tx: &'a mut Tx<'c>, actor: &'a Actor) -> Cx<'a, 'c> {
+        Cx {
+            tx,
+            now: self.clock.now(),
+            actor,
+            kit: &self.kit,
+        }
+    }
+
+    /// Runs a read and counts its time.
+    fn timed<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
+        let start = Instant::now();
+        let result = read();
+        let seconds = start.elapsed().as_secs_f64();
+        self.kit.metrics.read_seconds.observe(seconds);
+        result
+    }
+}
+
 impl App {
     /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
     #[must_use]
@@ -213,20 +234,8 @@ impl App {
         actor: &Actor,
         f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        let Inner { db, clock, kit } = &*self.0;
-        let start = Instant::now();
-        let result = db.read(|tx| {
-            f(&mut Cx {
-                tx,
-                now: clock.now(),
-                actor,
-                kit,
-            })
-        });
-        kit.metrics
-            .read_seconds
-            .observe(start.elapsed().as_secs_f64());
-        result
+        let inner = &*self.0;
+        inner.timed(|| inner.db.read(|tx| f(&mut inner.cx(tx, actor))))
     }
 
     /// [`App::read`] for a point read of one statement.
@@ -238,21 +247,8 @@ impl App {
         actor: &Actor,
         f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
     ) -> Result<T> {
-        let Inner { db, clock, kit } = &*self.0;
-        let start = Instant::now();
-        let result = db.look(|tx| {
-            let now = clock.now();
-            f(&mut Cx {
-                tx,
-                now,
-                actor,
-                kit,
-            })
-        });
-        kit.metrics
-            .read_seconds
-            .observe(start.elapsed().as_secs_f64());
-        result
+        let inner = &*self.0;
+        inner.timed(|| inner.db.look(|tx| f(&mut inner.cx(tx, actor))))
     }
 
     /// Runs `f` as `actor` and commits if it returns `Ok`.
@@ -300,15 +296,7 @@ impl App {
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send,
     {
         let app = self.clone();
-        move |tx| {
-            let Inner { clock, kit, .. } = &*app.0;
-            f(&mut Cx {
-                tx,
-                now: clock.now(),
-                actor: &actor,
-                kit,
-            })
-        }
+        move |tx| f(&mut app.0.cx(tx, &actor))
     }
 }
 

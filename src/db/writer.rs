@@ -168,7 +168,11 @@ impl Thread {
         let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(BATCH);
         while let Some(first) = self.next(waiting) {
             let outcome = self.commit(first, waiting, &mut batch);
-            if outcome.as_ref().is_err_and(is_fault) || batch.iter().any(|unit| unit.met_fault()) {
+            // A unit that met a fault has failed the whole commit.
+            let faulty = outcome
+                .as_ref()
+                .is_err_and(|error| is_fault(error) || batch.iter().any(|unit| unit.met_fault()));
+            if faulty {
                 // Never a second COMMIT on a connection that met a fault (rule 59).
                 self.connection = None;
                 let in_a_row = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
@@ -221,15 +225,14 @@ impl Thread {
     }
 
     fn begin(&mut self) -> Result<Session<'_>> {
-        let (path, most) = (self.path.clone(), self.log);
-        let session = self.session()?;
-        if log_bytes(&path) > most {
-            empty_log(session.connection)?;
-            if log_bytes(&path) > most {
+        if log_bytes(&self.path) > self.log {
+            empty_log(self.session()?.connection)?;
+            if log_bytes(&self.path) > self.log {
                 let reason = "a reader keeps the write-ahead log from being emptied";
                 return Err(Error::unavailable(reason));
             }
         }
+        let session = self.session()?;
         session.command("BEGIN IMMEDIATE")?;
         Ok(session)
     }

@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use divan::{Bencher, black_box};
+use provost::config::DbUrl;
 use provost::db::{Db, Role};
 use provost::keys::Keys;
 use provost::secret::{Secret, random_base62, same};
@@ -102,7 +103,8 @@ const INSERT: &str =
 
 static STORE: LazyLock<Store> = LazyLock::new(|| {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let db = Db::open(&folder.path().join("hot.db"), Role::Daemon).expect("a database");
+    let db =
+        Db::open(&DbUrl::Sqlite(folder.path().join("hot.db")), Role::Daemon).expect("a database");
     db.write(|tx| {
         tx.script(
             "CREATE TABLE t (id INTEGER PRIMARY KEY, digest BLOB NOT NULL, kind TEXT NOT NULL,

@@ -158,6 +158,12 @@ pub enum Error {
         /// The other daemon's process id.
         pid: u32,
     },
+    /// Daemons serve this database of a server.
+    #[error("daemons are serving this database: {names}")]
+    DaemonsServing {
+        /// Where they are and what they call themselves.
+        names: String,
+    },
     /// Another process, or another thread of this one, runs the job.
     #[error("the job {job} is running ({holder})")]
     JobRunning {
@@ -292,6 +298,7 @@ impl Error {
             Self::Unavailable(_) => row("unavailable", 503, 10),
             Self::StorageFull(_) => row("storage_full", 507, 10),
             Self::DaemonRunning { .. } => row("daemon_running", 503, 10),
+            Self::DaemonsServing { .. } => row("daemons_serving", 503, 10),
             Self::JobRunning { .. } => row("job_running", 503, 10),
             Self::NotSetUp { .. } => row("not_set_up", 503, 5),
             Self::DatabaseMissing { .. } => row("database_missing", 503, 5),
@@ -327,6 +334,7 @@ impl Error {
             // `kill 0` would end the operator's own shell.
             Self::DaemonRunning { pid: 0 } => "stop it first, or use another --data-dir".into(),
             Self::DaemonRunning { pid } => format!("stop it first (kill {pid}), or use another --data-dir"),
+            Self::DaemonsServing { .. } => "stop them first".into(),
             Self::NotSetUp { .. } => "run: provost init".into(),
             Self::DatabaseMissing { .. } => {
                 "restore the database from a backup, or, to start anew, move the key file away first".into()

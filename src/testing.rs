@@ -7,18 +7,22 @@ use crate::error::Result;
 use crate::keys::Keys;
 use crate::time::Timestamp;
 
+/// Runs `work` as the daemon would; what waits for the database stands outside of it.
+pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
+}
+
 impl App {
-    /// A program on an in-memory database with every migration applied, for rule tests.
+    /// A program on an empty database with every migration applied, for rule tests.
     pub(crate) fn memory() -> Self {
         let config = Config::load(
             &Sources::default(),
             &Environment::bare(std::path::Path::new("/nonexistent")),
         );
-        let app = Self::new(
-            config.unwrap(),
-            Keys::ephemeral().unwrap(),
-            Db::memory().unwrap(),
-        );
+        let app = Self::new(config.unwrap(), Keys::ephemeral().unwrap(), Db::fresh());
         crate::migrations::up(&app, &Actor::operator()).unwrap();
         app
     }

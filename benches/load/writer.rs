@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use provost::app::{Actor, App, Cx, Who};
-use provost::config::{Config, Environment, Sources};
+use provost::config::{Config, DbUrl, Environment, Sources};
 use provost::db::{Db, Role};
 use provost::keys::Keys;
 use provost::tokens;
@@ -72,7 +72,7 @@ pub(crate) fn run(folder: &Path, plan: Plan) -> Outcome<()> {
 fn issuer(folder: &Path) -> Outcome<impl Fn() -> provost::error::Result<()> + Sync> {
     let config = Config::load(&Sources::default(), &Environment::bare(folder))?;
     let keys = Keys::load(&folder.join("provost.key"))?;
-    let db = Db::open(&folder.join(server::DATABASE), Role::Daemon)?;
+    let db = Db::open(&DbUrl::Sqlite(folder.join(server::DATABASE)), Role::Daemon)?;
     let app = App::new(config, keys, db);
     let anybody = Actor {
         who: Who::Anonymous,

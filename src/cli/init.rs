@@ -77,7 +77,7 @@ impl Init {
             data_dir_mode: format!("{mode:04o}"),
             key_file: config.key_file.display().to_string(),
             key_file_new: setup.new_key,
-            database: config.db.sqlite()?.display().to_string(),
+            database: config.db.place(),
             database_new: setup.new_database,
             schema: migrations::needed(),
             engine: app.db().facts().engine,

@@ -35,8 +35,9 @@ impl Operator {
     /// # Errors
     /// As [`Operator::open`], but for the schema.
     pub fn open_any_schema(config: Config, on_behalf_of: Option<String>) -> Result<Self> {
-        let path = config.db.sqlite()?;
-        if !path.exists() {
+        if let Some(path) = config.db.file()
+            && !path.exists()
+        {
             return Err(if config.key_file.exists() {
                 Error::DatabaseMissing {
                     path: path.to_owned(),
@@ -48,7 +49,7 @@ impl Operator {
             });
         }
         // First the database: whoever named another program's misses no key file.
-        let db = Db::open(path, Role::Shell)?;
+        let db = Db::open(&config.db, Role::Shell)?;
         let keys = Keys::load(&config.key_file)?;
         Ok(Self {
             app: App::new(config, keys, db),

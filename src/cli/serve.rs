@@ -55,7 +55,7 @@ impl Serve {
         let actor = operator::actor(site.on_behalf_of());
         let made = setup::prepare(&config, &actor)?;
         let keys = Keys::load(&config.key_file)?;
-        let db = Db::open(config.db.sqlite()?, Role::Daemon)?;
+        let db = Db::open(&config.db, Role::Daemon)?;
         let app = App::new(config, keys, db);
         match migrations::check(app.db()) {
             Err(Error::SchemaBehind { .. }) if self.migrate => {
@@ -74,7 +74,7 @@ impl Serve {
         app.clock().raise(app.db().read(clock::mark)?);
         if made.new_database {
             let config = app.config();
-            let (database, key) = (config.db.sqlite()?.display(), config.key_file.display());
+            let (database, key) = (config.db.place(), config.key_file.display());
             let told = format_args!("set up a new database {database} with key file {key}");
             tell(&app, told, out)?;
         }

@@ -36,28 +36,34 @@ pub(super) struct Setup {
 /// database in use, [`Error::ForeignDatabase`] if it is another program's, or if something cannot
 /// be made.
 pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
-    let database = config.db.sqlite()?;
-    let mut setup = Setup {
-        new_key: !exists(&config.key_file)?,
-        new_database: !exists(database)?,
+    let new_key = !exists(&config.key_file)?;
+    let new_database = match config.db.file() {
+        Some(path) => !exists(path)?,
+        // A server's database is there, or nobody can connect.
+        None => false,
     };
-    if setup.new_database && !setup.new_key {
-        return Err(Error::DatabaseMissing {
-            path: database.to_owned(),
-        });
-    }
-    if setup.new_key {
-        for file in [database, &config.key_file] {
-            folder(file.parent().unwrap_or(&config.data_dir))?;
+    let mut setup = Setup {
+        new_key,
+        new_database,
+    };
+    match config.db.file() {
+        Some(path) if new_database && !new_key => Err(Error::DatabaseMissing {
+            path: path.to_owned(),
+        }),
+        _ if !new_key => Ok(setup),
+        file => {
+            for file in file.into_iter().chain([&*config.key_file]) {
+                folder(file.parent().unwrap_or(&config.data_dir))?;
+            }
+            folder(&config.data_dir)?;
+            if !new_database {
+                setup.new_database = unfinished(config)?;
+            }
+            create_database(config, actor)?;
+            setup.new_key = create_key(config)?;
+            Ok(setup)
         }
-        folder(&config.data_dir)?;
-        if !setup.new_database {
-            unfinished(config, database)?;
-        }
-        create_database(config, database, actor)?;
-        setup.new_key = create_key(config, database)?;
     }
-    Ok(setup)
 }
 
 /// What to tell while nobody administers: the one command that changes it.
@@ -98,17 +104,18 @@ fn folder(path: &Path) -> Result<()> {
         .map_err(Error::io(format!("make the folder {}", path.display())))
 }
 
-/// Whether a database without a key file is one whose making was cut off, or goes on in another
-/// process: it is ours, and nothing in it has been keyed.
-fn unfinished(config: &Config, database: &Path) -> Result<()> {
-    let db = Db::open(database, Role::Shell)?;
+/// Whether a database without a key file is empty. It may also be one whose making was cut off, or
+/// goes on in another process: it is ours, and nothing in it has been keyed.
+fn unfinished(config: &Config) -> Result<bool> {
+    let db = Db::open(&config.db, Role::Shell)?;
     // A key file without a database of its own would stand in the way of the right one.
     if let Err(foreign @ Error::ForeignDatabase) = migrations::check(&db) {
         return Err(foreign);
     }
-    let used = db.read(|tx| {
-        let made = tx.tables()?.iter().any(|table| table == "tokens");
-        Ok(made && tokens::any(tx)?)
+    let (empty, used) = db.read(|tx| {
+        let tables = tx.tables()?;
+        let made = tables.iter().any(|table| table == "tokens");
+        Ok((tables.is_empty(), made && tokens::any(tx)?))
     })?;
     if used {
         return Err(Error::KeyFile {
@@ -116,12 +123,22 @@ fn unfinished(config: &Config, database: &Path) -> Result<()> {
             reason: keys::MISSING.into(),
         });
     }
-    Ok(())
+    Ok(empty)
 }
 
 /// Makes the database, and brings it to the schema of this program. Another process may be doing
 /// the same.
-fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()> {
+fn create_database(config: &Config, actor: &Actor) -> Result<()> {
+    if let Some(path) = config.db.file() {
+        create_file(path)?;
+    }
+    // Migrations key nothing.
+    let db = Db::open(&config.db, Role::Shell)?;
+    migrations::up(&App::new(config.clone(), Keys::ephemeral()?, db), actor)?;
+    Ok(())
+}
+
+fn create_file(database: &Path) -> Result<()> {
     let making = || Error::io(format!("make the database {}", database.display()));
     // SQLite gives its other files to whom the database belongs: give that away before they exist.
     let made = OpenOptions::new()
@@ -130,18 +147,14 @@ fn create_database(config: &Config, database: &Path, actor: &Actor) -> Result<()
         .mode(0o600)
         .open(database);
     match made {
-        Ok(file) => give_to_owner_of_folder(&file, database)?,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(making()(error)),
+        Ok(file) => give_to_owner_of_folder(&file, database),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(making()(error)),
     }
-    // Migrations key nothing.
-    let db = Db::open(database, Role::Shell)?;
-    migrations::up(&App::new(config.clone(), Keys::ephemeral()?, db), actor)?;
-    Ok(())
 }
 
 /// Makes the key file. False if another process was faster.
-fn create_key(config: &Config, database: &Path) -> Result<bool> {
+fn create_key(config: &Config) -> Result<bool> {
     match Keys::create(&config.key_file) {
         Ok(_) => {}
         Err(Error::Io { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
@@ -151,6 +164,8 @@ fn create_key(config: &Config, database: &Path) -> Result<bool> {
     }
     let opening = Error::io(format!("open {}", config.key_file.display()));
     let file = fs::File::open(&config.key_file).map_err(opening)?;
-    give_to_owner_of_folder(&file, database)?;
+    // It belongs to whom the database belongs, so that the daemon's account can read it.
+    let beside = config.db.file().unwrap_or(&config.key_file);
+    give_to_owner_of_folder(&file, beside)?;
     Ok(true)
 }

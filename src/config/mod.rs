@@ -14,6 +14,8 @@ use std::path::{Component, Path, PathBuf};
 use ipnet::IpNet;
 
 pub use self::settings::{SETTINGS, Setting};
+#[cfg(test)]
+pub(crate) use self::sources::test_server;
 pub use self::sources::{Environment, Origin, Sources, arguments};
 pub use self::values::{DbUrl, ListenAddr, LogFormat, Schedule};
 

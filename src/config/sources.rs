@@ -22,6 +22,13 @@ pub fn arguments() -> std::env::ArgsOs {
     std::env::args_os()
 }
 
+/// The server on which rule tests run instead of in memory.
+#[cfg(test)]
+#[expect(clippy::disallowed_methods, reason = "tests have no settings")]
+pub(crate) fn test_server() -> Option<String> {
+    std::env::var("PROVOST_TEST_POSTGRES").ok()
+}
+
 /// What was given on the command line.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {

@@ -168,7 +168,7 @@ fn the_token_managers_variables_are_understood() {
         ("SECRET_KEY", "hunter2"),
     ])
     .unwrap();
-    assert_eq!(config.db.sqlite().unwrap(), Path::new("/data/tokens.db"));
+    assert_eq!(config.db.file().unwrap(), Path::new("/data/tokens.db"));
     assert_eq!(config.tokens.temporary_ttl, "90m".parse().unwrap());
     assert_eq!(config.app.title, "Tickets");
     assert_eq!(config.app.description, "For the door");
@@ -257,7 +257,7 @@ fn listening_beyond_this_machine_needs_a_proxy() {
 fn paths_follow_the_data_folder_and_a_file_means_its_own_folder() {
     let home = folder("db = \"mine.db\"");
     let config = Config::load(&Sources::default(), &Environment::bare(home.path())).unwrap();
-    assert_eq!(config.db.sqlite().unwrap(), home.path().join("mine.db"));
+    assert_eq!(config.db.file().unwrap(), home.path().join("mine.db"));
     assert_eq!(config.key_file, home.path().join("provost.key"));
     assert_eq!(config.config_file, Some(home.path().join("provost.toml")));
 
@@ -267,7 +267,7 @@ fn paths_follow_the_data_folder_and_a_file_means_its_own_folder() {
     };
     let config = load("", &[], &flags).unwrap();
     assert_eq!(
-        config.db.sqlite().unwrap(),
+        config.db.file().unwrap(),
         Path::new("/srv/provost/provost.db")
     );
     assert_eq!(config.key_file, Path::new("/srv/provost/provost.key"));

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
-use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::Period;
 
@@ -49,17 +48,21 @@ impl DbUrl {
         }
     }
 
-    /// The SQLite file.
-    ///
-    /// # Errors
-    /// [`Error::Config`] for PostgreSQL, which this version does not speak.
-    pub fn sqlite(&self) -> Result<&std::path::Path> {
+    /// The SQLite file, if that is what it is.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
         match self {
-            Self::Sqlite(path) => Ok(path),
-            Self::Postgres(_) => Err(Error::Config(
-                "PostgreSQL is not supported by this version; give db as a path or sqlite:PATH"
-                    .into(),
-            )),
+            Self::Sqlite(path) => Some(path),
+            Self::Postgres(_) => None,
+        }
+    }
+
+    /// Where it is, for people: the path, or the URL without its password.
+    #[must_use]
+    pub fn place(&self) -> String {
+        match self {
+            Self::Sqlite(path) => path.display().to_string(),
+            Self::Postgres(_) => self.to_string(),
         }
     }
 
@@ -307,7 +310,7 @@ mod tests {
             let shown = format!("{parsed} {parsed:?}");
             assert!(!shown.contains("hunter2"), "{shown}");
             assert!(shown.contains("db"), "{shown}");
-            assert!(parsed.sqlite().is_err());
+            assert!(parsed.file().is_none());
         }
         assert!(!DbUrl::parse("postgres://app@db/p").unwrap().has_password());
     }

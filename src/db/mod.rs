@@ -9,15 +9,16 @@ mod deadline;
 mod lock;
 #[cfg(test)]
 mod plans;
+mod postgres;
 mod session;
 mod sqlite;
+mod unit;
 mod value;
 mod writer;
 
-use std::path::Path;
-
 pub use value::{Row, Value};
 
+use crate::config::DbUrl;
 use crate::error::Result;
 
 /// Who opens the database, which decides what is kept ready.
@@ -50,18 +51,28 @@ pub struct Db {
 #[derive(Debug)]
 enum Engine {
     Sqlite(sqlite::Sqlite),
+    Postgres(postgres::Postgres),
 }
 
 impl Db {
-    /// Opens the database at `path`, creating an empty one.
+    /// Opens the database at `url`; an `SQLite` file is created.
     ///
     /// # Errors
-    /// [`Error::DaemonRunning`](crate::error::Error::DaemonRunning) if a second daemon is started;
-    /// `Unavailable` if maintenance holds the file, `Corrupt` if it is not a database.
-    pub fn open(path: &Path, role: Role) -> Result<Self> {
-        Ok(Self {
-            engine: Engine::Sqlite(sqlite::Sqlite::open(path, role)?),
-        })
+    /// [`Error::DaemonRunning`](crate::error::Error::DaemonRunning) if a second daemon is started on
+    /// a file; `Unavailable` if maintenance holds it or the server cannot be reached, `Corrupt` if
+    /// it is not a database, `Config` if the server refuses or sorts by a language.
+    pub fn open(url: &DbUrl, role: Role) -> Result<Self> {
+        let engine = match url {
+            DbUrl::Sqlite(path) => Engine::Sqlite(sqlite::Sqlite::open(path, role)?),
+            DbUrl::Postgres(url) => Engine::Postgres(postgres::Postgres::open(url.expose(), role)?),
+        };
+        Ok(Self { engine })
+    }
+
+    /// Opens the database in the file at `path`, for tests.
+    #[cfg(test)]
+    pub(crate) fn open_file(path: &std::path::Path, role: Role) -> Result<Self> {
+        Self::open(&DbUrl::Sqlite(path.to_owned()), role)
     }
 
     /// A database in memory, for tests: the same engine without a file.
@@ -74,6 +85,18 @@ impl Db {
         })
     }
 
+    /// An empty database for a rule test: in memory, or a schema of its own on the server that
+    /// `PROVOST_TEST_POSTGRES` names.
+    #[cfg(test)]
+    pub(crate) fn fresh() -> Self {
+        match crate::config::test_server() {
+            Some(url) => Self {
+                engine: Engine::Postgres(postgres::Postgres::fresh(&url)),
+            },
+            None => Self::memory().unwrap(),
+        }
+    }
+
     /// Runs `f` on one consistent snapshot; nothing it writes is kept.
     ///
     /// # Errors
@@ -81,6 +104,7 @@ impl Db {
     pub fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.read(f),
+            Engine::Postgres(postgres) => postgres.read(f),
         }
     }
 
@@ -91,6 +115,7 @@ impl Db {
     pub fn look<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.look(f),
+            Engine::Postgres(postgres) => postgres.look(f),
         }
     }
 
@@ -105,6 +130,7 @@ impl Db {
     ) -> Result<T> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.write(f),
+            Engine::Postgres(postgres) => postgres.write(f),
         }
     }
 
@@ -116,6 +142,7 @@ impl Db {
     ) {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.submit(f, done),
+            Engine::Postgres(postgres) => postgres.submit(f, done),
         }
     }
 
@@ -124,6 +151,7 @@ impl Db {
     pub fn reads_are_local(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(_) => true,
+            Engine::Postgres(_) => false,
         }
     }
 
@@ -134,6 +162,7 @@ impl Db {
     pub fn identity(&self) -> Result<Identity> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.identity(),
+            Engine::Postgres(postgres) => postgres.identity(),
         }
     }
 
@@ -144,6 +173,7 @@ impl Db {
     pub fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.exclusively(f),
+            Engine::Postgres(postgres) => postgres.exclusively(f),
         }
     }
 
@@ -155,6 +185,7 @@ impl Db {
     pub fn tidy(&self, how: Tidy) -> Result<()> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.tidy(how),
+            Engine::Postgres(postgres) => postgres.tidy(),
         }
     }
 
@@ -164,6 +195,7 @@ impl Db {
     pub fn is_guest(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.is_guest(),
+            Engine::Postgres(_) => false,
         }
     }
 
@@ -172,6 +204,7 @@ impl Db {
     pub fn facts(&self) -> Facts {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.facts(),
+            Engine::Postgres(postgres) => postgres.facts(),
         }
     }
 }
@@ -207,6 +240,7 @@ pub struct Tx<'c> {
 #[derive(Debug)]
 enum TxEngine<'c> {
     Sqlite(session::Session<'c>),
+    Postgres(&'c mut postgres::Link),
 }
 
 impl Tx<'_> {
@@ -215,8 +249,9 @@ impl Tx<'_> {
     /// # Errors
     /// `Internal` for a statement or a binding that makes no sense, else as [`Db::write`].
     pub fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
-        match self.engine {
+        match &mut self.engine {
             TxEngine::Sqlite(session) => session.all(sql, params),
+            TxEngine::Postgres(link) => link.all(sql, params),
         }
     }
 
@@ -225,8 +260,9 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::all`].
     pub fn first(&mut self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
-        match self.engine {
+        match &mut self.engine {
             TxEngine::Sqlite(session) => session.first(sql, params),
+            TxEngine::Postgres(link) => link.first(sql, params),
         }
     }
 
@@ -235,8 +271,9 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::all`].
     pub fn run(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
-        match self.engine {
+        match &mut self.engine {
             TxEngine::Sqlite(session) => session.run(sql, params),
+            TxEngine::Postgres(link) => link.run(sql, params),
         }
     }
 
@@ -245,8 +282,9 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::all`].
     pub fn script(&mut self, sql: &str) -> Result<()> {
-        match self.engine {
+        match &mut self.engine {
             TxEngine::Sqlite(session) => session.script(sql),
+            TxEngine::Postgres(link) => link.script(sql),
         }
     }
 
@@ -255,8 +293,9 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::all`].
     pub fn tables(&mut self) -> Result<Vec<String>> {
-        match self.engine {
+        match &mut self.engine {
             TxEngine::Sqlite(session) => session.tables(),
+            TxEngine::Postgres(link) => link.tables(),
         }
     }
 
@@ -265,8 +304,30 @@ impl Tx<'_> {
     /// # Errors
     /// As [`Tx::all`].
     pub fn stamp(&mut self, schema: u32) -> Result<()> {
-        match self.engine {
+        match &mut self.engine {
             TxEngine::Sqlite(session) => session.stamp(schema),
+            TxEngine::Postgres(link) => link.stamp(schema),
+        }
+    }
+
+    /// Holds the aggregate that `key` names (a kind and an id) until the end of the transaction,
+    /// for a rule that must read before it writes. Nothing on `SQLite`, which has one writer.
+    ///
+    /// # Errors
+    /// `Unavailable` if somebody else holds it for longer than two seconds.
+    pub fn lock(&mut self, key: (&str, &str)) -> Result<()> {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) => Ok(()),
+            TxEngine::Postgres(link) => link.lock(key),
+        }
+    }
+
+    /// Says that this unit of work finds out by itself if it was done before, so that it may be
+    /// tried again even when nobody knows whether its commit was done.
+    pub fn allow_repeat(&mut self) {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) => {}
+            TxEngine::Postgres(link) => link.allow_repeat(),
         }
     }
 }

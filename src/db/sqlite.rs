@@ -160,7 +160,9 @@ impl Sqlite {
 
     pub(super) fn identity(&self) -> Result<Identity> {
         self.read(|tx| {
-            let TxEngine::Sqlite(session) = tx.engine;
+            let TxEngine::Sqlite(session) = tx.engine else {
+                return Err(Error::internal("another engine's transaction"));
+            };
             let application = session.number("PRAGMA application_id")?;
             let schema = session.number("PRAGMA user_version")?;
             let schema = u32::try_from(schema)
@@ -433,7 +435,7 @@ mod tests {
         let path = folder.path().join("x.db");
         std::fs::write(&path, [0x5a; 8192]).unwrap();
         assert!(matches!(
-            Db::open(&path, Role::Shell),
+            Db::open_file(&path, Role::Shell),
             Err(Error::Corrupt(_))
         ));
     }
@@ -447,7 +449,10 @@ mod tests {
         drop(other);
         let before = std::fs::read(&path).unwrap();
         for role in [Role::Shell, Role::Daemon] {
-            assert!(matches!(Db::open(&path, role), Err(Error::ForeignDatabase)));
+            assert!(matches!(
+                Db::open_file(&path, role),
+                Err(Error::ForeignDatabase)
+            ));
         }
         assert_eq!(std::fs::read(&path).unwrap(), before);
     }
@@ -455,7 +460,7 @@ mod tests {
     #[test]
     fn a_read_that_panics_leaves_no_transaction_open() {
         let folder = tempfile::tempdir().unwrap();
-        let db = Db::open(&folder.path().join("x.db"), Role::Daemon).unwrap();
+        let db = Db::open_file(&folder.path().join("x.db"), Role::Daemon).unwrap();
         let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             db.read(|_| -> Result<()> { panic!("in the middle of a read") })
         }));
@@ -469,7 +474,7 @@ mod tests {
     fn a_database_that_was_taken_away_is_not_made_anew() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let db = Db::open(&path, Role::Daemon).unwrap();
+        let db = Db::open_file(&path, Role::Daemon).unwrap();
         std::fs::remove_file(&path).unwrap();
         assert!(db.tidy(Tidy::Light).is_err());
         assert!(!path.exists());

@@ -5,7 +5,6 @@
 //! back alone. Nothing is answered before the commit returned, and nothing waits on purpose: a
 //! lone write commits at once.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -18,6 +17,7 @@ use rusqlite::Connection;
 use super::Tx;
 use super::session::{Session, is_fault};
 use super::sqlite::{connect, create, empty_log, log_bytes};
+use super::unit::{Work, again, work};
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.
@@ -71,13 +71,11 @@ impl Writer {
         f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
         done: impl FnOnce(Result<T>) + Send + 'static,
     ) {
-        let unit = Box::new(Unit {
-            f,
-            result: None,
-            done: Some(done),
-        });
         // The queue is only gone while the writer is being dropped, when nobody can call this.
-        let sent = self.queue.as_ref().map(|queue| queue.try_send(unit));
+        let sent = self
+            .queue
+            .as_ref()
+            .map(|queue| queue.try_send(work(f, done)));
         if let Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) = sent {
             unit.answer(Some(&|| Error::unavailable("the writer's queue is full")));
         }
@@ -106,54 +104,25 @@ impl Drop for Writer {
     }
 }
 
-/// A unit of work whose types are hidden, so that different ones can wait in one queue.
-trait Work: Send {
-    /// Runs inside the open transaction.
-    fn run(&mut self, session: Session<'_>);
-    /// Whether it failed because of the storage underneath.
-    fn met_fault(&self) -> bool;
-    /// Tells whoever waits: its own result, or `failure` when the commit did not happen.
-    fn answer(self: Box<Self>, failure: Option<&dyn Fn() -> Error>);
-}
-
-struct Unit<T, F, D> {
-    f: F,
-    result: Option<Result<T>>,
-    done: Option<D>,
-}
-
-impl<T, F, D> Work for Unit<T, F, D>
-where
-    T: Send,
-    F: FnMut(&mut Tx<'_>) -> Result<T> + Send,
-    D: FnOnce(Result<T>) + Send,
-{
-    fn run(&mut self, session: Session<'_>) {
-        let f = &mut self.f;
-        let work = |tx: &mut Tx<'_>| {
-            catch_unwind(AssertUnwindSafe(|| f(tx)))
-                .unwrap_or_else(|_| Err(Error::internal("a unit of work panicked")))
-        };
-        self.result = Some(session.nested(work));
-    }
-
-    fn met_fault(&self) -> bool {
-        matches!(&self.result, Some(Err(error)) if is_fault(error))
-    }
-
-    fn answer(mut self: Box<Self>, failure: Option<&dyn Fn() -> Error>) {
-        let result = match (self.result.take(), failure) {
-            // It failed by itself; that says more than the failed commit.
-            (Some(Err(error)), _) => Err(error),
-            (_, Some(failure)) => Err(failure()),
-            (Some(Ok(value)), None) => Ok(value),
-            (None, None) => Err(Error::internal("a unit of work was not run")),
-        };
-        if let Some(done) = self.done.take() {
-            // A panic in the waiting side must not take the writer with it.
-            let _panicked = catch_unwind(AssertUnwindSafe(|| done(result)));
+/// Runs `unit` in a savepoint of its own.
+fn run(session: Session<'_>, unit: &mut dyn Work) {
+    let ended = session.nested(|tx| {
+        unit.run(tx);
+        match unit.failure() {
+            Some(_) => Err(Error::internal("rolled back")),
+            None => Ok(()),
         }
+    });
+    if let Err(error) = ended
+        && unit.failure().is_none()
+    {
+        unit.fail(error);
     }
+}
+
+/// Whether it failed because of the storage underneath.
+fn met_fault(unit: &dyn Work) -> bool {
+    unit.failure().is_some_and(is_fault)
 }
 
 struct Thread {
@@ -171,7 +140,7 @@ impl Thread {
             // A unit that met a fault has failed the whole commit.
             let faulty = outcome
                 .as_ref()
-                .is_err_and(|error| is_fault(error) || batch.iter().any(|unit| unit.met_fault()));
+                .is_err_and(|error| is_fault(error) || batch.iter().any(|unit| met_fault(&**unit)));
             if faulty {
                 // Never a second COMMIT on a connection that met a fault (rule 59).
                 self.connection = None;
@@ -251,10 +220,10 @@ impl Thread {
         let session = begun.inspect_err(|_| batch.extend(waiting.try_iter()))?;
         let start = Instant::now();
         while let Some(unit) = batch.last_mut() {
-            unit.run(session);
+            run(session, &mut **unit);
             // SQLite can give up the whole transaction by itself: disk full, I/O error. And what
             // met a fault is never committed, for nobody knows what reached the disk.
-            if session.connection.is_autocommit() || unit.met_fault() {
+            if session.connection.is_autocommit() || met_fault(&**unit) {
                 return Err(Error::unavailable("the transaction was rolled back"));
             }
             if batch.len() >= BATCH || start.elapsed() >= BATCH_TIME {
@@ -269,19 +238,6 @@ impl Thread {
     }
 }
 
-/// The same failure for each of a batch: errors cannot be copied, their sort and text can.
-fn again(error: &Error) -> Box<dyn Fn() -> Error> {
-    let source = std::error::Error::source(error);
-    let text = source.map_or_else(|| error.to_string(), ToString::to_string);
-    if matches!(error, Error::StorageFull(_)) {
-        Box::new(move || Error::StorageFull(text.clone().into()))
-    } else if matches!(error, Error::Corrupt(_)) {
-        Box::new(move || Error::Corrupt(text.clone()))
-    } else {
-        Box::new(move || Error::unavailable(text.clone()))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Barrier;
@@ -290,7 +246,7 @@ mod tests {
     use crate::db::{Db, Role};
 
     fn daemon(folder: &tempfile::TempDir) -> Db {
-        let db = Db::open(&folder.path().join("x.db"), Role::Daemon).unwrap();
+        let db = Db::open_file(&folder.path().join("x.db"), Role::Daemon).unwrap();
         db.write(|tx| tx.script("CREATE TABLE numbers (n INTEGER PRIMARY KEY) STRICT"))
             .unwrap();
         db
@@ -398,7 +354,7 @@ mod tests {
             for shell in 0..4_i64 {
                 let path = &path;
                 scope.spawn(move || {
-                    let own = Db::open(path, Role::Shell).unwrap();
+                    let own = Db::open_file(path, Role::Shell).unwrap();
                     for n in 0..25 {
                         let n = 1000 * (shell + 1) + n;
                         own.write(move |tx| tx.run("INSERT INTO numbers VALUES ($1)", &[n.into()]))

@@ -1,6 +1,7 @@
 use super::runner::{Plan, Turn, run_due, turn};
 use super::*;
 use crate::audit;
+use crate::testing;
 use crate::tokens::{self, NewToken};
 use tokio_util::sync::CancellationToken;
 
@@ -300,8 +301,8 @@ fn the_mark_follows_the_clock() {
     assert!(app.clock().now() >= mark);
 }
 
-#[tokio::test]
-async fn a_daemon_that_stops_writes_the_uses_that_it_has_noted() {
+#[test]
+fn a_daemon_that_stops_writes_the_uses_that_it_has_noted() {
     let app = app();
     let token = app
         .write(&Actor::operator(), |cx| {
@@ -316,21 +317,23 @@ async fn a_daemon_that_stops_writes_the_uses_that_it_has_noted() {
     .unwrap();
     let stop = CancellationToken::new();
     stop.cancel();
-    run(app.clone(), stop).await;
+    testing::run(run(app.clone(), stop));
     let token = app.read(&Actor::operator(), |cx| tokens::get(cx, &id.to_string()));
     assert_eq!(token.unwrap().last_used_at, Some(NOW));
 }
 
-#[tokio::test]
-async fn the_loop_runs_what_every_daemon_does_for_itself_at_once() {
+#[test]
+fn the_loop_runs_what_every_daemon_does_for_itself_at_once() {
     let app = App::memory();
     let stop = CancellationToken::new();
-    let daemon = tokio::spawn(run(app.clone(), stop.clone()));
-    while app.db().read(crate::db::clock::mark).unwrap() == Timestamp(0) {
-        tokio::task::yield_now().await;
-    }
-    stop.cancel();
-    daemon.await.unwrap();
+    std::thread::scope(|scope| {
+        let daemon = scope.spawn(|| testing::run(run(app.clone(), stop.clone())));
+        while app.db().read(crate::db::clock::mark).unwrap() == Timestamp(0) {
+            std::thread::yield_now();
+        }
+        stop.cancel();
+        daemon.join().unwrap();
+    });
 }
 
 #[test]

@@ -28,7 +28,7 @@ pub enum Command {
 
 impl Record for Entry {
     const COLUMNS: &'static [&'static str] =
-        &["name", "state", "applied_at", "duration_ms", "binary"];
+        &["name", "state", "applied_at", "duration_ms", "version"];
 
     fn id(&self) -> Cow<'_, str> {
         self.name.as_str().into()

@@ -89,7 +89,7 @@ pub struct Entry {
     /// How long that took, in milliseconds.
     pub duration_ms: Option<i64>,
     /// The version of `provost` that applied it.
-    pub binary: Option<String>,
+    pub version: Option<String>,
     /// SHA-256 of its text: as applied, or, while pending, as this binary has it.
     pub sha256: String,
 }
@@ -170,7 +170,7 @@ pub fn status(db: &Db) -> Result<Vec<Entry>> {
                 state: State::Pending,
                 applied_at: None,
                 duration_ms: None,
-                binary: None,
+                version: None,
                 sha256: migration.sha256(),
             },
         }
@@ -250,7 +250,7 @@ fn apply_in(cx: &mut Cx<'_, '_>, migration: &Migration) -> Result<Entry> {
         state: State::Applied,
         applied_at: Some(cx.now),
         duration_ms: i64::try_from(start.elapsed().as_millis()).ok(),
-        binary: Some(env!("CARGO_PKG_VERSION").to_owned()),
+        version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         sha256: migration.sha256(),
     };
     store::insert(cx.tx, &entry, &lf(migration.down))?;
@@ -311,7 +311,7 @@ mod tests {
 
     #[test]
     fn another_programs_database_is_left_alone() {
-        let db = Db::memory().unwrap();
+        let db = Db::fresh();
         db.write(|tx| tx.script("CREATE TABLE theirs (n INTEGER)"))
             .unwrap();
         assert!(matches!(check(&db), Err(Error::ForeignDatabase)));

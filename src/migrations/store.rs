@@ -10,7 +10,7 @@ pub(super) fn history(tx: &mut Tx<'_>) -> Result<Vec<Entry>> {
         return Ok(Vec::new());
     }
     let rows = tx.all(
-        "SELECT number, name, sha256, applied_at, duration_ms, binary FROM migrations ORDER BY number",
+        "SELECT number, name, sha256, applied_at, duration_ms, version FROM migrations ORDER BY number",
         &[],
     )?;
     rows.iter().map(entry).collect()
@@ -26,12 +26,12 @@ pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry, reverse: &str) -> Result<()
            sha256 TEXT NOT NULL,
            applied_at INTEGER NOT NULL,
            duration_ms INTEGER NOT NULL,
-           binary TEXT NOT NULL,
+           version TEXT NOT NULL,
            reverse TEXT NOT NULL
          ) STRICT;",
     )?;
     tx.run(
-        "INSERT INTO migrations (number, name, sha256, applied_at, duration_ms, binary, reverse)
+        "INSERT INTO migrations (number, name, sha256, applied_at, duration_ms, version, reverse)
          VALUES ($1, $2, $3, $4, $5, $6, $7)",
         &[
             entry.number.into(),
@@ -39,7 +39,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry, reverse: &str) -> Result<()
             entry.sha256.as_str().into(),
             entry.applied_at.into(),
             entry.duration_ms.into(),
-            entry.binary.clone().into(),
+            entry.version.clone().into(),
             reverse.into(),
         ],
     )?;
@@ -53,7 +53,7 @@ fn entry(row: &Row) -> Result<Entry> {
         state: State::Applied,
         applied_at: row.opt_time("applied_at")?,
         duration_ms: row.opt_int("duration_ms")?,
-        binary: row.opt_text("binary")?,
+        version: row.opt_text("version")?,
         sha256: row.text("sha256")?,
     })
 }

@@ -197,7 +197,7 @@ fn wanted(filter: &Filter, owner: Option<&str>, now: Timestamp) -> (String, Vec<
 /// The same decision as `Facts::state`, in SQL; a test holds the two together.
 const fn in_state(state: State) -> &'static str {
     match state {
-        State::Revoked => "t.revoked_at IS NOT NULL AND $N >= 0",
+        State::Revoked => "t.revoked_at IS NOT NULL AND CAST($N AS BIGINT) >= 0",
         State::Expired => "t.expires_at <= $N AND t.revoked_at IS NULL",
         State::UsedUp => {
             "t.used >= t.max_uses AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $N)"

@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use provost::app::{Actor, App, Who};
-use provost::config::{Config, Environment, ListenAddr, Sources};
+use provost::config::{Config, DbUrl, Environment, ListenAddr, Sources};
 use provost::db::{Db, Role};
 use provost::http::server::{Limits, Peer, serve};
 use provost::keys::Keys;
@@ -90,7 +90,7 @@ impl Site {
     pub(super) fn with(variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let keys = Keys::create(&home.path().join("provost.key")).unwrap();
-        let db = Db::open(&home.path().join("provost.db"), Role::Daemon).unwrap();
+        let db = Db::open(&DbUrl::Sqlite(home.path().join("provost.db")), Role::Daemon).unwrap();
         let app = App::new(config(home.path(), variables), keys, db);
         provost::migrations::up(&app, &operator()).unwrap();
         Self {

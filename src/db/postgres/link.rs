@@ -1,0 +1,454 @@
+//! One connection at work: prepares, runs, reads back, and turns the server's errors into ours.
+//!
+//! The connection is driven by a runtime of its own on the thread that asks, so that every answer
+//! is waited for with a deadline: a server that was stopped in the middle is never a hang.
+//! `BEGIN` travels together with the first statement, which saves every transaction a round trip.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use foldhash::fast::FixedState;
+use futures_util::{TryStreamExt as _, future};
+use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::types::ToSql;
+use tokio_postgres::{Client, Statement};
+
+use super::ddl::translate;
+use super::server::{Purpose, Server};
+use crate::db::{Row, Tx, TxEngine, Value};
+use crate::error::{Error, Result};
+
+/// Statements that are kept prepared; lists build new ones without end.
+const PREPARED: usize = 256;
+
+/// What a failed statement means for whoever ran it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Failure {
+    /// The connection is gone or useless; another one may do.
+    Lost,
+    /// The server chose another transaction over this one (40001, 40P01); again, it may do.
+    Conflict,
+    /// Neither would help.
+    Final,
+}
+
+impl Failure {
+    /// What the server's error means.
+    pub(super) fn of(error: &tokio_postgres::Error) -> Self {
+        let Some(code) = error.code() else {
+            let source = std::error::Error::source(error);
+            let cut = source.is_some_and(<dyn std::error::Error>::is::<io::Error>);
+            return if error.is_closed() || cut {
+                Self::Lost
+            } else {
+                Self::Final
+            };
+        };
+        match code.code() {
+            "40001" | "40P01" => Self::Conflict,
+            // Shut down, not up yet, told to go, a primary that has become a standby; or what was
+            // prepared is no longer what the server has.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "26000" | "0A000" => {
+                Self::Lost
+            }
+            code if code.starts_with("08") => Self::Lost,
+            _ => Self::Final,
+        }
+    }
+
+    /// What the rest of the program may know of it: the message stays in `source()`.
+    pub(super) fn error(self, source: tokio_postgres::Error) -> Error {
+        if self != Self::Final {
+            return Error::unavailable(source);
+        }
+        match source.code().map(|code| code.code().to_owned()).as_deref() {
+            Some("53100") => Error::StorageFull(source.into()),
+            Some("XX001" | "XX002") => {
+                let told = source.as_db_error().map(|told| told.message().to_owned());
+                Error::Corrupt(told.unwrap_or_default())
+            }
+            // Took too long, waited too long for a lock, too many connections, an I/O error.
+            Some(code)
+                if ["57", "55", "53", "58"]
+                    .iter()
+                    .any(|sort| code.starts_with(sort)) =>
+            {
+                Error::unavailable(source)
+            }
+            Some(_) | None => Error::internal(source),
+        }
+    }
+}
+
+struct Prepared {
+    statement: Statement,
+    columns: Arc<[Box<str>]>,
+}
+
+/// How the statements of a unit of work hang together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unit {
+    /// Nothing is going on.
+    Idle,
+    /// One statement without a transaction, which is a snapshot of its own.
+    Single,
+    /// The one statement has been run.
+    Spent,
+    /// A transaction; it begins with its first statement.
+    Due(&'static str),
+    /// A transaction that has begun.
+    Begun,
+}
+
+/// A connection at work.
+pub(in crate::db) struct Link {
+    client: Client,
+    /// Gone only while the connection is being dropped.
+    runtime: Option<Runtime>,
+    prepared: HashMap<Box<str>, Prepared, FixedState>,
+    patience: Duration,
+    unit: Unit,
+    failure: Option<Failure>,
+    changed: bool,
+    may_repeat: bool,
+    schema: Arc<str>,
+}
+
+impl fmt::Debug for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Link")
+            .field("unit", &self.unit)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        // The plain drop of a runtime waits for its threads, and panics on an async worker.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn open(server: &Server, purpose: Purpose) -> Result<Self> {
+        let runtime = Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .map_err(Error::io("start a connection's runtime"))?;
+        let client = server.connect(&runtime, purpose)?;
+        Ok(Self {
+            client,
+            runtime: Some(runtime),
+            prepared: HashMap::default(),
+            patience: purpose.patience(),
+            unit: Unit::Idle,
+            failure: None,
+            changed: false,
+            may_repeat: false,
+            schema: Arc::from(""),
+        })
+    }
+
+    /// Tells it in which schema it works, which its locks are named after.
+    pub(super) fn set_schema(&mut self, schema: Arc<str>) {
+        self.schema = schema;
+    }
+
+    pub(super) fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    /// Whether it can be used again, as far as can be told without asking the server: a turn of
+    /// the runtime reads what the socket has, which is its end after a restart of the server.
+    pub(super) fn is_usable(&self) -> bool {
+        if let Some(runtime) = &self.runtime {
+            runtime.block_on(tokio::task::yield_now());
+        }
+        !self.is_lost() && self.is_idle() && !self.client.is_closed()
+    }
+
+    /// Whether no unit of work is going on.
+    pub(super) fn is_idle(&self) -> bool {
+        self.unit == Unit::Idle
+    }
+
+    pub(super) fn is_conflict(&self) -> bool {
+        self.failure == Some(Failure::Conflict)
+    }
+
+    pub(super) fn is_lost(&self) -> bool {
+        self.failure == Some(Failure::Lost)
+    }
+
+    /// What the last failed statement of this unit of work means.
+    pub(super) fn failure(&self) -> Option<Failure> {
+        self.failure
+    }
+
+    /// Whether this unit of work has changed anything.
+    pub(super) fn has_changed(&self) -> bool {
+        self.changed
+    }
+
+    /// Whether this unit of work finds out by itself that it was done before.
+    pub(super) fn may_repeat(&self) -> bool {
+        self.may_repeat
+    }
+
+    pub(in crate::db) fn allow_repeat(&mut self) {
+        self.may_repeat = true;
+    }
+
+    /// Begins to note anew what a unit of work does, inside the same transaction.
+    pub(super) fn begin_part(&mut self) {
+        self.changed = false;
+        self.may_repeat = false;
+    }
+
+    pub(super) fn tx(&mut self) -> Tx<'_> {
+        Tx {
+            engine: TxEngine::Postgres(self),
+        }
+    }
+
+    /// Runs `f`, which reads with one statement.
+    pub(super) fn single<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.start(Unit::Single);
+        let result = f(&mut self.tx());
+        self.unit = Unit::Idle;
+        result
+    }
+
+    /// Runs `f` on one snapshot; nothing it writes is kept.
+    pub(super) fn snapshot<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        let result = f(&mut self.tx());
+        let ended = self.rollback();
+        let value = result?;
+        ended.map(|()| value)
+    }
+
+    pub(super) fn begin(&mut self, sql: &'static str) {
+        self.start(Unit::Due(sql));
+    }
+
+    fn start(&mut self, unit: Unit) {
+        self.unit = unit;
+        self.failure = None;
+        self.begin_part();
+    }
+
+    /// Commits. After an error nothing was kept, unless [`Link::is_lost`]: then nobody knows.
+    pub(super) fn commit(&mut self) -> Result<()> {
+        if self.failure.is_some() {
+            // The server answers a COMMIT of a failed transaction with a rollback and no error.
+            self.rollback()?;
+            return Err(Error::internal("a unit of work went on after an error"));
+        }
+        match std::mem::replace(&mut self.unit, Unit::Idle) {
+            Unit::Begun => self.batch("COMMIT"),
+            Unit::Idle | Unit::Single | Unit::Spent | Unit::Due(_) => Ok(()),
+        }
+    }
+
+    pub(super) fn rollback(&mut self) -> Result<()> {
+        let begun = std::mem::replace(&mut self.unit, Unit::Idle) == Unit::Begun;
+        if !begun || self.is_lost() {
+            return Ok(());
+        }
+        let failure = self.failure;
+        let ended = self.batch("ROLLBACK");
+        if ended.is_ok() {
+            self.failure = failure;
+        }
+        ended
+    }
+
+    /// Runs `f` in a transaction, and commits if it returns `Ok`.
+    pub(super) fn transaction<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.begin("BEGIN");
+        let result = f(&mut self.tx());
+        match result {
+            Ok(value) => self.commit().map(|()| value),
+            Err(error) => {
+                // Why it failed says more than that the connection is gone as well.
+                let _lost = self.rollback();
+                Err(error)
+            }
+        }
+    }
+
+    /// Runs statements that give nothing back.
+    pub(super) fn batch(&mut self, sql: &str) -> Result<()> {
+        let Self {
+            client, runtime, ..
+        } = self;
+        let work = client.batch_execute(sql);
+        let done = wait(runtime.as_ref(), self.patience, work);
+        self.outcome(done)
+    }
+
+    fn prepare(&mut self, sql: &str) -> Result<Prepared> {
+        let Self {
+            client, runtime, ..
+        } = self;
+        let work = client.prepare(sql);
+        let done = wait(runtime.as_ref(), self.patience, work);
+        let statement = self.outcome(done)?;
+        let columns = statement.columns().iter();
+        let columns = columns.map(|column| Box::from(column.name())).collect();
+        Ok(Prepared { statement, columns })
+    }
+
+    /// What a statement is run with: prepared, and the `BEGIN` that has to go before it.
+    fn ready(&mut self, sql: &str, params: &[Value]) -> Result<(Prepared, Option<&'static str>)> {
+        if self.failure.is_some() {
+            return Err(Error::internal("a statement after a failed one"));
+        }
+        let prepared = match self.prepared.remove(sql) {
+            Some(prepared) => prepared,
+            None => self.prepare(sql)?,
+        };
+        let wanted = prepared.statement.params().len();
+        if wanted != params.len() {
+            let given = params.len();
+            return Err(Error::internal(format!("{given} values for ${wanted}")));
+        }
+        let begin = match self.unit {
+            Unit::Due(sql) => {
+                self.unit = Unit::Begun;
+                Some(sql)
+            }
+            Unit::Single => {
+                self.unit = Unit::Spent;
+                None
+            }
+            Unit::Spent => {
+                return Err(Error::internal("a second statement without a transaction"));
+            }
+            Unit::Idle | Unit::Begun => None,
+        };
+        Ok((prepared, begin))
+    }
+
+    /// Keeps `prepared` for the next time.
+    fn keep(&mut self, sql: &str, prepared: Prepared) {
+        if self.prepared.len() >= PREPARED {
+            self.prepared.clear();
+        }
+        self.prepared.insert(Box::from(sql), prepared);
+    }
+
+    pub(in crate::db) fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        let (prepared, begin) = self.ready(sql, params)?;
+        let Self {
+            client, runtime, ..
+        } = self;
+        let work = after(client, begin, async {
+            let rows = client
+                .query_raw(&prepared.statement, values(params))
+                .await?;
+            rows.try_collect::<Vec<_>>().await
+        });
+        let done = wait(runtime.as_ref(), self.patience, work);
+        let answer = self.outcome(done).and_then(|rows| {
+            let row = |row: &tokio_postgres::Row| {
+                let values = (0..row.len()).map(|place| row.try_get(place));
+                let values: std::result::Result<_, _> = values.collect();
+                let values = values.map_err(Error::internal)?;
+                Ok(Row::new(Arc::clone(&prepared.columns), values))
+            };
+            rows.iter().map(row).collect()
+        });
+        self.keep(sql, prepared);
+        answer
+    }
+
+    pub(in crate::db) fn first(&mut self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
+        Ok(self.all(sql, params)?.into_iter().next())
+    }
+
+    pub(in crate::db) fn run(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
+        let (prepared, begin) = self.ready(sql, params)?;
+        self.changed = true;
+        let Self {
+            client, runtime, ..
+        } = self;
+        let work = after(
+            client,
+            begin,
+            client.execute_raw(&prepared.statement, values(params)),
+        );
+        let done = wait(runtime.as_ref(), self.patience, work);
+        let changed = self.outcome(done);
+        self.keep(sql, prepared);
+        changed
+    }
+
+    pub(in crate::db) fn script(&mut self, sql: &str) -> Result<()> {
+        self.changed = true;
+        if let Unit::Due(begin) = self.unit {
+            self.unit = Unit::Begun;
+            self.batch(begin)?;
+        }
+        // A migration of a large table takes its time.
+        self.batch("SET LOCAL statement_timeout = 0")?;
+        let patience = std::mem::replace(&mut self.patience, Duration::from_hours(24));
+        let done = self.batch(&translate(sql));
+        self.patience = patience;
+        done
+    }
+
+    fn outcome<T>(&mut self, done: Waited<T>) -> Result<T> {
+        match done {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(error)) => {
+                let failure = Failure::of(&error);
+                self.failure = Some(failure);
+                Err(failure.error(error))
+            }
+            Err(silent) => {
+                self.failure = Some(Failure::Lost);
+                Err(silent)
+            }
+        }
+    }
+}
+
+type Waited<T> = Result<std::result::Result<T, tokio_postgres::Error>>;
+
+/// Waits for an answer of the server, but not longer than `patience`.
+fn wait<T>(
+    runtime: Option<&Runtime>,
+    patience: Duration,
+    work: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+) -> Waited<T> {
+    let runtime = runtime.ok_or_else(|| Error::internal("a connection that was dropped"))?;
+    let waited = runtime.block_on(async { tokio::time::timeout(patience, work).await });
+    waited.map_err(|_| Error::unavailable("the server does not answer"))
+}
+
+/// Sends `begin`, if there is one, right before `work`, and waits for both at once.
+async fn after<T>(
+    client: &Client,
+    begin: Option<&str>,
+    work: impl Future<Output = std::result::Result<T, tokio_postgres::Error>>,
+) -> std::result::Result<T, tokio_postgres::Error> {
+    let Some(begin) = begin else {
+        return work.await;
+    };
+    let (first, second) = future::join(client.batch_execute(begin), work).await;
+    first.and(second)
+}
+
+fn values(params: &[Value]) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+    params.iter().map(|value| {
+        let value: &(dyn ToSql + Sync) = value;
+        value
+    })
+}

@@ -1,0 +1,322 @@
+//! Where the server is and how it is reached: the URL, TLS, and what every connection is told
+//! first (security.md, rule 81).
+
+use std::fmt;
+use std::fs;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::runtime::Runtime;
+use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{Client, Config, NoTls, Socket};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::link::Failure;
+use crate::error::{Error, Result};
+
+/// How long one host may take to accept a connection; then the next one is tried.
+const CONNECT: Duration = Duration::from_secs(2);
+/// How long a connection may take in all, over every host.
+const REACH: Duration = Duration::from_secs(4);
+
+/// What a connection is for, which decides what it may do and for how long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// Answering requests: reads only.
+    Read,
+    /// Answering requests: writes.
+    Write,
+    /// A command, which may walk a whole table.
+    Shell,
+}
+
+impl Purpose {
+    /// How long the server works on a statement before it gives up (rule 81).
+    fn statement_timeout(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => Duration::from_secs(5),
+            Self::Shell => Duration::from_secs(30),
+        }
+    }
+
+    /// How long an answer is waited for. A server that was stopped never gives one; who waits for
+    /// the daemon is told so within five seconds.
+    pub(super) fn patience(self) -> Duration {
+        match self {
+            Self::Read | Self::Write => Duration::from_millis(4500),
+            Self::Shell => Duration::from_secs(32),
+        }
+    }
+}
+
+/// A server, or several of which one can be written to.
+#[derive(Clone)]
+pub(super) struct Server {
+    config: Arc<Config>,
+    tls: Option<MakeRustlsConnect>,
+}
+
+impl fmt::Debug for Server {
+    /// Without the password.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Server")
+            .field(&self.config.get_hosts())
+            .finish()
+    }
+}
+
+impl Server {
+    /// Reads a URL: `postgres://user@host1,host2/db?target_session_attrs=read-write`.
+    pub(super) fn parse(url: &str) -> Result<Self> {
+        let (url, options) = split(url)?;
+        let mut config: Config = url.parse().map_err(|error: tokio_postgres::Error| {
+            // The text itself may hold a password.
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            Error::Config(format!(
+                "db is not a PostgreSQL URL: {}",
+                cause.unwrap_or_default()
+            ))
+        })?;
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            config.host("localhost");
+        }
+        let near = config.get_hosts().iter().all(is_near)
+            && config.get_hostaddrs().iter().all(IpAddr::is_loopback);
+        let encrypted = match (options.sslmode.as_deref(), near) {
+            (None, near) => !near,
+            (Some("disable"), true) => false,
+            (Some("disable"), false) => {
+                return Err(Error::Config(
+                    "sslmode=disable is only for a server on this machine; use verify-full".into(),
+                ));
+            }
+            // Whoever asks for less than a proof of the server's name gets the proof.
+            (Some("allow" | "prefer" | "require" | "verify-ca" | "verify-full"), _) => true,
+            (Some(other), _) => {
+                return Err(Error::Config(format!(
+                    "sslmode={} is none of disable, verify-full",
+                    crate::escape::line(other)
+                )));
+            }
+        };
+        config
+            .application_name(format!("provost pid {}", std::process::id()))
+            .connect_timeout(CONNECT)
+            .tcp_user_timeout(REACH)
+            .keepalives_idle(Duration::from_secs(10))
+            // What is written on the one and read on the other would be a revoked token that is
+            // still good: reads for security never come from a replica.
+            .target_session_attrs(TargetSessionAttrs::ReadWrite)
+            .ssl_mode(if encrypted {
+                SslMode::Require
+            } else {
+                SslMode::Disable
+            });
+        let tls = encrypted
+            .then(|| tls(options.sslrootcert.as_deref()))
+            .transpose()?;
+        let config = Arc::new(config);
+        Ok(Self { config, tls })
+    }
+
+    /// Opens a connection that `runtime` drives, and tells it what it is for.
+    pub(super) fn connect(&self, runtime: &Runtime, purpose: Purpose) -> Result<Client> {
+        runtime.block_on(async {
+            let opened = tokio::time::timeout(REACH, self.open(purpose)).await;
+            opened.unwrap_or_else(|_| Err(Error::unavailable("the server does not answer")))
+        })
+    }
+
+    async fn open(&self, purpose: Purpose) -> Result<Client> {
+        let dialled = if let Some(tls) = &self.tls {
+            dial(&self.config, tls.clone()).await
+        } else {
+            dial(&self.config, NoTls).await
+        };
+        let client = dialled.map_err(refused)?;
+        client
+            .batch_execute(&greeting(purpose))
+            .await
+            .map_err(refused)?;
+        Ok(client)
+    }
+}
+
+async fn dial<T>(config: &Config, tls: T) -> Result<Client, tokio_postgres::Error>
+where
+    T: MakeTlsConnect<Socket, Stream: Send + 'static>,
+{
+    let (client, connection) = config.connect(tls).await?;
+    // How it ends is told to whoever asks it next.
+    drop(tokio::spawn(connection));
+    Ok(client)
+}
+
+/// What a connection is told first.
+fn greeting(purpose: Purpose) -> String {
+    let statement = purpose.statement_timeout().as_millis();
+    let read_only = match purpose {
+        Purpose::Read => "on",
+        Purpose::Write | Purpose::Shell => "off",
+    };
+    format!(
+        "SET statement_timeout = {statement};
+         SET lock_timeout = 2000;
+         SET idle_in_transaction_session_timeout = 10000;
+         SET default_transaction_isolation = 'read committed';
+         SET default_transaction_read_only = {read_only};
+         SET client_min_messages = warning;
+         SELECT set_config('synchronous_commit', 'on', false)
+           WHERE current_setting('synchronous_commit') IN ('off', 'local');"
+    )
+}
+
+/// Why a connection could not be opened: what the operator must change, or what will pass.
+fn refused(error: tokio_postgres::Error) -> Error {
+    let Some(told) = error.as_db_error() else {
+        return Error::unavailable(error);
+    };
+    match told.code().code().get(..2) {
+        // Wrong password, no such role, no such database, not allowed to connect.
+        Some("28" | "3D" | "42") => {
+            Error::Config(format!("the PostgreSQL server refuses: {}", told.message()))
+        }
+        _ => Failure::of(&error).error(error),
+    }
+}
+
+/// What the URL says that the library does not understand.
+#[derive(Debug, Default)]
+struct Options {
+    sslmode: Option<String>,
+    sslrootcert: Option<String>,
+}
+
+/// Takes our own options out of the URL, and what `SQLAlchemy` adds to the scheme.
+fn split(url: &str) -> Result<(String, Options)> {
+    let (scheme, rest) = url
+        .split_once("://")
+        .ok_or_else(|| Error::Config("db is not a PostgreSQL URL".into()))?;
+    let scheme = scheme.split_once('+').map_or(scheme, |(engine, _)| engine);
+    let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let mut options = Options::default();
+    let mut kept = Vec::new();
+    for pair in query.split('&').filter(|pair| !pair.is_empty()) {
+        let mut decoded = form_urlencoded::parse(pair.as_bytes());
+        match decoded.next() {
+            Some((name, value)) if name == "sslmode" => options.sslmode = Some(value.into_owned()),
+            Some((name, value)) if name == "sslrootcert" => {
+                options.sslrootcert = Some(value.into_owned());
+            }
+            Some(_) | None => kept.push(pair),
+        }
+    }
+    let query = kept.join("&");
+    let mark = if query.is_empty() { "" } else { "?" };
+    Ok((format!("{scheme}://{address}{mark}{query}"), options))
+}
+
+/// Whether what is sent there does not leave this machine.
+fn is_near(host: &Host) -> bool {
+    match host {
+        Host::Unix(_) => true,
+        Host::Tcp(name) => {
+            name == "localhost" || name.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+        }
+    }
+}
+
+/// TLS that proves the server's name: by the machine's authorities, or by those in `file`.
+fn tls(file: Option<&str>) -> Result<MakeRustlsConnect> {
+    let mut roots = RootCertStore::empty();
+    match file {
+        Some(file) => {
+            let text = fs::read(file).map_err(Error::io(format!("read {file}")))?;
+            let found = CertificateDer::pem_slice_iter(&text).filter_map(Result::ok);
+            roots.add_parsable_certificates(found);
+            if roots.is_empty() {
+                return Err(Error::Config(format!("{file} holds no certificate")));
+            }
+        }
+        None => {
+            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+        }
+    }
+    let provider = rustls::crypto::aws_lc_rs::default_provider().into();
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(Error::internal)?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    Ok(MakeRustlsConnect::new(config))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(url: &str) -> String {
+        Server::parse(url).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_leaves_the_machine_is_encrypted_and_the_server_proves_its_name() {
+        for (url, encrypted) in [
+            ("postgres://app@localhost/db", false),
+            ("postgres://app@127.0.0.1:5433/db", false),
+            ("postgres://app@%2Fvar%2Frun%2Fpostgresql/db", false),
+            ("postgres://app@localhost/db?sslmode=verify-full", true),
+            ("postgres://app@db.example.org/db", true),
+            ("postgres://app@127.0.0.1,db.example.org/db", true),
+            (
+                "postgresql+asyncpg://app@db.example.org/db?sslmode=prefer",
+                true,
+            ),
+        ] {
+            let server = Server::parse(url).unwrap();
+            assert_eq!(server.tls.is_some(), encrypted, "{url}");
+            assert_eq!(
+                server.config.get_ssl_mode() == SslMode::Require,
+                encrypted,
+                "{url}"
+            );
+        }
+        let plain = refusal("postgres://app@db.example.org/db?sslmode=disable");
+        assert!(
+            plain.contains("only for a server on this machine"),
+            "{plain}"
+        );
+        let odd = refusal("postgres://app@localhost/db?sslmode=maybe");
+        assert!(odd.contains("sslmode=maybe"), "{odd}");
+    }
+
+    #[test]
+    fn a_url_that_makes_no_sense_is_refused_without_repeating_it() {
+        for url in [
+            "postgres://app:hunter2@localhost:port/db",
+            "postgres://app:hunter2@localhost/db?colour=hunter2",
+            "postgres://app:hunter2@localhost/db?sslrootcert=/nonexistent&sslmode=require",
+        ] {
+            assert!(!refusal(url).contains("hunter2"), "{}", refusal(url));
+            let debug = format!("{:?}", Server::parse(url));
+            assert!(!debug.contains("hunter2"), "{debug}");
+        }
+    }
+
+    #[test]
+    fn several_hosts_may_be_named_and_the_one_that_takes_writes_is_used() {
+        let server =
+            Server::parse("postgres://app@127.0.0.1:1,[::1]:2/db?target_session_attrs=any");
+        let server = server.unwrap();
+        assert_eq!(server.config.get_hosts().len(), 2);
+        assert_eq!(
+            server.config.get_target_session_attrs(),
+            TargetSessionAttrs::ReadWrite
+        );
+    }
+}

@@ -1,0 +1,271 @@
+//! The writers of the daemon: a few threads with a connection each, which take units of work from
+//! one queue.
+//!
+//! What waits together is tried in one transaction, without savepoints: should one of them fail
+//! after a change, or the server refuse, all is rolled back and each is run alone. Nothing is
+//! answered before its commit returned. A lost connection and a conflict (40001, 40P01) are tried
+//! again; a COMMIT whose outcome nobody knows is not, unless the unit of work finds out by itself
+//! that it was done before (security.md, rule 81).
+
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use super::link::{Failure, Link};
+use super::server::{Purpose, Server};
+use crate::db::Tx;
+use crate::db::unit::{Work, again, work};
+use crate::error::{Error, Result};
+
+/// Units of work that may wait; more are refused at once.
+const QUEUE: usize = 4096;
+
+/// Connections that write.
+const WRITERS: usize = 8;
+
+/// Bounds of one transaction.
+const GROUP: usize = 32;
+const GROUP_TIME: Duration = Duration::from_millis(20);
+
+/// How often a unit of work is tried again that the server chose another one over.
+pub(super) const CONFLICTS: u32 = 5;
+
+/// How long a unit of work is tried again after its connection was lost.
+const LOSSES: Duration = Duration::from_secs(1);
+
+/// The handle of the threads. Dropping it lets them finish what waits, then joins them.
+#[derive(Debug)]
+pub(super) struct Writers {
+    queue: Option<SyncSender<Box<dyn Work>>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+type Waiting = Arc<Mutex<Receiver<Box<dyn Work>>>>;
+
+impl Writers {
+    pub(super) fn start(server: &Server, schema: &Arc<str>) -> Result<Self> {
+        let (queue, waiting) = sync_channel(QUEUE);
+        let waiting = Arc::new(Mutex::new(waiting));
+        let start = |number| {
+            let mut thread = Thread {
+                server: server.clone(),
+                schema: Arc::clone(schema),
+                waiting: Arc::clone(&waiting),
+                link: None,
+            };
+            std::thread::Builder::new()
+                .name(format!("writer-{number}"))
+                .spawn(move || thread.run())
+                .map_err(Error::io("start a writer thread"))
+        };
+        Ok(Self {
+            queue: Some(queue),
+            threads: (0..WRITERS).map(start).collect::<Result<_>>()?,
+        })
+    }
+
+    /// Queues `f`; `done` is called on a writer's thread after the commit.
+    pub(super) fn submit<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+        done: impl FnOnce(Result<T>) + Send + 'static,
+    ) {
+        // The queue is only gone while this is being dropped, when nobody can call it.
+        let sent = self
+            .queue
+            .as_ref()
+            .map(|queue| queue.try_send(work(f, done)));
+        if let Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) = sent {
+            unit.answer(Some(&|| Error::unavailable("the writers' queue is full")));
+        }
+    }
+
+    /// Queues `f` and waits for the commit.
+    pub(super) fn wait_for<T: Send + 'static>(
+        &self,
+        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let (answer, answered) = sync_channel(1);
+        self.submit(f, move |result| {
+            // Nobody waits any more: the write stays done all the same.
+            let _gone = answer.send(result);
+        });
+        answered.recv().map_err(Error::unavailable)?
+    }
+}
+
+impl Drop for Writers {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        for thread in self.threads.drain(..) {
+            let _panicked = thread.join();
+        }
+    }
+}
+
+/// What is to be done after a try.
+enum Next {
+    /// It is over; the failure is for those that did not fail by themselves.
+    Answer(Option<Error>),
+    /// Once more.
+    Again,
+}
+
+struct Thread {
+    server: Server,
+    schema: Arc<str>,
+    waiting: Waiting,
+    link: Option<Link>,
+}
+
+impl Thread {
+    fn run(&mut self) {
+        let mut batch = Vec::with_capacity(GROUP);
+        while self.fetch(&mut batch) {
+            if batch.len() > 1 {
+                self.together(&mut batch);
+            }
+            for unit in batch.drain(..) {
+                self.alone(unit);
+            }
+        }
+    }
+
+    /// Waits for work and takes what there is. False when there will be no more.
+    fn fetch(&self, batch: &mut Vec<Box<dyn Work>>) -> bool {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(first) = waiting.recv() else {
+            return false;
+        };
+        batch.push(first);
+        batch.extend(waiting.try_iter().take(GROUP - 1));
+        true
+    }
+
+    fn link(&mut self) -> Result<&mut Link> {
+        if self.link.as_ref().is_some_and(|link| !link.is_usable()) {
+            self.link = None;
+        }
+        match &mut self.link {
+            Some(link) => Ok(link),
+            none => {
+                let link = none.insert(Link::open(&self.server, Purpose::Write)?);
+                link.set_schema(Arc::clone(&self.schema));
+                Ok(link)
+            }
+        }
+    }
+
+    /// Runs the whole batch in one transaction, and answers those of it that are done. What is
+    /// left in `batch` must be run alone.
+    fn together(&mut self, batch: &mut Vec<Box<dyn Work>>) {
+        let Ok(link) = self.link() else {
+            return;
+        };
+        let start = Instant::now();
+        link.begin("BEGIN");
+        let mut repeatable = Vec::with_capacity(batch.len());
+        for unit in batch.iter_mut() {
+            link.begin_part();
+            unit.run(&mut link.tx());
+            let spoilt = unit.failure().is_some() && link.has_changed();
+            if spoilt || link.failure().is_some() {
+                let _lost = link.rollback();
+                return;
+            }
+            repeatable.push(link.may_repeat() || !link.has_changed());
+            if start.elapsed() > GROUP_TIME {
+                break;
+            }
+        }
+        let committed = link.commit();
+        if committed.is_err() && !link.is_lost() {
+            return;
+        }
+        let done: Vec<Box<dyn Work>> = batch.drain(..repeatable.len()).collect();
+        for (unit, repeatable) in done.into_iter().zip(repeatable) {
+            match &committed {
+                Ok(()) => unit.answer(None),
+                Err(_) if repeatable => batch.push(unit),
+                Err(lost) => unit.answer(Some(&*again(lost))),
+            }
+        }
+    }
+
+    fn alone(&mut self, mut unit: Box<dyn Work>) {
+        let start = Instant::now();
+        let mut conflicts = 0;
+        loop {
+            match self.attempt(&mut *unit, start, &mut conflicts) {
+                Next::Again => nap(),
+                Next::Answer(None) => return unit.answer(None),
+                Next::Answer(Some(failure)) => {
+                    return unit.answer(Some(&*again(&failure)));
+                }
+            }
+        }
+    }
+
+    fn attempt(&mut self, unit: &mut dyn Work, start: Instant, conflicts: &mut u32) -> Next {
+        let link = match self.link() {
+            Ok(link) => link,
+            Err(error) => {
+                self.refuse_waiting(&error);
+                return Next::Answer(Some(error));
+            }
+        };
+        link.begin("BEGIN");
+        unit.run(&mut link.tx());
+        let failed = unit.failure().is_some();
+        let ended = if failed {
+            link.rollback()
+        } else {
+            link.commit()
+        };
+        let failure = link.failure();
+        // Before its COMMIT, everybody knows that nothing was done.
+        let known = failed || link.may_repeat() || failure != Some(Failure::Lost);
+        if link.is_lost() {
+            self.link = None;
+        }
+        match (failure, ended) {
+            (None, Ok(())) => Next::Answer(None),
+            (Some(Failure::Conflict), _) if *conflicts < CONFLICTS => {
+                *conflicts += 1;
+                Next::Again
+            }
+            (Some(Failure::Lost), _) if known && start.elapsed() < LOSSES => Next::Again,
+            (Some(Failure::Lost), ended) => {
+                let error = Error::unavailable("the connection to the server was lost");
+                let error = ended.err().unwrap_or(error);
+                if start.elapsed() >= LOSSES {
+                    self.refuse_waiting(&error);
+                }
+                Next::Answer(Some(error))
+            }
+            (_, ended) => Next::Answer(ended.err()),
+        }
+    }
+
+    /// When the server cannot be reached, all who wait are told with the first: one after the
+    /// other, each would wait as long again.
+    fn refuse_waiting(&self, error: &Error) {
+        let failure = again(error);
+        // Whoever holds it waits for work, so that there is none.
+        let Ok(waiting) = self.waiting.try_lock() else {
+            return;
+        };
+        for unit in waiting.try_iter() {
+            unit.answer(Some(&*failure));
+        }
+    }
+}
+
+/// A short wait, of a length that two who met do not share.
+pub(super) fn nap() {
+    let mut byte = [0_u8];
+    let _none = getrandom::fill(&mut byte);
+    let [byte] = byte;
+    std::thread::sleep(Duration::from_millis(5 + u64::from(byte / 4)));
+}

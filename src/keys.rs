@@ -18,7 +18,7 @@ use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result};
 use crate::file;
-use crate::secret::{MacKey, Secret, random_bytes};
+use crate::secret::{MacKey, Secret, random_bytes, sha256_hex};
 
 /// A key file is a few lines; whatever is larger is something else.
 const LARGEST: u64 = 4096;
@@ -26,6 +26,9 @@ const LARGEST: u64 = 4096;
 /// What a lost key file means.
 pub const MISSING: &str =
     "is missing, and without it no token of the database can be checked; put its copy back";
+
+/// What a key file means with which the database was not made.
+pub const FOREIGN: &str = "belongs to another database; put a copy of the right one in its place";
 
 /// The keys of this installation.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Keys {
     /// Keys the digests of the requests to which those were the answers: a body may hold what can
     /// be guessed.
     pub request: MacKey,
+    /// Tells this key file from others, and nothing about it.
+    pub fingerprint: String,
 }
 
 #[derive(Deserialize)]
@@ -131,6 +136,10 @@ impl Keys {
             token: MacKey::new(key("token")?.expose()),
             replay: key("replay")?,
             request: MacKey::new(key("request")?.expose()),
+            fingerprint: sha256_hex(key("fingerprint")?.expose())
+                .chars()
+                .take(16)
+                .collect(),
         })
     }
 }

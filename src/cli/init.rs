@@ -44,6 +44,7 @@ struct Report {
     database_new: bool,
     schema: u32,
     engine: String,
+    durability: &'static str,
     administrators: Vec<User>,
     #[serde(skip)]
     hint: Option<String>,
@@ -72,6 +73,7 @@ impl Init {
         let (app, config) = (operator.app(), operator.app().config());
         let generated = self.administrator(&operator, out)?;
         let mode = std::fs::metadata(&config.data_dir).map_or(0, |folder| folder.mode() & 0o7777);
+        let facts = app.db().facts();
         let report = Report {
             data_dir: config.data_dir.display().to_string(),
             data_dir_mode: format!("{mode:04o}"),
@@ -80,7 +82,8 @@ impl Init {
             database: config.db.place(),
             database_new: setup.new_database,
             schema: migrations::needed(),
-            engine: app.db().facts().engine,
+            engine: facts.engine,
+            durability: facts.durability,
             administrators: setup::administrators(app, operator.actor())?,
             hint: setup::no_administrator(app, operator.actor(), site)?,
         };
@@ -145,10 +148,11 @@ impl Report {
             new(self.key_file_new)
         ))?;
         out.line(format!(
-            "database       {}  schema {}, {}, WAL, synchronous=FULL{}",
+            "database       {}  schema {}, {}, {}{}",
             self.database,
             self.schema,
             self.engine,
+            self.durability,
             new(self.database_new)
         ))?;
         for user in &self.administrators {

@@ -3,9 +3,9 @@
 
 use crate::app::{Actor, App, Cx, Who};
 use crate::config::Config;
-use crate::db::{Db, Role, clock};
+use crate::db::{Db, Role, clock, keyring};
 use crate::error::{Error, Result};
-use crate::keys::Keys;
+use crate::keys::{self, Keys};
 use crate::migrations;
 use crate::time::Timestamp;
 
@@ -27,6 +27,7 @@ impl Operator {
         migrations::check(operator.app.db())?;
         let mark = operator.app.db().read(clock::mark)?;
         operator.app.clock().raise(mark);
+        own_keys(&operator.app)?;
         Ok(operator)
     }
 
@@ -94,6 +95,20 @@ impl Operator {
     {
         self.app.write(&self.actor, f)
     }
+}
+
+/// Refuses a key file with which the database was not made.
+///
+/// # Errors
+/// [`Error::KeyFile`], or those of the database.
+pub fn own_keys(app: &App) -> Result<()> {
+    if keyring::fits(app.db(), &app.kit().keys, app.clock().now())? {
+        return Ok(());
+    }
+    Err(Error::KeyFile {
+        path: app.config().key_file.clone(),
+        reason: keys::FOREIGN.into(),
+    })
 }
 
 /// The account as the audit log names it: `os:1000/maria@host`. The number is the kernel's word,

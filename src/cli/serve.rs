@@ -72,6 +72,7 @@ impl Serve {
         // Two pragmas are enough for a command; what serves for weeks looks at the whole history.
         migrations::verify(app.db())?;
         app.clock().raise(app.db().read(clock::mark)?);
+        operator::own_keys(&app)?;
         if made.new_database {
             let config = app.config();
             let (database, key) = (config.db.place(), config.key_file.display());

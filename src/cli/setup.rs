@@ -13,7 +13,7 @@ use std::path::Path;
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{Db, Role};
+use crate::db::{Db, Role, keyring};
 use crate::error::{Error, Result};
 use crate::file::give_to_owner_of_folder;
 use crate::keys::{self, Keys};
@@ -114,8 +114,12 @@ fn unfinished(config: &Config) -> Result<bool> {
     }
     let (empty, used) = db.read(|tx| {
         let tables = tx.tables()?;
-        let made = tables.iter().any(|table| table == "tokens");
-        Ok((tables.is_empty(), made && tokens::any(tx)?))
+        let made = |name: &str| tables.iter().any(|table| table == name);
+        let keyed = made("keyring") && keyring::fingerprint(tx)?.is_some();
+        Ok((
+            tables.is_empty(),
+            keyed || (made("tokens") && tokens::any(tx)?),
+        ))
     })?;
     if used {
         return Err(Error::KeyFile {

@@ -6,6 +6,7 @@
 
 pub mod clock;
 mod deadline;
+pub mod keyring;
 mod lock;
 #[cfg(test)]
 mod plans;
@@ -223,6 +224,8 @@ pub enum Tidy {
 pub struct Facts {
     /// Name and version of the engine: `SQLite 3.53.2`.
     pub engine: String,
+    /// How it keeps what was committed: `WAL, synchronous=FULL`.
+    pub durability: &'static str,
     /// Size of the write-ahead log in bytes.
     pub log_bytes: u64,
     /// Bytes left on the database's disk, where that can be known.

@@ -207,6 +207,7 @@ impl Sqlite {
         });
         Facts {
             engine: format!("SQLite {}", rusqlite::version()),
+            durability: "WAL, synchronous=FULL",
             log_bytes,
             disk_free,
             faults: self.faults.load(Ordering::Relaxed),

@@ -50,6 +50,7 @@ pub const ALL: &[Migration] = &[
     migration!(4, "0004_users"),
     migration!(5, "0005_tokens"),
     migration!(6, "0006_jobs"),
+    migration!(7, "0007_keyring"),
 ];
 
 impl Migration {

@@ -181,6 +181,14 @@ fn find_one(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
     }
 }
 
+/// The token as it stays until the end of the transaction: of two who have seen the same version,
+/// one may change it.
+fn hold_one(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
+    let id = find_one(cx, id)?.id.to_string();
+    cx.tx.lock(("token", &id))?;
+    find_one(cx, &id)
+}
+
 /// Tokens, the newest first.
 ///
 /// # Errors
@@ -267,7 +275,7 @@ pub fn renew_if(
     still: impl FnOnce(&Token) -> Result<()>,
 ) -> Result<Token> {
     cx.actor.require(known::TOKEN_RENEW)?;
-    let token = find_one(cx, id)?;
+    let token = hold_one(cx, id)?;
     still(&token)?;
     let expires_at = grant::renewal(cx, &token, ttl)?;
     if token
@@ -313,7 +321,7 @@ pub fn revoke_if(
     still: impl FnOnce(&Token) -> Result<()>,
 ) -> Result<Token> {
     cx.actor.require(known::TOKEN_REVOKE)?;
-    let token = find_one(cx, id)?;
+    let token = hold_one(cx, id)?;
     still(&token)?;
     end(cx, token.id, reason)?;
     find_one(cx, &token.id.to_string())

@@ -217,6 +217,7 @@ pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<
         return Err(Error::invalid("reason", rule));
     }
     let id = resolve(cx, user)?.id;
+    hold_administrators(cx)?;
     let done = store::disable(cx.tx, &id, reason, cx.now)?;
     let user = by_id(cx, &id)?;
     match (done, user.state) {
@@ -298,12 +299,18 @@ pub fn grant(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
 pub fn revoke(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
     cx.actor.require(known::USER_WRITE)?;
     let id = resolve(cx, user)?.id;
+    hold_administrators(cx)?;
     if store::revoke(cx.tx, &id, role)? {
         note_role(cx, "user.role_revoked", &id, role)?;
     } else if by_id(cx, &id)?.roles.contains(&role) {
         return Err(Error::LastAdmin);
     }
     by_id(cx, &id)
+}
+
+/// Two who end one administrator each, at the same time, would each see the other's.
+fn hold_administrators(cx: &mut Cx<'_, '_>) -> Result<()> {
+    cx.tx.lock(("role", Role::Admin.as_str()))
 }
 
 fn note_role(cx: &mut Cx<'_, '_>, action: &'static str, id: &str, role: Role) -> Result<()> {

@@ -123,13 +123,29 @@ fn a_database_in_use_does_not_get_another_key_file() {
     let shell = Shell::new();
     let key = shell.path("data/provost.key");
     std::fs::remove_file(&key).unwrap();
-    // An unfinished start: nothing has been keyed yet.
-    shell.ok(&["init"]);
-    shell.ok(&["token", "create"]);
-    std::fs::remove_file(&key).unwrap();
     let told = shell.fails(7, &["init"]);
     assert!(told.contains("put its copy back"), "{told}");
     assert!(!key.exists());
+    // An unfinished start: nothing has been keyed yet.
+    let db = rusqlite::Connection::open(shell.database()).unwrap();
+    db.execute_batch("DELETE FROM keyring").unwrap();
+    drop(db);
+    shell.ok(&["init"]);
+    assert!(key.exists());
+}
+
+#[test]
+fn another_databases_key_file_is_refused() {
+    let (shell, other) = (Shell::new(), Shell::new());
+    std::fs::copy(
+        other.path("data/provost.key"),
+        shell.path("data/provost.key"),
+    )
+    .unwrap();
+    for command in [vec!["token", "list"], vec!["serve"]] {
+        let told = shell.fails(7, &command);
+        assert!(told.contains("belongs to another database"), "{told}");
+    }
 }
 
 #[test]

@@ -29,7 +29,7 @@ const PREPARED: usize = 256;
 pub(super) enum Failure {
     /// The connection is gone or useless; another one may do.
     Lost,
-    /// The server chose another transaction over this one (40001, 40P01); again, it may do.
+    /// The server chose another transaction over this one; again, it may do.
     Conflict,
     /// Neither would help.
     Final,
@@ -48,7 +48,9 @@ impl Failure {
             };
         };
         match code.code() {
-            "40001" | "40P01" => Self::Conflict,
+            // The last two: somebody else has just taken a unique name, or removed what was
+            // referred to. The rule's own look at it, which came too early, finds that out.
+            "40001" | "40P01" | "23505" | "23503" => Self::Conflict,
             // Shut down, not up yet, told to go, a primary that has become a standby; or what was
             // prepared is no longer what the server has.
             "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "26000" | "0A000" => {
@@ -66,6 +68,8 @@ impl Failure {
         }
         match source.code().map(|code| code.code().to_owned()).as_deref() {
             Some("53100") => Error::StorageFull(source.into()),
+            // The one character that this engine cannot store.
+            Some("22021") => Error::Malformed("text must not contain U+0000".into()),
             Some("XX001" | "XX002") => {
                 let told = source.as_db_error().map(|told| told.message().to_owned());
                 Error::Corrupt(told.unwrap_or_default())

@@ -189,6 +189,7 @@ impl Postgres {
     pub(super) fn facts(&self) -> Facts {
         Facts {
             engine: format!("PostgreSQL {}", self.about.version),
+            durability: "synchronous_commit=on",
             log_bytes: 0,
             disk_free: None,
             faults: 0,

@@ -372,7 +372,15 @@ impl Config {
                     given.origin
                 )));
             }
-            Origin::Variable(_) | Origin::Flag(_) => self.warnings.push(format!(
+            // Everybody on the machine reads a command line.
+            Origin::Flag(_) => {
+                return Err(Error::Config(format!(
+                    "{} must not hold a password; put the URL into a file that only you can read, \
+                     and its path into PROVOST_DB_FILE",
+                    given.origin
+                )));
+            }
+            Origin::Variable(_) => self.warnings.push(format!(
                 "{} holds a password that other processes may see; use PROVOST_DB_FILE",
                 given.origin
             )),

@@ -332,8 +332,11 @@ fn a_database_password_is_kept_where_only_its_owner_reads() {
         db: Some(url.into()),
         ..Sources::default()
     };
-    let config = load("", &[], &flags).unwrap();
-    assert!(config.warnings[0].starts_with("--db holds a password"));
+    let text = refusal(load("", &[], &flags));
+    assert!(text.contains("--db must not hold a password"), "{text}");
+    assert!(!text.contains("hunter2"), "{text}");
+    let config = load("", &[("PROVOST_DB", url)], &Sources::default()).unwrap();
+    assert!(config.warnings[0].starts_with("PROVOST_DB holds a password"));
 }
 
 #[test]

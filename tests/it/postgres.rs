@@ -6,6 +6,13 @@ use std::sync::Arc;
 use crate::support::cluster::{Cluster, Mode};
 use crate::support::{Shell, engine};
 
+mod crashes;
+mod lost;
+mod proxy;
+mod silence;
+mod together;
+mod writers;
+
 /// The URL of a server on which a test may have schemas, as long as it keeps the first: the one
 /// that all tests were told to use, or one of these tests' own.
 fn server() -> Option<(Option<Arc<Cluster>>, String)> {

@@ -251,7 +251,7 @@ pub(crate) fn say(text: &str) {
 }
 
 /// Between two questions whether it is time; no guess at how long it takes.
-fn pause() {
+pub(crate) fn pause() {
     std::thread::sleep(Duration::from_millis(10));
 }
 

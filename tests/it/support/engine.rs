@@ -132,7 +132,11 @@ impl Sql {
     pub(crate) fn stamp(&mut self, schema: u32) {
         match self {
             Self::Sqlite(_) => self.run(&format!("PRAGMA user_version = {schema}")),
-            Self::Postgres(_) => {}
+            Self::Postgres(_) => {
+                self.run(&format!(
+                    "COMMENT ON TABLE migrations IS 'provost schema {schema}'"
+                ));
+            }
         }
     }
 

@@ -22,6 +22,7 @@ mod http;
 mod install;
 mod jobs;
 mod migrations;
+mod postgres;
 mod purge;
 mod readme;
 mod refusals;

@@ -8,11 +8,7 @@ use crate::support::{Daemon, Ran, Shell};
 
 /// Writes straight into the database: tests have no time to wait for an expiry.
 pub(crate) fn change(shell: &Shell, sql: &str) {
-    let database = rusqlite::Connection::open(shell.database()).unwrap();
-    database
-        .busy_timeout(std::time::Duration::from_secs(5))
-        .unwrap();
-    database.execute_batch(sql).unwrap();
+    shell.sql().run(sql);
 }
 
 /// The header of an API token with these scopes.

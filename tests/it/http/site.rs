@@ -1,4 +1,4 @@
-//! The whole service in this process, on a database file of its own.
+//! The whole service in this process, on a database of its own.
 
 use std::net::{IpAddr, SocketAddr, TcpStream};
 use std::path::Path;
@@ -9,7 +9,7 @@ use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
 use provost::app::{Actor, App, Who};
-use provost::config::{Config, DbUrl, Environment, ListenAddr, Sources};
+use provost::config::{Config, Environment, ListenAddr, Sources};
 use provost::db::{Db, Role};
 use provost::http::server::{Limits, Peer, serve};
 use provost::keys::Keys;
@@ -19,12 +19,15 @@ use tokio::runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
+use crate::support::engine::{self, Schema};
+
 /// The service.
 pub(super) struct Site {
     pub(super) app: App,
     pub(super) router: Router,
     runtime: Runtime,
     _home: tempfile::TempDir,
+    _schema: Option<Schema>,
 }
 
 /// An answer, read to its end.
@@ -73,12 +76,11 @@ pub(super) fn operator() -> Actor {
     }
 }
 
-fn config(home: &Path, variables: &[(&str, &str)]) -> Config {
+fn config(home: &Path, variables: &[(&str, &str)], db: &str) -> Config {
+    let start = Environment::bare(home).with("PROVOST_DB", db);
     let environment = variables
         .iter()
-        .fold(Environment::bare(home), |all, (name, value)| {
-            all.with(name, value)
-        });
+        .fold(start, |all, (name, value)| all.with(name, value));
     Config::load(&Sources::default(), &environment).unwrap()
 }
 
@@ -90,14 +92,19 @@ impl Site {
     pub(super) fn with(variables: &[(&str, &str)]) -> Self {
         let home = tempfile::tempdir().unwrap();
         let keys = Keys::create(&home.path().join("provost.key")).unwrap();
-        let db = Db::open(&DbUrl::Sqlite(home.path().join("provost.db")), Role::Daemon).unwrap();
-        let app = App::new(config(home.path(), variables), keys, db);
+        let schema = engine::url().map(|server| Schema::new(&server));
+        let url = schema.as_ref().map(Schema::url);
+        let url = url.unwrap_or_else(|| home.path().join("provost.db").display().to_string());
+        let config = config(home.path(), variables, &url);
+        let db = Db::open(&config.db, Role::Daemon).unwrap();
+        let app = App::new(config, keys, db);
         provost::migrations::up(&app, &operator()).unwrap();
         Self {
             router: provost::http::router(&app, None).unwrap(),
             app,
             runtime: Runtime::new().unwrap(),
             _home: home,
+            _schema: schema,
         }
     }
 

@@ -21,11 +21,20 @@ pub(crate) struct Client {
 pub(crate) struct Answer {
     /// Its status.
     pub(crate) status: u16,
+    /// Its headers, names in lower case.
+    pub(crate) headers: Vec<(String, String)>,
     /// Its body.
     pub(crate) body: String,
 }
 
 impl Answer {
+    /// The header of this name, if it has one.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        let mut headers = self.headers.iter();
+        let (_, value) = headers.find(|(known, _)| known == name)?;
+        Some(value)
+    }
+
     /// The body as JSON.
     #[track_caller]
     pub(crate) fn json(&self) -> Value {
@@ -85,6 +94,7 @@ impl Client {
         let status = self.line()?;
         let status = status.split(' ').nth(1).and_then(|code| code.parse().ok());
         let mut length = 0;
+        let mut headers = Vec::new();
         loop {
             let line = self.line()?;
             let Some((name, value)) = line.split_once(": ") else {
@@ -94,11 +104,13 @@ impl Client {
                 length = value.parse().map_err(Error::other)?;
             }
             self.closing |= name == "connection" && value == "close";
+            headers.push((name.to_owned(), value.to_owned()));
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;
         Ok(Answer {
             status: status.ok_or(ErrorKind::InvalidData)?,
+            headers,
             body: String::from_utf8(body).map_err(Error::other)?,
         })
     }

@@ -13,17 +13,23 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 pub(crate) mod client;
+pub(crate) mod cluster;
+pub(crate) mod engine;
 pub(crate) mod fault;
 pub(crate) mod files;
+
+use engine::{Schema, Sql};
 
 /// The program.
 pub(crate) const PROVOST: &str = env!("CARGO_BIN_EXE_provost");
 
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
-/// A shell with a home of its own, whose data folder is `home/data`.
+/// A shell with a home of its own, whose data folder is `home/data`. The database is a file there,
+/// or a schema of its own on the server that the tests were told to use.
 pub(crate) struct Shell {
     home: tempfile::TempDir,
+    schema: Option<Schema>,
     variables: Vec<(String, String)>,
 }
 
@@ -43,21 +49,39 @@ impl Shell {
     pub(crate) fn bare() -> Self {
         Self {
             home: tempfile::tempdir().unwrap(),
+            schema: engine::url().map(|server| Schema::new(&server)),
+            variables: Vec::new(),
+        }
+    }
+
+    /// The same with a schema of its own on this server, whatever the other tests run on.
+    pub(crate) fn on(server: &str) -> Self {
+        Self {
+            home: tempfile::tempdir().unwrap(),
+            schema: Some(Schema::new(server)),
             variables: Vec::new(),
         }
     }
 
     /// A shell after `provost init`.
     pub(crate) fn new() -> Self {
-        let shell = Self::bare();
-        shell.ok(&["init"]);
-        shell
+        Self::bare().after_init()
     }
 
     /// The same, and its daemon does not slow down those who ask for much.
     pub(crate) fn unthrottled() -> Self {
-        Self::new()
-            .with("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
+        Self::new().without_throttle()
+    }
+
+    /// The same after `provost init`.
+    pub(crate) fn after_init(self) -> Self {
+        self.ok(&["init"]);
+        self
+    }
+
+    /// The same, and its daemon does not slow down those who ask for much.
+    pub(crate) fn without_throttle(self) -> Self {
+        self.with("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
             .with("PROVOST_THROTTLE_API_PER_SECOND", "0")
     }
 
@@ -72,9 +96,23 @@ impl Shell {
         self.home.path().join(name)
     }
 
-    /// The database file.
+    /// The database file, for tests that are only about `SQLite`.
     pub(crate) fn database(&self) -> PathBuf {
         self.path("data/provost.db")
+    }
+
+    /// The URL of the database, for one on PostgreSQL.
+    pub(crate) fn schema_url(&self) -> Option<String> {
+        self.schema.as_ref().map(Schema::url)
+    }
+
+    /// A connection to the database that does not pass through the program.
+    #[track_caller]
+    pub(crate) fn sql(&self) -> Sql {
+        match self.schema_url() {
+            Some(url) => Sql::postgres(&url),
+            None => Sql::Sqlite(files::open(&self.database())),
+        }
     }
 
     /// The program with these arguments, not started yet.
@@ -104,6 +142,7 @@ impl Shell {
             .env("HOME", self.home.path())
             .env("PROVOST_DATA_DIR", self.path("data"))
             .env("PROVOST_CONFIG", "")
+            .envs(self.schema_url().map(|url| ("PROVOST_DB", url)))
             .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null());
         command

@@ -1,0 +1,92 @@
+//! The answer to a `COMMIT` is lost: nobody knows whether it happened, and nobody pretends to.
+
+use super::proxy::{Cut, Proxy};
+use super::server;
+use super::writers::{bearer, order};
+use crate::support::Shell;
+use crate::support::client::Client;
+
+/// A shell whose connections to the server at `url` pass through a proxy.
+fn behind_a_proxy(url: &str) -> (Proxy, Shell) {
+    let (before, rest) = url.split_once('@').unwrap();
+    let (address, after) = rest.split_once('/').unwrap();
+    let proxy = Proxy::start(address);
+    let shell = Shell::on(&format!("{before}@{}/{after}", proxy.address()));
+    (proxy, shell.after_init().without_throttle())
+}
+
+fn tokens(shell: &Shell) -> usize {
+    shell.sql().count("SELECT COUNT(*) FROM tokens")
+}
+
+#[test]
+fn without_a_key_a_lost_commit_is_refused_and_never_tried_again() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let (proxy, shell) = behind_a_proxy(&url);
+    let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+    let (mut there, mut cuts) = (tokens(&shell), proxy.cuts());
+    for n in 0..10 {
+        let cut = if n % 2 == 0 { Cut::Before } else { Cut::After };
+        proxy.cut_next(cut);
+        let answer = client.must("POST", "/app/token", "", "");
+        assert_eq!(answer.status, 503, "{cut:?}: {answer:?}");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+        // It was committed or not, as the cut was; it was not done again.
+        there += usize::from(cut == Cut::After);
+        assert_eq!(tokens(&shell), there, "{cut:?}");
+        cuts += 1;
+        assert_eq!(proxy.cuts(), cuts, "{cut:?}");
+        // The connection that was lost harms nobody who comes later.
+        assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+        there += 1;
+    }
+    assert_eq!(tokens(&shell), there);
+    for cut in [Cut::Before, Cut::After] {
+        proxy.cut_next(cut);
+        let told = shell.fails(10, &["token", "create"]);
+        assert!(told.contains("temporarily unavailable"), "{told}");
+        there += usize::from(cut == Cut::After);
+        assert_eq!(tokens(&shell), there, "{cut:?}");
+    }
+    let created = "SELECT COUNT(*) FROM audit_events WHERE action = 'token.created'";
+    assert_eq!(shell.sql().count(created), there);
+    assert_eq!(daemon.stop().0, 0);
+}
+
+#[test]
+fn with_a_key_a_lost_commit_comes_to_exactly_one_token() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let (proxy, shell) = behind_a_proxy(&url);
+    let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
+    let bearer = bearer(&shell);
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let mut there = tokens(&shell);
+    let mut at_once = 0;
+    for n in 0..10 {
+        let cut = if n % 2 == 0 { Cut::Before } else { Cut::After };
+        proxy.cut_next(cut);
+        let key = format!("key-{n}");
+        let first = order(&mut client, &bearer, &key).unwrap();
+        assert!([201, 503].contains(&first.status), "{cut:?}: {first:?}");
+        at_once += usize::from(first.status == 201);
+        let again = order(&mut client, &bearer, &key).unwrap();
+        assert_eq!(again.status, 201, "{cut:?}: {again:?}");
+        if first.status == 201 {
+            assert_eq!(first.text("token"), again.text("token"), "{cut:?}");
+        }
+        assert!(client.is_valid(&again.text("token")));
+        there += 1;
+        assert_eq!(tokens(&shell), there, "{cut:?}");
+    }
+    assert_eq!(proxy.cuts(), 10);
+    eprintln!("{at_once} of 10 were answered at the first time of asking");
+    assert_eq!(daemon.stop().0, 0);
+}

@@ -1,0 +1,122 @@
+//! A server that is not there, or takes connections and says nothing: everybody is told so within
+//! seconds, and nobody waits for ever.
+
+use std::time::{Duration, Instant};
+
+use super::writers::{PATIENCE, RECOVERY, bearer};
+use crate::support::client::Client;
+use crate::support::cluster::{Cluster, Mode};
+use crate::support::{Daemon, Ran, Shell};
+
+const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
+
+/// Every sort of request, all at once and more of them than there are connections: each is told
+/// to come back.
+fn all_are_told(daemon: &Daemon, bearer: &str, token: &str) {
+    let valid = format!("/app/valid/{token}");
+    let slowest = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..48)
+            .map(|n| {
+                let (bearer, valid) = (bearer, &valid);
+                scope.spawn(move || {
+                    let (method, path) = match n % 3 {
+                        0 => ("POST", "/app/token"),
+                        1 => ("GET", valid.as_str()),
+                        _ => ("GET", "/api/v1/tokens"),
+                    };
+                    let mut client = Client::connect(&daemon.address).unwrap();
+                    let asked = Instant::now();
+                    let answer = client.must(method, path, bearer, "");
+                    assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
+                    assert_eq!(answer.text("code"), "unavailable");
+                    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+                    asked.elapsed()
+                })
+            })
+            .collect();
+        let slowest = asking.into_iter().map(|asking| asking.join().unwrap());
+        slowest.max().unwrap()
+    });
+    assert!(slowest < PATIENCE, "{slowest:?}");
+    eprintln!("the slowest of them was told after {slowest:?}");
+    assert_eq!(daemon.get("/readyz").0, 503);
+    // It is the server that is missing, not the daemon.
+    assert_eq!(daemon.get("/livez").0, 200);
+}
+
+/// Commands that read and write, and a daemon that starts: all end with 10.
+fn commands_end(shell: &Shell) {
+    for line in [
+        &["token", "list"][..],
+        &["token", "create"],
+        &["migrate", "status"],
+        &SERVE,
+    ] {
+        let ran = Ran::within(PATIENCE, &mut shell.command(line));
+        assert_eq!(ran.status, 10, "{line:?}: {ran:?}");
+        assert!(ran.stderr.contains("temporarily unavailable"), "{ran:?}");
+        assert!(!ran.stderr.contains("panicked at"), "{ran:?}");
+    }
+}
+
+/// Serves as before, by itself.
+fn recovers(daemon: &Daemon, token: &str) {
+    let back = Instant::now();
+    assert!(daemon.is_ready_within(RECOVERY), "{}", daemon.log());
+    let mut client = Client::connect(&daemon.address).unwrap();
+    assert!(client.is_valid(token));
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+    let waited = back.elapsed();
+    assert!(waited < RECOVERY, "{waited:?}");
+    eprintln!("well again after {waited:?}");
+}
+
+#[test]
+fn a_server_that_is_gone_or_silent_is_told_to_everybody_within_seconds() {
+    let Some(mut server) = Cluster::start(&[]) else {
+        return;
+    };
+    let shell = Shell::on(&server.url("postgres")).after_init();
+    let shell = shell.without_throttle();
+    let bearer = bearer(&shell);
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let token = client.must("POST", "/app/token", "", "").text("token");
+
+    server.stop(Mode::Fast);
+    all_are_told(&daemon, &bearer, &token);
+    commands_end(&shell);
+    server.start_again();
+    recovers(&daemon, &token);
+
+    server.freeze();
+    all_are_told(&daemon, &bearer, &token);
+    // Those that come later find no connection that has to be waited for first.
+    all_are_told(&daemon, &bearer, &token);
+    commands_end(&shell);
+    server.thaw();
+    recovers(&daemon, &token);
+
+    let start = Instant::now();
+    let (status, log) = daemon.stop();
+    assert_eq!(status, 0, "{log}");
+    assert!(!log.contains("panicked at"), "{log}");
+    assert!(start.elapsed() < Duration::from_secs(10), "{log}");
+}
+
+#[test]
+fn a_daemon_stops_in_time_though_the_server_says_nothing() {
+    let Some(server) = Cluster::start(&[]) else {
+        return;
+    };
+    let shell = Shell::on(&server.url("postgres")).after_init();
+    let daemon = shell.serve();
+    assert_eq!(daemon.request("POST", "/app/token", "", "").0, 200);
+    server.freeze();
+    let start = Instant::now();
+    let (_, log) = daemon.stop();
+    server.thaw();
+    let waited = start.elapsed();
+    assert!(waited < Duration::from_secs(12), "{waited:?}: {log}");
+    assert!(!log.contains("panicked at"), "{log}");
+}

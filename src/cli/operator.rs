@@ -51,6 +51,12 @@ impl Operator {
         }
         // First the database: whoever named another program's misses no key file.
         let db = Db::open(&config.db, Role::Shell)?;
+        // A server's database is there before anything is in it.
+        if !config.key_file.exists() && migrations::schema(&db)? == 0 {
+            return Err(Error::NotSetUp {
+                path: config.key_file.clone(),
+            });
+        }
         let keys = Keys::load(&config.key_file)?;
         Ok(Self {
             app: App::new(config, keys, db),

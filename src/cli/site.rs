@@ -24,8 +24,8 @@ pub struct Site {
 
 const CONFIG: &str = "Settings file [env: PROVOST_CONFIG] [default: /etc/provost/provost.toml for \
     root, ~/.config/provost/provost.toml for others]";
-const DB: &str = "Database: a path or sqlite:PATH [env: PROVOST_DB] [default: provost.db in the \
-    data folder]";
+const DB: &str = "Database: a path, sqlite:PATH or postgres://USER@HOST/NAME [env: PROVOST_DB] \
+    [default: provost.db in the data folder]";
 const DATA_DIR: &str = "Data folder, with the database and the key file [env: PROVOST_DATA_DIR] \
     [default: /var/lib/provost for root, ~/.local/share/provost for others]";
 

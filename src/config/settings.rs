@@ -187,7 +187,7 @@ const fn period(
 #[rustfmt::skip]
 pub const SETTINGS: &[Setting] = &[
     setting("data_dir", Kind::Path, "", "Folder of the database and the key file; empty: the usual one of this user"),
-    setting("db", Kind::Database, "", "Database: a path or sqlite:PATH; empty: provost.db in data_dir").alias("DATABASE_URL", None),
+    setting("db", Kind::Database, "", "Database: a path, sqlite:PATH or postgres://USER@HOST/NAME; empty: provost.db in data_dir").alias("DATABASE_URL", None),
     setting("key_file", Kind::Path, "", "Key file; empty: beside a database outside of data_dir, else provost.key in data_dir"),
 
     setting("server.listen", Kind::Addresses, "127.0.0.1:8080", "Addresses to listen on; unix:/path for a socket"),

@@ -31,7 +31,7 @@ const GROUP_TIME: Duration = Duration::from_millis(20);
 /// How often a unit of work is tried again that the server chose another one over.
 pub(super) const CONFLICTS: u32 = 5;
 
-/// How long a unit of work is tried again after its connection was lost.
+/// How long a connection may be lost, and opened again, before the server counts as away.
 const LOSSES: Duration = Duration::from_secs(1);
 
 /// The handle of the threads. Dropping it lets them finish what waits, then joins them.
@@ -108,6 +108,8 @@ impl Drop for Writers {
 enum Next {
     /// It is over; the failure is for those that did not fail by themselves.
     Answer(Option<Error>),
+    /// The same, and the server is away: it would be the same for everybody else.
+    Away(Error),
     /// Once more.
     Again,
 }
@@ -123,11 +125,20 @@ impl Thread {
     fn run(&mut self) {
         let mut batch = Vec::with_capacity(GROUP);
         while self.fetch(&mut batch) {
+            // Of all that was fetched together: who waits behind others has waited as long.
+            let start = Instant::now();
+            let mut away = None;
             if batch.len() > 1 {
-                self.together(&mut batch);
+                away = self.together(&mut batch, start);
             }
             for unit in batch.drain(..) {
-                self.alone(unit);
+                match &away {
+                    None => away = self.alone(unit, start),
+                    Some(error) => unit.answer(Some(&*again(error))),
+                }
+            }
+            if let Some(error) = away {
+                self.refuse_waiting(&error);
             }
         }
     }
@@ -158,12 +169,12 @@ impl Thread {
     }
 
     /// Runs the whole batch in one transaction, and answers those of it that are done. What is
-    /// left in `batch` must be run alone.
-    fn together(&mut self, batch: &mut Vec<Box<dyn Work>>) {
-        let Ok(link) = self.link() else {
-            return;
+    /// left in `batch` must be run alone, unless it returns why the server counts as away.
+    fn together(&mut self, batch: &mut Vec<Box<dyn Work>>, start: Instant) -> Option<Error> {
+        let link = match self.link() {
+            Ok(link) => link,
+            Err(error) => return (start.elapsed() >= LOSSES).then_some(error),
         };
-        let start = Instant::now();
         link.begin("BEGIN");
         let mut repeatable = Vec::with_capacity(batch.len());
         for unit in batch.iter_mut() {
@@ -172,7 +183,7 @@ impl Thread {
             let spoilt = unit.failure().is_some() && link.has_changed();
             if spoilt || link.failure().is_some() {
                 let _lost = link.rollback();
-                return;
+                return away(link, start);
             }
             repeatable.push(link.may_repeat() || !link.has_changed());
             if start.elapsed() > GROUP_TIME {
@@ -181,8 +192,9 @@ impl Thread {
         }
         let committed = link.commit();
         if committed.is_err() && !link.is_lost() {
-            return;
+            return None;
         }
+        let away = away(link, start);
         let done: Vec<Box<dyn Work>> = batch.drain(..repeatable.len()).collect();
         for (unit, repeatable) in done.into_iter().zip(repeatable) {
             match &committed {
@@ -191,17 +203,24 @@ impl Thread {
                 Err(lost) => unit.answer(Some(&*again(lost))),
             }
         }
+        away
     }
 
-    fn alone(&mut self, mut unit: Box<dyn Work>) {
-        let start = Instant::now();
+    /// Runs one unit of work in a transaction of its own. Returns why the server counts as away,
+    /// so that nobody else need try.
+    fn alone(&mut self, mut unit: Box<dyn Work>, start: Instant) -> Option<Error> {
         let mut conflicts = 0;
         loop {
             match self.attempt(&mut *unit, start, &mut conflicts) {
                 Next::Again => nap(),
-                Next::Answer(None) => return unit.answer(None),
-                Next::Answer(Some(failure)) => {
-                    return unit.answer(Some(&*again(&failure)));
+                Next::Answer(failure) => {
+                    let told = failure.as_ref().map(again);
+                    unit.answer(told.as_deref());
+                    return None;
+                }
+                Next::Away(error) => {
+                    unit.answer(Some(&*again(&error)));
+                    return Some(error);
                 }
             }
         }
@@ -210,10 +229,8 @@ impl Thread {
     fn attempt(&mut self, unit: &mut dyn Work, start: Instant, conflicts: &mut u32) -> Next {
         let link = match self.link() {
             Ok(link) => link,
-            Err(error) => {
-                self.refuse_waiting(&error);
-                return Next::Answer(Some(error));
-            }
+            Err(Error::Unavailable(_)) if start.elapsed() < LOSSES => return Next::Again,
+            Err(error) => return Next::Away(error),
         };
         link.begin("BEGIN");
         unit.run(&mut link.tx());
@@ -226,30 +243,24 @@ impl Thread {
         let failure = link.failure();
         // Before its COMMIT, everybody knows that nothing was done.
         let known = failed || link.may_repeat() || failure != Some(Failure::Lost);
-        if link.is_lost() {
-            self.link = None;
-        }
+        let away = away(link, start);
         match (failure, ended) {
             (None, Ok(())) => Next::Answer(None),
             (Some(Failure::Conflict), _) if *conflicts < CONFLICTS => {
                 *conflicts += 1;
                 Next::Again
             }
-            (Some(Failure::Lost), _) if known && start.elapsed() < LOSSES => Next::Again,
-            (Some(Failure::Lost), ended) => {
-                let error = Error::unavailable("the connection to the server was lost");
-                let error = ended.err().unwrap_or(error);
-                if start.elapsed() >= LOSSES {
-                    self.refuse_waiting(&error);
-                }
-                Next::Answer(Some(error))
-            }
+            (Some(Failure::Lost), ended) => match away {
+                Some(error) => Next::Away(error),
+                None if known => Next::Again,
+                None => Next::Answer(ended.err()),
+            },
             (_, ended) => Next::Answer(ended.err()),
         }
     }
 
-    /// When the server cannot be reached, all who wait are told with the first: one after the
-    /// other, each would wait as long again.
+    /// When the server is away, all who wait are told so with the first: one after the other, each
+    /// would wait as long again.
     fn refuse_waiting(&self, error: &Error) {
         let failure = again(error);
         // Whoever holds it waits for work, so that there is none.
@@ -260,6 +271,12 @@ impl Thread {
             unit.answer(Some(&*failure));
         }
     }
+}
+
+/// Why the server counts as away, if this connection was lost and it took long to find out.
+fn away(link: &Link, start: Instant) -> Option<Error> {
+    let lost = link.is_lost() && start.elapsed() >= LOSSES;
+    lost.then(|| Error::unavailable("the server does not answer"))
 }
 
 /// A short wait, of a length that two who met do not share.

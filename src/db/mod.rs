@@ -20,7 +20,7 @@ mod writer;
 pub use value::{Row, Value};
 
 use crate::config::DbUrl;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Who opens the database, which decides what is kept ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -174,7 +174,28 @@ impl Db {
     pub fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.exclusively(f),
-            Engine::Postgres(postgres) => postgres.exclusively(f),
+            Engine::Postgres(postgres) => {
+                let done = postgres.exclusively(|| Ok(true), f)?;
+                done.ok_or_else(|| Error::internal("what was needed was not done"))
+            }
+        }
+    }
+
+    /// [`Db::exclusively`] for what may have been done by somebody else meanwhile: `needed` is
+    /// asked once nobody can be at the same work, and on a server before daemons are waited for.
+    ///
+    /// # Errors
+    /// As [`Db::exclusively`].
+    pub fn exclusively_if<T>(
+        &self,
+        needed: impl FnOnce() -> Result<bool>,
+        f: impl FnOnce() -> Result<T>,
+    ) -> Result<Option<T>> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => {
+                sqlite.exclusively(|| if needed()? { f().map(Some) } else { Ok(None) })
+            }
+            Engine::Postgres(postgres) => postgres.exclusively(needed, f),
         }
     }
 
@@ -186,7 +207,8 @@ impl Db {
     pub fn tidy(&self, how: Tidy) -> Result<()> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.tidy(how),
-            Engine::Postgres(postgres) => postgres.tidy(),
+            // The server looks after its own files.
+            Engine::Postgres(_) => Ok(()),
         }
     }
 

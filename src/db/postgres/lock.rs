@@ -3,7 +3,9 @@
 //! Every daemon holds `serving` shared for as long as it runs; who changes the schema takes it for
 //! itself. `maintenance` lets those who want to do so go one after the other.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use sha2::{Digest as _, Sha256};
@@ -13,8 +15,11 @@ use super::server::{Purpose, Server};
 use crate::db::Value;
 use crate::error::{Error, Result};
 
-/// How long a daemon waits for maintenance to end, and maintenance for daemons.
+/// How long maintenance waits for daemons to end.
 const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a daemon looks whether it still has its lock.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The number under which the server knows a lock. Two databases of ours may share a server, and
 /// two schemas a database.
@@ -25,73 +30,135 @@ pub(super) fn key(schema: &str, kind: &str, id: &str) -> i64 {
     i64::from_be_bytes(first)
 }
 
-/// The lock of a daemon, on a connection of its own. It is taken again when that was lost.
+/// The lock of a daemon, on a connection of its own. A thread looks after it: what was lost with a
+/// restart of the server is taken again as soon as that is back.
 #[derive(Debug)]
 pub(super) struct Serving {
+    lock: Arc<Lock>,
+    stop: Option<Sender<()>>,
+    keeper: Option<JoinHandle<()>>,
+}
+
+#[derive(Debug)]
+struct Lock {
     server: Server,
     key: i64,
-    link: Mutex<Option<Link>>,
+    hold: Mutex<Hold>,
+}
+
+#[derive(Debug)]
+enum Hold {
+    /// For as long as this connection lives.
+    Kept(Box<Link>),
+    /// To be taken again.
+    Lost,
+    /// Given up, so that this process can change the schema.
+    Lent,
 }
 
 impl Serving {
     pub(super) fn take(server: &Server, schema: &str) -> Result<Self> {
-        let serving = Self {
+        let mut lock = Lock {
             server: server.clone(),
             key: key(schema, "serving", ""),
-            link: Mutex::default(),
+            hold: Mutex::new(Hold::Lost),
         };
-        serving.keep()?;
-        Ok(serving)
-    }
-
-    /// Takes it, or again if the connection that held it is gone.
-    pub(super) fn keep(&self) -> Result<()> {
-        let mut held = self.link.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(link) = &mut *held
-            && link.is_usable()
-            && link.all("SELECT 1 AS one", &[]).is_ok()
-        {
-            return Ok(());
-        }
-        *held = None;
-        let mut link = Link::open(&self.server, Purpose::Shell)?;
-        let patience = PATIENCE.as_millis();
-        link.batch(&format!("SET lock_timeout = {patience}"))?;
-        ask(&mut link, "pg_advisory_lock_shared", self.key)?;
-        *held = Some(link);
-        Ok(())
-    }
-
-    fn let_go(&self) {
-        *self.link.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        lock.hold = Mutex::new(Hold::Kept(lock.open()?));
+        let lock = Arc::new(lock);
+        let (stop, stopped) = channel();
+        let keeper = std::thread::Builder::new().name("serving".into()).spawn({
+            let lock = Arc::clone(&lock);
+            move || {
+                while stopped.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                    lock.look();
+                }
+            }
+        });
+        Ok(Self {
+            lock,
+            stop: Some(stop),
+            keeper: Some(keeper.map_err(Error::io("start the thread of a lock"))?),
+        })
     }
 }
 
-/// Runs `f` while no daemon serves the database and nobody else does the same. `own` is the lock
-/// of this process, if it is about to serve: it is given up meanwhile.
+impl Drop for Serving {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(keeper) = self.keeper.take() {
+            let _panicked = keeper.join();
+        }
+    }
+}
+
+impl Lock {
+    fn open(&self) -> Result<Box<Link>> {
+        let mut link = Link::open(&self.server, Purpose::Write)?;
+        // Whoever changes the schema is waited for, as long as answers are.
+        link.batch("SET lock_timeout = 4000")?;
+        ask(&mut link, "pg_advisory_lock_shared", self.key)?;
+        Ok(Box::new(link))
+    }
+
+    /// Takes it again if its connection is gone. Asks the server nothing if it is not.
+    fn look(&self) {
+        let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = match &mut *hold {
+            Hold::Kept(link) => !link.is_usable(),
+            Hold::Lost => true,
+            Hold::Lent => false,
+        };
+        if lost {
+            // While the server is away, others say so.
+            *hold = self.open().map_or(Hold::Lost, Hold::Kept);
+        }
+    }
+
+    fn set(&self, to: Hold) {
+        *self.hold.lock().unwrap_or_else(PoisonError::into_inner) = to;
+    }
+}
+
+/// Runs `f` while no daemon serves the database and nobody else does the same, unless `needed`
+/// says that it need not be, which is asked when nobody else can be at it. `own` is the lock of
+/// this process, if it is about to serve: it is given up meanwhile.
 pub(super) fn exclusively<T>(
     server: &Server,
     schema: &str,
     own: Option<&Serving>,
+    needed: impl FnOnce() -> Result<bool>,
     f: impl FnOnce() -> Result<T>,
-) -> Result<T> {
+) -> Result<Option<T>> {
     let mut link = Link::open(server, Purpose::Shell)?;
     if let Some(own) = own {
-        own.let_go();
+        own.lock.set(Hold::Lent);
     }
-    let ready = alone(&mut link, schema);
-    let result = ready.and_then(|()| f());
+    let work = || {
+        first(&mut link, schema)?;
+        if !needed()? {
+            return Ok(None);
+        }
+        alone(&mut link, schema)?;
+        f().map(Some)
+    };
+    let result = work();
     drop(link);
     if let Some(own) = own {
-        own.keep()?;
+        own.lock.set(Hold::Kept(own.lock.open()?));
     }
     result
 }
 
-fn alone(link: &mut Link, schema: &str) -> Result<()> {
+/// Waits until nobody else is at maintenance.
+fn first(link: &mut Link, schema: &str) -> Result<()> {
     // Those who start together with `--migrate` wait for the one that does it.
     link.batch("SET lock_timeout = 30000; SET statement_timeout = 31000")?;
     ask(link, "pg_advisory_lock", key(schema, "maintenance", ""))?;
+    Ok(())
+}
+
+/// Waits until nobody serves the database.
+fn alone(link: &mut Link, schema: &str) -> Result<()> {
     let start = Instant::now();
     while !ask(link, "pg_try_advisory_lock", key(schema, "serving", ""))? {
         if start.elapsed() > PATIENCE {

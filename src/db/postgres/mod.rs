@@ -40,7 +40,7 @@ pub(super) struct Postgres {
 #[derive(Debug)]
 enum Access {
     /// A command or a test: one connection for everything.
-    Direct(Mutex<Link>),
+    Direct(Box<Mutex<Link>>),
     /// The daemon: readers beside writers.
     Served {
         readers: r2d2::Pool<Readers>,
@@ -63,7 +63,7 @@ impl Postgres {
         let about = check(&mut link)?;
         link.set_schema(Arc::clone(&about.schema));
         let access = match role {
-            Role::Shell => Access::Direct(Mutex::new(link)),
+            Role::Shell => Access::Direct(Box::new(Mutex::new(link))),
             Role::Daemon => Access::Served {
                 serving: Serving::take(&server, &about.schema)?,
                 readers: readers(&server)?,
@@ -170,20 +170,16 @@ impl Postgres {
         })
     }
 
-    pub(super) fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
+    pub(super) fn exclusively<T>(
+        &self,
+        needed: impl FnOnce() -> Result<bool>,
+        f: impl FnOnce() -> Result<T>,
+    ) -> Result<Option<T>> {
         let own = match &self.access {
             Access::Direct(_) => None,
             Access::Served { serving, .. } => Some(serving),
         };
-        lock::exclusively(&self.server, &self.about.schema, own, f)
-    }
-
-    /// The server looks after its own files; the lock of this daemon is looked after here.
-    pub(super) fn tidy(&self) -> Result<()> {
-        match &self.access {
-            Access::Direct(_) => Ok(()),
-            Access::Served { serving, .. } => serving.keep(),
-        }
+        lock::exclusively(&self.server, &self.about.schema, own, needed, f)
     }
 
     pub(super) fn facts(&self) -> Facts {

@@ -47,8 +47,7 @@ fn what_a_server_committed_outlives_its_crash_and_is_on_its_standby() {
         return;
     };
     primary.sql("CREATE TABLE kept AS SELECT 1 AS n");
-    primary.freeze();
-    primary.thaw();
+    drop(primary.freeze());
     primary.crash_and_restart();
     let mut standby = primary.standby();
     primary.sql("INSERT INTO kept VALUES (2)");

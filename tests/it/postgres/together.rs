@@ -135,7 +135,8 @@ fn changes_of_the_same_account_at_the_same_moment_are_all_kept() {
             app.write(&operator(), move |cx| users::update(cx, "ivan", &changes))
         };
         let (first, second) = both(|| change(&one, named), || change(&two, addressed));
-        (first.unwrap(), second.unwrap());
+        first.unwrap();
+        second.unwrap();
         let user = one.read(&operator(), |cx| users::get(cx, "ivan")).unwrap();
         let now = (user.name.as_deref(), user.email.as_deref());
         assert_eq!(now, (Some(&*name), Some(&*email)), "round {round}");
@@ -183,12 +184,12 @@ fn of_a_hundred_uses_at_once_on_two_daemons_as_many_succeed_as_the_token_has() {
     let token = shell.ok(&["token", "create", "--max-uses", &uses, "--quiet"]);
     let bearer = bearer(&shell);
     let daemons = [shell.serve(), shell.serve()];
-    let (together, used) = (Barrier::new(100), AtomicUsize::new(0));
+    let (together, taken) = (Barrier::new(100), AtomicUsize::new(0));
     let daemon = |n: usize| &daemons[n % 2];
     std::thread::scope(|scope| {
         for n in 0..100 {
-            let (token, bearer, together, used, daemon) =
-                (&token, &bearer, &together, &used, &daemon);
+            let (token, bearer, together, taken, daemon) =
+                (&token, &bearer, &together, &taken, &daemon);
             scope.spawn(move || {
                 let mut client = Client::connect(&daemon(n).address).unwrap();
                 let body = json!({ "token": token }).to_string();
@@ -196,14 +197,14 @@ fn of_a_hundred_uses_at_once_on_two_daemons_as_many_succeed_as_the_token_has() {
                 let answer = client.must("POST", "/api/v1/tokens/consume", bearer, &body);
                 assert_eq!(answer.status, 200, "{answer:?}");
                 if answer.json()["consumed"] == true {
-                    used.fetch_add(1, Ordering::SeqCst);
+                    taken.fetch_add(1, Ordering::SeqCst);
                 } else {
                     assert_eq!(answer.text("reason"), "used_up");
                 }
             });
         }
     });
-    assert_eq!(used.into_inner(), USES);
+    assert_eq!(taken.into_inner(), USES);
     assert_eq!(shell.json(&["token", "show", &token[4..15]])["used"], USES);
     let events = "SELECT COUNT(*) FROM audit_events WHERE action = 'token.consumed'";
     assert_eq!(shell.sql().count(events), USES);
@@ -221,7 +222,9 @@ fn two_daemons_and_a_shell_that_issue_at_once_never_give_out_the_same_number() {
     for _ in 0..10 {
         shell.ok(&["token", "create"]);
     }
-    loads.iter().for_each(|load| load.wait_for(300));
+    for load in &loads {
+        load.wait_for(300);
+    }
     let issued: Vec<String> = loads.into_iter().flat_map(Load::stop).collect();
     let numbers: HashSet<&str> = issued
         .iter()

@@ -188,14 +188,12 @@ impl Cluster {
         self.start_again();
     }
 
-    /// From now on it takes connections and answers nobody, as a machine that has gone away.
-    pub(crate) fn freeze(&self) {
+    /// It takes connections and answers nobody, as a machine that has gone away, until the guard
+    /// is dropped. Then it goes on where it was.
+    #[must_use]
+    pub(crate) fn freeze(&self) -> Frozen<'_> {
         self.signal_all("STOP");
-    }
-
-    /// Goes on where it was frozen.
-    pub(crate) fn thaw(&self) {
-        self.signal_all("CONT");
+        Frozen(self)
     }
 
     fn signal(&self, name: &str) {
@@ -223,12 +221,19 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if !matches!(self.server.try_wait(), Ok(None)) {
-            return;
+        if matches!(self.server.try_wait(), Ok(None)) {
+            // A kill would leave its processes and shared memory behind.
+            self.stop(Mode::Immediate);
         }
-        // A frozen one, too; a kill would leave its processes and shared memory behind.
-        self.thaw();
-        self.stop(Mode::Immediate);
+    }
+}
+
+/// A server that says nothing.
+pub(crate) struct Frozen<'a>(&'a Cluster);
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        self.0.signal_all("CONT");
     }
 }
 

@@ -184,12 +184,12 @@ fn of_a_hundred_uses_at_once_on_two_daemons_as_many_succeed_as_the_token_has() {
     let token = shell.ok(&["token", "create", "--max-uses", &uses, "--quiet"]);
     let bearer = bearer(&shell);
     let daemons = [shell.serve(), shell.serve()];
-    let (together, taken) = (Barrier::new(100), AtomicUsize::new(0));
+    let (together, succeeded) = (Barrier::new(100), AtomicUsize::new(0));
     let daemon = |n: usize| &daemons[n % 2];
     std::thread::scope(|scope| {
         for n in 0..100 {
-            let (token, bearer, together, taken, daemon) =
-                (&token, &bearer, &together, &taken, &daemon);
+            let (token, bearer, together, succeeded, daemon) =
+                (&token, &bearer, &together, &succeeded, &daemon);
             scope.spawn(move || {
                 let mut client = Client::connect(&daemon(n).address).unwrap();
                 let body = json!({ "token": token }).to_string();
@@ -197,14 +197,14 @@ fn of_a_hundred_uses_at_once_on_two_daemons_as_many_succeed_as_the_token_has() {
                 let answer = client.must("POST", "/api/v1/tokens/consume", bearer, &body);
                 assert_eq!(answer.status, 200, "{answer:?}");
                 if answer.json()["consumed"] == true {
-                    taken.fetch_add(1, Ordering::SeqCst);
+                    succeeded.fetch_add(1, Ordering::SeqCst);
                 } else {
                     assert_eq!(answer.text("reason"), "used_up");
                 }
             });
         }
     });
-    assert_eq!(taken.into_inner(), USES);
+    assert_eq!(succeeded.into_inner(), USES);
     assert_eq!(shell.json(&["token", "show", &token[4..15]])["used"], USES);
     let events = "SELECT COUNT(*) FROM audit_events WHERE action = 'token.consumed'";
     assert_eq!(shell.sql().count(events), USES);

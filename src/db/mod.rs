@@ -4,6 +4,7 @@
 //! Invariants: nothing is acknowledged before the commit returned; a unit of work that fails
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
+mod anchor;
 pub mod clock;
 mod deadline;
 pub mod keyring;

@@ -106,7 +106,8 @@ impl<'c> Session<'c> {
             .map_err(error)
     }
 
-    fn answer(self, sql: &str, params: &[Value], most: usize) -> Result<Vec<Row>> {
+    /// Hands each row of the answer to `take`, until it says that it has enough.
+    fn each(self, sql: &str, params: &[Value], mut take: impl FnMut(Row) -> bool) -> Result<()> {
         self.count_statement()?;
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
@@ -114,17 +115,16 @@ impl<'c> Session<'c> {
         bind(&mut statement, params)?;
         let columns = columns(&statement, sql);
         let mut rows = statement.raw_query();
-        let mut answer = Vec::new();
-        while answer.len() < most {
-            let Some(row) = rows.next().map_err(error)? else {
+        while let Some(row) = rows.next().map_err(error)? {
+            let mut values = Vec::with_capacity(columns.len());
+            for place in 0..columns.len() {
+                values.push(value(row, place)?);
+            }
+            if !take(Row::new(Arc::clone(&columns), values)) {
                 break;
-            };
-            let values = (0..columns.len())
-                .map(|place| value(row, place))
-                .collect::<Result<_>>()?;
-            answer.push(Row::new(Arc::clone(&columns), values));
+            }
         }
-        Ok(answer)
+        Ok(())
     }
 
     fn count_statement(self) -> Result<()> {
@@ -135,11 +135,21 @@ impl<'c> Session<'c> {
     }
 
     pub(super) fn all(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
-        self.answer(sql, params, usize::MAX)
+        let mut all = Vec::new();
+        self.each(sql, params, |row| {
+            all.push(row);
+            true
+        })?;
+        Ok(all)
     }
 
     pub(super) fn first(self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
-        Ok(self.answer(sql, params, 1)?.pop())
+        let mut first = None;
+        self.each(sql, params, |row| {
+            first = Some(row);
+            false
+        })?;
+        Ok(first)
     }
 
     pub(super) fn run(self, sql: &str, params: &[Value]) -> Result<u64> {

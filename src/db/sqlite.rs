@@ -257,22 +257,23 @@ struct Reader {
 }
 
 impl r2d2::ManageConnection for Readers {
-    type Connection = Reader;
+    /// In a box: the pool moves it about, and a connection is half a kilobyte.
+    type Connection = Box<Reader>;
     type Error = rusqlite::Error;
 
-    fn connect(&self) -> rusqlite::Result<Reader> {
+    fn connect(&self) -> rusqlite::Result<Box<Reader>> {
         let connection = self.0.connect()?;
-        Ok(Reader {
+        Ok(Box::new(Reader {
             connection,
             fault: false,
-        })
+        }))
     }
 
-    fn is_valid(&self, reader: &mut Reader) -> rusqlite::Result<()> {
+    fn is_valid(&self, reader: &mut Box<Reader>) -> rusqlite::Result<()> {
         self.0.is_valid(&mut reader.connection)
     }
 
-    fn has_broken(&self, reader: &mut Reader) -> bool {
+    fn has_broken(&self, reader: &mut Box<Reader>) -> bool {
         reader.fault || !reader.connection.is_autocommit()
     }
 }

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::Tx;
+use super::anchor::Anchor;
 use super::session::{Session, is_fault};
 use super::sqlite::{connect, create, empty_log, log_bytes};
 use super::unit::{Work, again, work};
@@ -34,6 +35,13 @@ pub(super) const LOG: u64 = 256 * 1024 * 1024;
 /// How long after a fault the storage is tried again if nobody writes meanwhile.
 const PROBE: Duration = Duration::from_secs(1);
 
+/// A writer that is waiting for so long holds the readers' [`Anchor`]; under load it would only
+/// cost.
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// How often an idle writer moves the anchor: commands write the same file.
+const RENEWAL: Duration = Duration::from_millis(100);
+
 /// The handle of the writer thread. Dropping it lets the thread finish what waits, then joins it.
 #[derive(Debug)]
 pub(super) struct Writer {
@@ -51,6 +59,7 @@ impl Writer {
             .name("writer".into())
             .spawn(move || {
                 Thread {
+                    anchor: Anchor::new(path.clone()),
                     path,
                     connection: Some(connection),
                     faults,
@@ -128,6 +137,7 @@ fn met_fault(unit: &dyn Work) -> bool {
 struct Thread {
     path: PathBuf,
     connection: Option<Connection>,
+    anchor: Anchor,
     faults: Arc<AtomicU32>,
     log: u64,
 }
@@ -171,7 +181,17 @@ impl Thread {
                 Err(RecvTimeoutError::Timeout) => self.probe(),
             }
         }
-        waiting.recv().ok()
+        let mut patience = PAUSE;
+        loop {
+            match waiting.recv_timeout(patience) {
+                Err(RecvTimeoutError::Timeout) => self.anchor.renew(),
+                arrived => {
+                    self.anchor.let_go();
+                    return arrived.ok();
+                }
+            }
+            patience = RENEWAL;
+        }
     }
 
     /// Tries a commit that changes nothing. One that fails is no further fault: it was nobody's.

@@ -25,32 +25,17 @@ const NOTED: Duration = Duration::from_mins(1);
 /// What is stored instead of the secret (security.md, rule 12).
 #[must_use]
 pub fn digest(keys: &Keys, kind: Kind, id: TokenId, secret: &str) -> [u8; 32] {
-    let mut digits = [0_u8; 20];
-    let digits = decimal_digits(id.0.unsigned_abs(), &mut digits);
+    let mut digits = itoa::Buffer::new();
+    let digits = digits.format(id.0.unsigned_abs());
     let parts = [
         b"provost/v1/",
         kind.as_str().as_bytes(),
         b"\0",
-        digits,
+        digits.as_bytes(),
         b"\0",
         secret.as_bytes(),
     ];
     keys.token.sign(&parts)
-}
-
-/// The decimal digits of `number`, written into `room` from its end: no allocation on the path of
-/// every check.
-fn decimal_digits(mut number: u64, room: &mut [u8; 20]) -> &[u8] {
-    let mut length = 0;
-    for place in room.iter_mut().rev() {
-        *place = b'0' + u8::try_from(number % 10).unwrap_or(0);
-        length += 1;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
-    }
-    room.get(20 - length..).unwrap_or_default()
 }
 
 /// What a check learns of a good token.

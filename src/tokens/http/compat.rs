@@ -1,7 +1,7 @@
 //! The routes of the older token service: bodies and statuses are as its clients know them.
 
-use axum::extract::Path;
-use axum::extract::rejection::PathRejection;
+use axum::extract::RawPathParams;
+use axum::extract::rejection::RawPathParamsRejection;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::{Deserialize, Serialize};
@@ -10,7 +10,7 @@ use utoipa_axum::routes;
 
 use crate::app::{App, Cx};
 use crate::error::{Error, Result};
-use crate::http::extract::{Json, MaybePosted, Query};
+use crate::http::extract::{self, Json, MaybePosted, Query};
 use crate::http::{Caller, Problems, Visitor};
 use crate::page::{Limit, Page};
 use crate::problem::Problem;
@@ -58,10 +58,12 @@ struct PlainStatus {
 }
 
 impl PlainStatus {
-    fn of(status: bool) -> Json<Self> {
-        Json(Self {
-            status_code: 200,
-            status,
+    /// There are only two, written once for all.
+    fn of(status: bool) -> Response {
+        extract::json(if status {
+            r#"{"status_code":200,"status":true}"#
+        } else {
+            r#"{"status_code":200,"status":false}"#
         })
     }
 }
@@ -130,8 +132,8 @@ fn minutes(minutes: u32) -> Result<Period> {
 /// not. Looking takes no use of a token whose uses are counted. An expired token is removed.
 #[utoipa::path(get, path = "/app/valid/{token}", operation_id = "token_manager_valid", tag = "token manager", params(("token" = String, Path, description = "The whole text of a token", example = "7543218901234567890:xyz9AbC2DeF3GhI4JkLmN5oPqR6sTu")),
     responses((status = 200, description = "true or false", body = PlainStatus), Problems))]
-async fn valid_by_path(visitor: Visitor, token: PathText) -> Result<impl IntoResponse> {
-    valid(visitor, &text(token)).await
+async fn valid_by_path(visitor: Visitor, token: PathText) -> Result<Response> {
+    valid(visitor, text(&token)).await
 }
 
 /// Check the token in the body
@@ -145,16 +147,18 @@ async fn valid_by_body(
     visitor: Visitor,
     token: PathText,
     MaybePosted(posted): MaybePosted<PlainPresented>,
-) -> Result<impl IntoResponse> {
-    let token = posted.value.token.unwrap_or_else(|| text(token));
-    valid(visitor, &token).await
+) -> Result<Response> {
+    let in_body = posted.value.token.as_deref();
+    valid(visitor, in_body.unwrap_or_else(|| text(&token))).await
 }
 
-type PathText = std::result::Result<Path<String>, PathRejection>;
+/// Not `Path`: what decides about types and names of parameters costs more than this one text.
+type PathText = std::result::Result<RawPathParams, RawPathParamsRejection>;
 
 /// The token in the path. What is not even UTF-8 is one more text that is no token.
-fn text(token: PathText) -> String {
-    token.map_or_else(|_| String::new(), |Path(token)| token)
+fn text(path: &PathText) -> &str {
+    let only = path.as_ref().ok().and_then(|path| path.iter().next());
+    only.map_or("", |(_name, token)| token)
 }
 
 /// The older service's body of a check.
@@ -172,7 +176,7 @@ fn believes_clock(app: &App) -> bool {
     app.clock().look().is_some()
 }
 
-async fn valid(visitor: Visitor, token: &str) -> Result<Json<PlainStatus>> {
+async fn valid(visitor: Visitor, token: &str) -> Result<Response> {
     match visitor.look(|cx| check(cx, token))? {
         // An API token opens the API, and is no answer to who asks for a guest's (rule 18).
         Ok(good) => Ok(PlainStatus::of(good.kind == Kind::Temporary)),
@@ -187,7 +191,7 @@ async fn valid(visitor: Visitor, token: &str) -> Result<Json<PlainStatus>> {
 /// Delete every expired temporary token
 #[utoipa::path(delete, path = "/app/clear/all/tokens", operation_id = "token_manager_clear", tag = "token manager",
     responses((status = 200, description = "done", body = PlainStatus), Problems))]
-async fn clear_expired(visitor: Visitor) -> Result<impl IntoResponse> {
+async fn clear_expired(visitor: Visitor) -> Result<Response> {
     // Batch after batch, so that others write in between.
     while believes_clock(visitor.app()) && visitor.clone().write(clear_some).await? {}
     Ok(PlainStatus::of(true))
@@ -244,6 +248,7 @@ async fn list_plain(caller: Caller, Query(page): Query<PlainPage>) -> Result<imp
 mod tests {
     use axum::body::Body;
     use http::Request;
+    use http_body_util::BodyExt as _;
     use tower::ServiceExt as _;
 
     use super::*;
@@ -262,6 +267,24 @@ mod tests {
         let router = crate::http::router(app, None).unwrap();
         let request = request.body(Body::empty()).unwrap();
         router.oneshot(request).await.unwrap().status()
+    }
+
+    #[tokio::test]
+    async fn yes_and_no_are_what_the_description_says() {
+        for status in [true, false] {
+            let described = PlainStatus {
+                status_code: 200,
+                status,
+            };
+            let described = Json(described).into_response();
+            let told = PlainStatus::of(status);
+            assert_eq!(told.headers(), described.headers());
+            let [told, described] = [told, described].map(|answer| answer.into_body().collect());
+            assert_eq!(
+                told.await.unwrap().to_bytes(),
+                described.await.unwrap().to_bytes()
+            );
+        }
     }
 
     /// A clock that leapt calls everything expired.

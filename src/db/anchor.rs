@@ -131,7 +131,7 @@ mod tests {
     fn an_idle_daemon_holds_a_mark_and_its_log_can_be_emptied_all_the_same() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
-        let db = Db::open(&path, Role::Daemon).unwrap();
+        let db = Db::open_file(&path, Role::Daemon).unwrap();
         db.write(|tx| tx.script("CREATE TABLE numbers (n INTEGER) STRICT"))
             .unwrap();
         let patience = Instant::now() + Duration::from_secs(10);

@@ -132,9 +132,7 @@ fn a_database_in_use_does_not_get_another_key_file() {
     assert!(told.contains("put its copy back"), "{told}");
     assert!(!key.exists());
     // An unfinished start: nothing has been keyed yet.
-    let db = rusqlite::Connection::open(shell.database()).unwrap();
-    db.execute_batch("DELETE FROM keyring").unwrap();
-    drop(db);
+    shell.sql().run("DELETE FROM keyring");
     shell.ok(&["init"]);
     assert!(key.exists());
 }

@@ -12,11 +12,11 @@ use provost::db::{Db, Role};
 use provost::error::Error;
 use provost::keys::Keys;
 use provost::tokens::{self, Kind, NewToken};
-use provost::users::{self, Change, Changes};
+use provost::users::{self, Change, Changes, NewUser};
 use serde_json::json;
 
 use super::server;
-use super::writers::bearer;
+use super::writers::{bearer, order};
 use crate::support::client::{Client, Load};
 use crate::support::cluster::wait_until;
 use crate::support::{Daemon, Ran, Shell};
@@ -143,6 +143,82 @@ fn changes_of_the_same_account_at_the_same_moment_are_all_kept() {
     }
     let events = "SELECT COUNT(*) FROM audit_events WHERE action = 'user.updated'";
     assert_eq!(shell.sql().count(events), 200);
+}
+
+#[test]
+fn of_two_accounts_that_take_the_same_name_at_the_same_moment_one_is_told_so() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let shell = Shell::on(&url).after_init();
+    for name in ["ivan", "anna"] {
+        shell.ok(&["user", "create", name, "--no-password"]);
+    }
+    let (one, two) = (app(&shell), app(&shell));
+    for round in 0..60 {
+        let address = format!("same{round}@example.org");
+        let changes = Changes {
+            email: Change::Set(address.parse().unwrap()),
+            ..Changes::default()
+        };
+        let take = |app: &App, name: &'static str| {
+            let changes = changes.clone();
+            app.write(&operator(), move |cx| users::update(cx, name, &changes))
+        };
+        let (first, second) = both(|| take(&one, "ivan"), || take(&two, "anna"));
+        let results = [first, second];
+        let done = results.iter().filter(|result| result.is_ok()).count();
+        let taken = |result: &&Result<_, Error>| matches!(result, Err(Error::EmailTaken));
+        let refused = results.iter().filter(taken).count();
+        assert_eq!((done, refused), (1, 1), "round {round}: {results:?}");
+
+        let create = |app: &App| {
+            let new = NewUser::named(format!("new{round}").parse().unwrap());
+            users::create(app, &operator(), new)
+        };
+        let (first, second) = both(|| create(&one), || create(&two));
+        let results = [first, second];
+        let done = results.iter().filter(|result| result.is_ok()).count();
+        let taken = |result: &&Result<_, Error>| matches!(result, Err(Error::UsernameTaken));
+        let refused = results.iter().filter(taken).count();
+        assert_eq!((done, refused), (1, 1), "round {round}: {results:?}");
+    }
+}
+
+#[test]
+fn the_same_key_on_two_daemons_at_the_same_moment_comes_to_one_token() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let shell = Shell::on(&url).after_init().without_throttle();
+    let bearer = bearer(&shell);
+    let daemons = [shell.serve(), shell.serve()];
+    let mut clients = [0, 1].map(|n: usize| Client::connect(&daemons[n].address).unwrap());
+    let mut late = 0;
+    for round in 0..60 {
+        let key = format!("key-{round}");
+        let [one, two] = &mut clients;
+        let (first, second) = both(
+            || order(one, &bearer, &key).unwrap(),
+            || order(two, &bearer, &key).unwrap(),
+        );
+        let again = order(&mut clients[round % 2], &bearer, &key).unwrap();
+        assert_eq!(again.status, 201, "{again:?}");
+        for answer in [first, second] {
+            // Whoever came while the other was at it may be told to come back.
+            if answer.status == 503 {
+                assert!(answer.header("retry-after").is_some(), "{answer:?}");
+                late += 1;
+                continue;
+            }
+            assert_eq!(answer.status, 201, "{answer:?}");
+            assert_eq!(answer.text("token"), again.text("token"), "{key}");
+        }
+    }
+    let labelled = "SELECT COUNT(*) FROM tokens WHERE label IS NOT NULL";
+    assert_eq!(shell.sql().count(labelled), 60);
+    eprintln!("{late} of 120 were told to come back");
+    daemons.into_iter().for_each(end);
 }
 
 #[test]

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::Period;
 
@@ -67,7 +69,8 @@ impl DbUrl {
     }
 
     /// Whether the URL holds a password.
-    pub(super) fn has_password(&self) -> bool {
+    #[must_use]
+    pub fn has_password(&self) -> bool {
         match self {
             Self::Sqlite(_) => false,
             Self::Postgres(url) => {
@@ -76,6 +79,25 @@ impl DbUrl {
                     || url.to_ascii_lowercase().contains("password=")
             }
         }
+    }
+}
+
+impl FromStr for DbUrl {
+    type Err = Error;
+
+    /// As the setting `db` is read, but for what a relative path is relative to: the current folder.
+    fn from_str(text: &str) -> Result<Self> {
+        // The text is not repeated: it may hold a password.
+        let url = Self::parse(text).ok_or_else(|| {
+            Error::Usage("a database is a path, sqlite:PATH or postgres://USER@HOST/NAME".into())
+        })?;
+        Ok(match url {
+            Self::Sqlite(path) => {
+                let path = std::path::absolute(path);
+                Self::Sqlite(path.map_err(Error::io("find the current folder"))?)
+            }
+            Self::Postgres(_) => url,
+        })
     }
 }
 

@@ -18,7 +18,8 @@ Examples:
   provost backup create -o /mnt/backup/provost.db --quiet
   provost backup create -o - | age -r RECIPIENT > provost.db.age")]
 pub enum Command {
-    /// Copy the database as it is now into a new file, beside a running daemon, and check the copy
+    /// Copy the database as it is now into a new file, beside a running daemon, and check the copy;
+    /// for PostgreSQL, tell the command of its own tool
     Create(Create),
 }
 

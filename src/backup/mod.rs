@@ -17,7 +17,6 @@ use tempfile::NamedTempFile;
 
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
-use crate::config::DbUrl;
 use crate::error::{Error, Result};
 use crate::file::give_to_owner_of_folder;
 use crate::secret::hex;
@@ -173,16 +172,24 @@ fn record(app: &App, actor: &Actor, backup: &Backup) -> Result<()> {
 
 /// The database's file.
 fn file_of(app: &App) -> Result<&Path> {
-    match &app.config().db {
-        DbUrl::Sqlite(path) => Ok(path),
-        url @ DbUrl::Postgres(_) => {
-            let at = compact(app.clock().now());
-            Err(Error::Usage(format!(
-                "backups of PostgreSQL are made by its own tool; run: \
-                 pg_dump --format=custom --file=provost-{at}.dump '{url}'"
-            )))
-        }
-    }
+    app.config()
+        .db
+        .file()
+        .map_or_else(|| Err(Error::Usage(advice(app)?)), Ok)
+}
+
+/// What to do where the server has its own tool.
+fn advice(app: &App) -> Result<String> {
+    let about = app.db().about()?;
+    let mut settings = about.settings.iter();
+    let schema = settings.find(|(name, value)| *name == "schema" && value != "public");
+    let schema = schema.map_or(String::new(), |(_, schema)| format!(" --schema={schema}"));
+    let url = app.config().db.for_tools().unwrap_or_default();
+    let file = format!("provost-{}.dump", compact(app.clock().now()));
+    Ok(format!(
+        "backups of PostgreSQL are made by its own tool; run: \
+         pg_dump --format=custom{schema} --file={file} '{url}'"
+    ))
 }
 
 /// `20261120T083400Z`: an instant as part of a file's name.

@@ -77,7 +77,7 @@ impl Postgres {
 
     pub(in crate::db) fn examine(&self) -> Result<Vec<Check>> {
         let mut link = self.at_length()?;
-        let schema = link.snapshot(|tx| tx.schema())?;
+        let schema = link.describe()?;
         Ok(vec![
             indexes(&mut link)?,
             pages(&mut link)?,

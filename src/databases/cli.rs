@@ -133,6 +133,7 @@ fn check(checks: Vec<Check>, out: &mut Output) -> Result<Outcome> {
     if !out.format().quiet {
         for check in &checks {
             let told = match check.findings.len() {
+                0 if check.skipped => format!("skipped: {}", check.about),
                 0 => format!("ok: {}", check.about),
                 1 => "1 finding".to_owned(),
                 several => format!("{several} findings"),
@@ -155,17 +156,17 @@ fn check(checks: Vec<Check>, out: &mut Output) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Copy everything from one database into another, and compare what is there then
-///
-/// Between engines and within one. The target must be empty: a file that does not exist yet, a
-/// PostgreSQL schema without tables, or what `provost init` made without an administrator. Its
-/// tables are made first, by migrations. Everything else is one transaction: a copy that is
-/// stopped or that differs from its source leaves the target empty, to be run again. The source is
-/// only read, and nobody may write to it meanwhile; it stays where it is.
-///
-/// The key file is not in the database: with the same key file every token stays good.
+/// The flags of `copy`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+Between engines and within one. The target must be empty: a file that does not exist yet, a
+PostgreSQL schema without tables, or what `provost init` made without an administrator. It gets its
+tables first, by migrations; the rest is one transaction: a copy that is stopped, or that differs
+from its source, leaves them empty, and can be run again. The source is only read and stays where it
+is. Stop its daemons: what is written after the copy has begun is not in it.
+
+Keep the key file, which is not in the database: with it every token stays good.
+
 Examples:
   provost db copy --from sqlite:/var/lib/provost/provost.db --to postgres://provost@db1/provost --dry-run
   provost db copy --to sqlite:/srv/provost/provost.db --yes

@@ -94,8 +94,10 @@ pub fn info(db: &Db) -> Result<Info> {
 pub struct Check {
     /// Its name: `integrity`, `foreign_keys`, `history`.
     pub name: &'static str,
-    /// What was looked at.
+    /// What was looked at, or why it was not.
     pub about: String,
+    /// Nothing was looked at: here it cannot be.
+    pub skipped: bool,
     /// What cannot be right; nothing, if all is well.
     pub findings: Vec<Finding>,
 }
@@ -120,6 +122,7 @@ pub fn check(db: &Db) -> Result<Vec<Check>> {
     let examined = db.examine()?.into_iter().map(|check| Check {
         name: check.name,
         about: check.about,
+        skipped: check.skipped,
         findings: check
             .findings
             .into_iter()
@@ -158,6 +161,7 @@ fn history(db: &Db) -> Result<Check> {
     Ok(Check {
         name: NAME,
         about,
+        skipped: false,
         findings,
     })
 }

@@ -29,8 +29,10 @@ pub struct About {
 pub struct Check {
     /// Its name: `integrity`.
     pub name: &'static str,
-    /// What was looked at, or why it could not be.
+    /// What was looked at, or why it was not.
     pub about: String,
+    /// Nothing was looked at.
+    pub skipped: bool,
     /// What cannot be right; nothing, if all is well.
     pub findings: Vec<Finding>,
 }

@@ -29,6 +29,7 @@ pub(super) fn examine(session: Session<'_>) -> Result<Vec<Check>> {
         Ok(Check {
             name,
             about: about.to_owned(),
+            skipped: false,
             findings: told(found)?,
         })
     });

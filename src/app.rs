@@ -270,6 +270,20 @@ impl App {
         result
     }
 
+    /// Runs `f` as `actor`, however long it takes, and commits if it returns `Ok`: for a command
+    /// that fills the whole database.
+    ///
+    /// # Errors
+    /// What `f` returns, or as [`Db::import`].
+    pub fn import<T>(
+        &self,
+        actor: &Actor,
+        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        let inner = &*self.0;
+        inner.db.import(|tx| f(&mut inner.cx(tx, actor)))
+    }
+
     /// [`App::write`] without waiting: `done` is called once, after the commit.
     pub fn submit<T, F>(&self, actor: Actor, f: F, done: impl FnOnce(Result<T>) + Send + 'static)
     where

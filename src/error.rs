@@ -100,6 +100,14 @@ pub enum Error {
         /// The file.
         path: PathBuf,
     },
+    /// The database that is to be filled holds data already.
+    #[error("{place} is not empty: there are rows in {table}")]
+    NotEmpty {
+        /// The database, without its password.
+        place: String,
+        /// A table that holds something.
+        table: String,
+    },
     /// The person at the terminal said no.
     #[error("cancelled; nothing was changed")]
     Cancelled,
@@ -211,6 +219,16 @@ pub enum Error {
         /// The version that this binary needs.
         binary: u32,
     },
+    /// One of two databases has another schema than this binary.
+    #[error("{place} has schema {schema}, this binary needs {binary}")]
+    SchemaDiffers {
+        /// The database, without its password.
+        place: String,
+        /// Its schema version.
+        schema: u32,
+        /// The version that this binary needs.
+        binary: u32,
+    },
     /// The file belongs to another program.
     #[error("the database belongs to another program")]
     ForeignDatabase,
@@ -285,6 +303,7 @@ impl Error {
             Self::PreconditionFailed => row("precondition_failed", 412, 6),
             Self::IdempotencyKeyReused => row("idempotency_key_reused", 422, 7),
             Self::Exists { .. } => row("exists", 409, 6),
+            Self::NotEmpty { .. } => row("not_empty", 409, 6),
             Self::Cancelled => row("cancelled", 400, 4),
             Self::RateLimited { .. } => row("rate_limited", 429, 8),
             Self::NoRoute => row("no_route", 404, 5),
@@ -306,6 +325,7 @@ impl Error {
             Self::Config(_) => row("config", 500, 2),
             Self::SchemaNewer { .. } => row("schema_newer", 503, 11),
             Self::SchemaBehind { .. } => row("schema_behind", 503, 11),
+            Self::SchemaDiffers { .. } => row("schema_differs", 503, 11),
             Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
@@ -339,8 +359,12 @@ impl Error {
             Self::DatabaseMissing { .. } => {
                 "restore the database from a backup, or, to start anew, move the key file away first".into()
             }
-            Self::SchemaNewer { .. } => "install the newer provost; nothing was changed".into(),
             Self::SchemaBehind { .. } => "run: provost migrate up".into(),
+            Self::SchemaDiffers { place, schema, binary } if schema < binary => {
+                format!("run: provost --db {place} migrate up")
+            }
+            Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => "install the newer provost; nothing was changed".into(),
+            Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
             Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
             Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
             Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup".into(),

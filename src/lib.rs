@@ -23,7 +23,7 @@
 //!
 //! - kernel: `escape` `error` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `idempotency` `users` `tokens` `purge`
+//! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -47,8 +47,10 @@
 
 pub mod app;
 pub mod audit;
+pub mod backup;
 pub mod cli;
 pub mod config;
+pub mod databases;
 pub mod db;
 pub mod error;
 pub mod escape;

@@ -18,11 +18,16 @@ pub(crate) fn run<T>(work: impl Future<Output = T>) -> T {
 impl App {
     /// A program on an empty database with every migration applied, for rule tests.
     pub(crate) fn memory() -> Self {
+        Self::on(Db::fresh())
+    }
+
+    /// The same on this database.
+    pub(crate) fn on(db: Db) -> Self {
         let config = Config::load(
             &Sources::default(),
             &Environment::bare(std::path::Path::new("/nonexistent")),
         );
-        let app = Self::new(config.unwrap(), Keys::ephemeral().unwrap(), Db::fresh());
+        let app = Self::new(config.unwrap(), Keys::ephemeral().unwrap(), db);
         crate::migrations::up(&app, &Actor::operator()).unwrap();
         app
     }

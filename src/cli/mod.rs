@@ -18,7 +18,7 @@ pub mod password;
 pub mod prompt;
 pub mod report;
 mod serve;
-mod setup;
+pub(crate) mod setup;
 mod site;
 mod table;
 
@@ -32,7 +32,7 @@ pub use site::{Site, printable};
 
 use crate::config::arguments;
 use crate::error::Result;
-use crate::{audit, jobs, migrations, purge, time, tokens, users};
+use crate::{audit, backup, databases, jobs, migrations, purge, time, tokens, users};
 use flags::Format;
 use output::Output;
 
@@ -82,6 +82,12 @@ enum Command {
     /// Look after the database's schema
     #[command(subcommand)]
     Migrate(migrations::cli::Command),
+    /// Look at a database, check it, and move everything from one to another
+    #[command(subcommand, visible_alias = "databases")]
+    Db(databases::cli::Command),
+    /// Make backups of the database
+    #[command(subcommand, visible_alias = "backups")]
+    Backup(backup::cli::Command),
     /// See who did what
     #[command(subcommand)]
     Audit(audit::cli::Command),
@@ -109,6 +115,8 @@ impl Command {
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
+            Self::Db(command) => command.run(site, out),
+            Self::Backup(command) => command.run(&site.operator(out)?, out),
             Self::Audit(command) => command.run(&site.operator(out)?, out),
             Self::Serve(command) => command.run(site, out),
             Self::Health(command) => command.run(site, out),
@@ -143,7 +151,7 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
     (
         "6",
         "conflict",
-        "exists already, or the number differs from --yes=N",
+        "exists already, the target is not empty, or the number differs from --yes=N",
     ),
     ("7", "invalid", "refused by a rule; nothing changed"),
     ("8", "rate_limited", "too many requests"),
@@ -163,7 +171,11 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
         "partial",
         "the time box was reached or it was interrupted; run it again to go on",
     ),
-    ("13", "corrupt", "the database or its history is damaged"),
+    (
+        "13",
+        "corrupt",
+        "the database or its history is damaged, or a copy differs from its source",
+    ),
 ];
 
 /// The program: parses the command line, runs the command, and chooses the exit status.
@@ -227,6 +239,8 @@ pub enum Outcome {
     Findings,
     /// The time is over; run it again to go on: 12.
     Partial,
+    /// Something was found that cannot be right: 13.
+    Corrupt,
 }
 
 impl From<Outcome> for ExitCode {
@@ -235,6 +249,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Findings => 9,
             Outcome::Partial => 12,
+            Outcome::Corrupt => 13,
         })
     }
 }

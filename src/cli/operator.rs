@@ -36,21 +36,8 @@ impl Operator {
     /// # Errors
     /// As [`Operator::open`], but for the schema.
     pub fn open_any_schema(config: Config, on_behalf_of: Option<String>) -> Result<Self> {
-        if let Some(path) = config.db.file()
-            && !path.exists()
-        {
-            return Err(if config.key_file.exists() {
-                Error::DatabaseMissing {
-                    path: path.to_owned(),
-                }
-            } else {
-                Error::NotSetUp {
-                    path: path.to_owned(),
-                }
-            });
-        }
         // First the database: whoever named another program's misses no key file.
-        let db = Db::open(&config.db, Role::Shell)?;
+        let db = database(&config)?;
         // A server's database is there before anything is in it.
         if !config.key_file.exists() && migrations::schema(&db)? == 0 {
             return Err(Error::NotSetUp {
@@ -115,6 +102,25 @@ pub fn own_keys(app: &App) -> Result<()> {
         path: app.config().key_file.clone(),
         reason: keys::FOREIGN.into(),
     })
+}
+
+/// Opens the database as it is, whatever its schema, and without the key file: for commands that
+/// only look at it.
+///
+/// # Errors
+/// [`Error::NotSetUp`], [`Error::DatabaseMissing`], or as [`Db::open`].
+pub fn database(config: &Config) -> Result<Db> {
+    if let Some(path) = config.db.file()
+        && !path.exists()
+    {
+        let path = path.to_owned();
+        return Err(if config.key_file.exists() {
+            Error::DatabaseMissing { path }
+        } else {
+            Error::NotSetUp { path }
+        });
+    }
+    Db::open(&config.db, Role::Shell)
 }
 
 /// The account as the audit log names it: `os:1000/maria@host`. The number is the kernel's word,

@@ -132,7 +132,10 @@ fn unfinished(config: &Config) -> Result<bool> {
 
 /// Makes the database, and brings it to the schema of this program. Another process may be doing
 /// the same.
-fn create_database(config: &Config, actor: &Actor) -> Result<()> {
+///
+/// # Errors
+/// If it cannot be made, or as [`migrations::up`].
+pub(crate) fn create_database(config: &Config, actor: &Actor) -> Result<()> {
     if let Some(path) = config.db.file() {
         create_file(path)?;
     }

@@ -3,9 +3,11 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::str::FromStr;
 
 use ipnet::IpNet;
 
+use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::Period;
 
@@ -66,8 +68,32 @@ impl DbUrl {
         }
     }
 
+    /// A server's URL as its own tools read it, options included but without a password, and
+    /// without what is ours alone: `options`, and the driver in the scheme.
+    #[must_use]
+    pub fn for_tools(&self) -> Option<String> {
+        let Self::Postgres(url) = self else {
+            return None;
+        };
+        let url = url.expose();
+        let (before, _, rest) = user_info(url).unwrap_or((url, "", ""));
+        let whole = format!("{}{rest}", before.strip_suffix(':').unwrap_or(before));
+        let (_, rest) = whole.split_once("://")?;
+        let (address, query) = rest.split_once('?').unwrap_or((rest, ""));
+        let ours = |pair: &&str| {
+            let name = pair.split('=').next().unwrap_or_default();
+            !["", "password", "options"].contains(&name.to_ascii_lowercase().as_str())
+        };
+        let query: Vec<&str> = query.split('&').filter(ours).collect();
+        let mark = if query.is_empty() { "" } else { "?" };
+        // A quote would end the word on the shell's line that this goes into.
+        let tools = format!("postgresql://{address}{mark}{}", query.join("&"));
+        Some(tools.replace('\'', "%27"))
+    }
+
     /// Whether the URL holds a password.
-    pub(super) fn has_password(&self) -> bool {
+    #[must_use]
+    pub fn has_password(&self) -> bool {
         match self {
             Self::Sqlite(_) => false,
             Self::Postgres(url) => {
@@ -76,6 +102,25 @@ impl DbUrl {
                     || url.to_ascii_lowercase().contains("password=")
             }
         }
+    }
+}
+
+impl FromStr for DbUrl {
+    type Err = Error;
+
+    /// As the setting `db` is read, but for what a relative path is relative to: the current folder.
+    fn from_str(text: &str) -> Result<Self> {
+        // The text is not repeated: it may hold a password.
+        let url = Self::parse(text).ok_or_else(|| {
+            Error::Usage("a database is a path, sqlite:PATH or postgres://USER@HOST/NAME".into())
+        })?;
+        Ok(match url {
+            Self::Sqlite(path) => {
+                let path = std::path::absolute(path);
+                Self::Sqlite(path.map_err(Error::io("find the current folder"))?)
+            }
+            Self::Postgres(_) => url,
+        })
     }
 }
 
@@ -313,6 +358,24 @@ mod tests {
             assert!(parsed.file().is_none());
         }
         assert!(!DbUrl::parse("postgres://app@db/p").unwrap().has_password());
+    }
+
+    #[test]
+    fn the_servers_own_tools_get_a_url_that_they_understand_and_no_password() {
+        for (url, tools) in [
+            ("postgres://app@db/p", "postgresql://app@db/p"),
+            (
+                "postgresql+asyncpg://app:hunter2@a:1,b/p?sslmode=require&options=-csearch_path%3Dx",
+                "postgresql://app@a:1,b/p?sslmode=require",
+            ),
+            (
+                "postgres://db/o'p?Password=hunter2",
+                "postgresql://db/o%27p",
+            ),
+        ] {
+            assert_eq!(DbUrl::parse(url).unwrap().for_tools().unwrap(), tools);
+        }
+        assert_eq!(DbUrl::parse("x.db").unwrap().for_tools(), None);
     }
 
     #[test]

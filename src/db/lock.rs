@@ -53,6 +53,14 @@ impl Locks {
         self.daemon.is_some() || running_daemon(&self.database).is_some()
     }
 
+    /// The process id of the daemon that serves the database, if that is another process.
+    pub(super) fn other_daemon(&self) -> Option<u32> {
+        if self.daemon.is_some() {
+            return None;
+        }
+        running_daemon(&self.database)
+    }
+
     /// Runs `f` with the exclusive lock, then goes back to the shared one.
     pub(super) fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.daemon.is_none()

@@ -12,10 +12,12 @@ mod lock;
 #[cfg(test)]
 mod plans;
 mod postgres;
+pub mod schema;
 mod session;
 mod sqlite;
 mod unit;
 mod value;
+pub mod whole;
 mod writer;
 
 pub use value::{Row, Value};

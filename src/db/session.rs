@@ -109,8 +109,6 @@ impl<'c> Session<'c> {
     /// Hands each row of the answer to `take`, until it says that it has enough.
     fn each(self, sql: &str, params: &[Value], mut take: impl FnMut(Row) -> bool) -> Result<()> {
         self.count_statement()?;
-        #[cfg(test)]
-        super::plans::assert_no_scan(self, sql);
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
         let columns = columns(&statement, sql);
@@ -135,6 +133,13 @@ impl<'c> Session<'c> {
     }
 
     pub(super) fn all(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+        #[cfg(test)]
+        super::plans::assert_no_scan(self, sql);
+        self.walk(sql, params)
+    }
+
+    /// [`Session::all`] for what is meant to walk through a whole table.
+    pub(super) fn walk(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let mut all = Vec::new();
         self.each(sql, params, |row| {
             all.push(row);
@@ -144,6 +149,8 @@ impl<'c> Session<'c> {
     }
 
     pub(super) fn first(self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
+        #[cfg(test)]
+        super::plans::assert_no_scan(self, sql);
         let mut first = None;
         self.each(sql, params, |row| {
             first = Some(row);
@@ -233,7 +240,8 @@ fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<()>
     Ok(())
 }
 
-struct Bound<'v>(&'v Value);
+/// A value on its way into a statement.
+pub(super) struct Bound<'v>(pub(super) &'v Value);
 
 impl rusqlite::ToSql for Bound<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {

@@ -1,6 +1,11 @@
 //! The `SQLite` engine: read-only connections for readers, one writer, and statements whose
 //! parameters are bound by the number in their name.
 
+mod backup;
+mod examine;
+mod long;
+mod schema;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -81,6 +81,12 @@ impl Row {
         Self { columns, values }
     }
 
+    /// The values, in the order of the statement's columns.
+    #[must_use]
+    pub(super) fn into_values(self) -> Vec<Value> {
+        self.values
+    }
+
     fn value(&self, column: &str) -> Result<&Value> {
         let place = self.columns.iter().position(|name| &**name == column);
         place

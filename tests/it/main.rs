@@ -16,6 +16,7 @@ mod audit;
 mod cli;
 mod contention;
 mod crash;
+mod databases;
 mod deploy;
 mod generated;
 mod http;

@@ -15,7 +15,7 @@ mod writers;
 
 /// The URL of a server on which a test may have schemas, as long as it keeps the first: the one
 /// that all tests were told to use, or one of these tests' own.
-fn server() -> Option<(Option<Arc<Cluster>>, String)> {
+pub(crate) fn server() -> Option<(Option<Arc<Cluster>>, String)> {
     if let Some(url) = engine::url() {
         return Some((None, url));
     }

@@ -4,6 +4,8 @@
 //! is waited for with a deadline: a server that was stopped in the middle is never a hang.
 //! `BEGIN` travels together with the first statement, which saves every transaction a round trip.
 
+mod fill;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::io;

@@ -163,7 +163,7 @@ fn alone(link: &mut Link, schema: &str) -> Result<()> {
     while !ask(link, "pg_try_advisory_lock", key(schema, "serving", ""))? {
         if start.elapsed() > PATIENCE {
             return Err(Error::DaemonsServing {
-                names: daemons(link, key(schema, "serving", ""))?,
+                names: daemons(link, schema)?.join(", "),
             });
         }
         std::thread::sleep(Duration::from_millis(20));
@@ -180,8 +180,9 @@ fn ask(link: &mut Link, function: &str, key: i64) -> Result<bool> {
     Ok(row.str("given")? != "false")
 }
 
-/// The connections that hold the lock: address and what they call themselves.
-fn daemons(link: &mut Link, key: i64) -> Result<String> {
+/// The daemons that serve: address and what they call themselves.
+pub(super) fn daemons(link: &mut Link, schema: &str) -> Result<Vec<String>> {
+    let key = key(schema, "serving", "");
     let sql =
         "SELECT COALESCE(host(a.client_addr), 'this machine') || ' ' || a.application_name AS name
          FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
@@ -190,9 +191,5 @@ fn daemons(link: &mut Link, key: i64) -> Result<String> {
            AND ((CAST(CAST(l.classid AS BIGINT) AS BIGINT) << 32) | CAST(l.objid AS BIGINT)) = $1
          ORDER BY 1";
     let rows = link.all(sql, &[Value::Int(key)])?;
-    let names: Vec<String> = rows
-        .iter()
-        .map(|row| row.text("name"))
-        .collect::<Result<_>>()?;
-    Ok(names.join(", "))
+    rows.iter().map(|row| row.text("name")).collect()
 }

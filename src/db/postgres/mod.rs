@@ -8,8 +8,10 @@
 mod ddl;
 mod link;
 mod lock;
+mod schema;
 mod server;
 mod value;
+mod whole;
 mod writers;
 
 use std::sync::{Arc, Mutex, PoisonError};

@@ -33,14 +33,17 @@ pub(super) enum Purpose {
     Write,
     /// A command, which may walk a whole table.
     Shell,
+    /// A command that reads or fills everything, one statement waiting for another's database.
+    Whole,
 }
 
 impl Purpose {
-    /// How long the server works on a statement before it gives up (rule 81).
+    /// How long the server works on a statement before it gives up (rule 81); zero is for ever.
     fn statement_timeout(self) -> Duration {
         match self {
             Self::Read | Self::Write => Duration::from_secs(5),
             Self::Shell => Duration::from_secs(30),
+            Self::Whole => Duration::ZERO,
         }
     }
 
@@ -50,6 +53,15 @@ impl Purpose {
         match self {
             Self::Read | Self::Write => Duration::from_millis(4500),
             Self::Shell => Duration::from_secs(32),
+            Self::Whole => Duration::from_hours(1),
+        }
+    }
+
+    /// How long a transaction may wait for its next statement; zero is for ever.
+    fn idle_timeout(self) -> Duration {
+        match self {
+            Self::Read | Self::Write | Self::Shell => Duration::from_secs(10),
+            Self::Whole => Duration::ZERO,
         }
     }
 }
@@ -160,14 +172,15 @@ where
 /// What a connection is told first.
 fn greeting(purpose: Purpose) -> String {
     let statement = purpose.statement_timeout().as_millis();
+    let idle = purpose.idle_timeout().as_millis();
     let read_only = match purpose {
         Purpose::Read => "on",
-        Purpose::Write | Purpose::Shell => "off",
+        Purpose::Write | Purpose::Shell | Purpose::Whole => "off",
     };
     format!(
         "SET statement_timeout = {statement};
          SET lock_timeout = 2000;
-         SET idle_in_transaction_session_timeout = 10000;
+         SET idle_in_transaction_session_timeout = {idle};
          SET default_transaction_isolation = 'read committed';
          SET default_transaction_read_only = {read_only};
          SET client_min_messages = warning;

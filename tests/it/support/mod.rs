@@ -159,20 +159,7 @@ impl Shell {
         arguments: &[S],
         input: impl AsRef<[u8]>,
     ) -> Ran {
-        let mut child = self
-            .command(arguments)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut stdin = child.stdin.take().unwrap();
-        let input = input.as_ref().to_vec();
-        // A program that does not read its input must not stop the test.
-        let writer = std::thread::spawn(move || stdin.write_all(&input));
-        let output = child.wait_with_output().unwrap();
-        let _ = writer.join().unwrap();
-        Ran::from(output)
+        Ran::with_input(&mut self.command(arguments), input)
     }
 
     /// Runs the program, which must succeed; returns its standard output without the last line end.
@@ -217,6 +204,23 @@ impl Ran {
     /// Runs a command to its end.
     pub(crate) fn of(command: &mut Command) -> Self {
         command.output().unwrap().into()
+    }
+
+    /// Runs a command to its end with `input` on its standard input.
+    pub(crate) fn with_input(command: &mut Command, input: impl AsRef<[u8]>) -> Self {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        let input = input.as_ref().to_vec();
+        // A program that does not read its input must not stop the test.
+        let writer = std::thread::spawn(move || stdin.write_all(&input));
+        let output = child.wait_with_output().unwrap();
+        let _ = writer.join().unwrap();
+        Self::from(output)
     }
 
     /// Runs a command that has to end by itself in this time: a daemon that must not start.

@@ -5,27 +5,41 @@ use std::time::Instant;
 
 use super::writers::{Kept, RECOVERY, Writers, bearer};
 use crate::support::client::Client;
-use crate::support::cluster::{Cluster, Mode};
+use crate::support::cluster::{Cluster, Mode, pause};
 use crate::support::{Daemon, Shell};
 
 /// Clients of each of the two daemons.
 const CLIENTS: usize = 8;
 
-/// The connections of the daemons that the server has now.
-fn connections(server: &Cluster) -> i64 {
-    let sql = "SELECT COUNT(*)::text FROM pg_stat_activity
-               WHERE backend_type = 'client backend' AND application_name LIKE 'provost%'";
-    server.sql(sql).parse().unwrap()
-}
+/// Connections that a daemon may have for reading.
+const READERS: usize = 16;
 
-/// Waits until the daemons have as many connections as before.
-fn wait_for_pools(server: &Cluster, before: i64, up: Instant) {
-    while connections(server) < before {
-        let waited = up.elapsed();
-        let now = connections(server);
-        assert!(waited < RECOVERY, "{now} connections instead of {before}");
-        crate::support::cluster::pause();
-    }
+/// Makes sure that every daemon can use all of its connections again, soon after the server was
+/// back at `up`: as many readers as there may be are kept waiting at the same moment.
+fn pools_are_full(shell: &Shell, daemons: &[Daemon; 2], up: Instant) {
+    let (mut holder, mut database) = (shell.sql(), shell.sql());
+    let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'provost%'
+                   AND wait_event_type = 'Lock' AND query LIKE 'SELECT%'";
+    holder.run("BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE");
+    std::thread::scope(|scope| {
+        for n in 0..2 * READERS {
+            let daemon = &daemons[n % 2];
+            scope.spawn(move || {
+                let mut client = Client::connect(&daemon.address).unwrap();
+                // A number that nobody has.
+                let path = format!("/app/valid/1:{}", "x".repeat(30));
+                // Whoever waited too long for the lock comes again.
+                while client.must("GET", &path, "", "").status != 200 {
+                    assert!(up.elapsed() < 2 * RECOVERY, "refused without a reason");
+                }
+            });
+        }
+        while database.count(waiting) < 2 * READERS {
+            assert!(up.elapsed() < RECOVERY, "{}", database.count(waiting));
+            pause();
+        }
+        holder.run("ROLLBACK");
+    });
 }
 
 /// Stops the daemons, which have met nothing that they did not expect, and compares what is there
@@ -57,15 +71,14 @@ fn crashed_under_load(times: usize) {
     let writers = Writers::start(&addresses, &bearer, CLIENTS);
     let mut outages = Vec::new();
     for _ in 0..times {
-        writers.wait_for(200);
-        let before = connections(&server);
+        writers.wait_for(100);
         let down = Instant::now();
         server.crash_and_restart();
         let up = Instant::now();
         outages.push((down, up));
         writers.wait_for(50);
         assert!(up.elapsed() < RECOVERY, "{:?}", up.elapsed());
-        wait_for_pools(&server, before, up);
+        pools_are_full(&shell, &daemons, up);
     }
     let kept = writers.stop();
     kept.refused_only_during(&outages);
@@ -97,14 +110,13 @@ fn a_standby_that_takes_over_under_load_has_all_that_was_acknowledged() {
     let addresses = [&*daemons[0].address, &*daemons[1].address];
     let writers = Writers::start(&addresses, &bearer, CLIENTS);
     writers.wait_for(200);
-    let before = connections(&primary);
     let down = Instant::now();
     primary.stop(Mode::Immediate);
     standby.promote();
     let up = Instant::now();
     writers.wait_for(200);
     assert!(up.elapsed() < RECOVERY, "{:?}", up.elapsed());
-    wait_for_pools(&standby, before, up);
+    pools_are_full(&shell, &daemons, up);
     let kept = writers.stop();
     kept.refused_only_during(&[(down, up)]);
     finish(&shell, daemons, kept, &bearer);

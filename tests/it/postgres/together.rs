@@ -299,7 +299,7 @@ fn two_daemons_and_a_shell_that_issue_at_once_never_give_out_the_same_number() {
         shell.ok(&["token", "create"]);
     }
     for load in &loads {
-        load.wait_for(300);
+        load.wait_for(200);
     }
     let issued: Vec<String> = loads.into_iter().flat_map(Load::stop).collect();
     let numbers: HashSet<&str> = issued
@@ -365,9 +365,9 @@ fn what_one_of_them_revokes_is_refused_by_all_at_the_very_next_request() {
     let shell = Shell::on(&url).after_init().without_throttle();
     let bearer = bearer(&shell);
     let daemons = [shell.serve(), shell.serve()];
-    let loads = [0, 1].map(|n: usize| Load::start(&daemons[n].address, 2, 2));
+    let loads = [0, 1].map(|n: usize| Load::start(&daemons[n].address, 1, 1));
     let mut clients = [0, 1].map(|n: usize| Client::connect(&daemons[n].address).unwrap());
-    for n in 0..60 {
+    for n in 0..40 {
         let body = json!({ "kind": "temporary" }).to_string();
         let made = clients[n % 2].must("POST", "/api/v1/tokens", &bearer, &body);
         let (token, id) = (made.text("token"), made.text("id"));

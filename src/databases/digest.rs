@@ -104,9 +104,12 @@ mod tests {
     #[test]
     fn what_differs_in_sort_place_or_length_differs_in_its_digest() {
         let text = |text: &str| Value::from(text);
-        let rows: [&[Value]; 7] = [
+        let rows: [&[Value]; 9] = [
             &[text("ab"), text("c")],
             &[text("a"), text("bc")],
+            // Here the mark of a text stands within one.
+            &[text("a\u{2}b"), text("c")],
+            &[text("a"), text("b\u{2}c")],
             &[text("c"), text("ab")],
             &[Value::Bytes(b"ab".to_vec()), text("c")],
             &[text(""), Value::Null],

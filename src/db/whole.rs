@@ -280,9 +280,13 @@ fn weight(value: &Value) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::Role;
 
     fn filled(rows: i64, text: usize) -> Db {
-        let db = Db::fresh();
+        fill(Db::fresh(), rows, text)
+    }
+
+    fn fill(db: Db, rows: i64, text: usize) -> Db {
         db.write(move |tx| {
             tx.script("CREATE TABLE pairs (a INTEGER, b TEXT, c BLOB, PRIMARY KEY (b, a)) STRICT")?;
             for n in 0..rows {
@@ -371,7 +375,10 @@ mod tests {
 
     #[test]
     fn a_snapshot_for_as_long_as_it_takes_has_no_deadline_and_writes_nothing() {
-        let db = filled(1, 0);
+        // In memory, SQLite looks at no deadline.
+        let folder = tempfile::tempdir().unwrap();
+        let file = Db::open_file(&folder.path().join("x.db"), Role::Shell).unwrap();
+        let db = fill(file, 1, 0);
         // Longer than many of SQLite's steps between which a deadline is looked at.
         let sql = "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 200000)
             SELECT COUNT(*) AS n FROM n";

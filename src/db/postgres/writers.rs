@@ -24,6 +24,10 @@ const QUEUE: usize = 4096;
 /// Connections that write.
 const WRITERS: usize = 8;
 
+/// Whoever has waited behind others for so long is refused: each may wait for a lock for two
+/// seconds, and nobody for more than five.
+const LATE: Duration = Duration::from_secs(3);
+
 /// Bounds of one transaction.
 const GROUP: usize = 32;
 const GROUP_TIME: Duration = Duration::from_millis(20);
@@ -132,6 +136,9 @@ impl Thread {
                 away = self.together(&mut batch, start);
             }
             for unit in batch.drain(..) {
+                if away.is_none() && start.elapsed() > LATE {
+                    away = Some(Error::unavailable("writing takes too long"));
+                }
                 match &away {
                     None => away = self.alone(unit, start),
                     Some(error) => unit.answer(Some(&*again(error))),

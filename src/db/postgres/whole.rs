@@ -140,6 +140,7 @@ fn pages(link: &mut Link) -> Result<Check> {
             Err(error) => return Err(error),
         }
     }
+    check.skipped = false;
     check.about = format!(
         "amcheck, every row in every one of {} indexes",
         indexes.len()

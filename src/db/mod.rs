@@ -5,6 +5,7 @@
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
 mod anchor;
+mod checkpoint;
 pub mod clock;
 mod deadline;
 mod lock;

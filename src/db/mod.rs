@@ -160,6 +160,14 @@ impl Db {
         }
     }
 
+    /// Whether this process is the daemon that serves the database: others wait for its writer.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.serves(),
+        }
+    }
+
     /// Whether this process is not the daemon that serves the database, but one does. Then long
     /// work leaves gaps between its writes, for the daemon to get in.
     #[must_use]

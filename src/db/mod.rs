@@ -5,6 +5,7 @@
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
 mod anchor;
+mod checkpoint;
 pub mod clock;
 mod deadline;
 pub mod keyring;
@@ -212,6 +213,14 @@ impl Db {
             Engine::Sqlite(sqlite) => sqlite.tidy(how),
             // The server looks after its own files.
             Engine::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Whether this process is the daemon that serves the database: others wait for its writer.
+    #[must_use]
+    pub fn serves(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.serves(),
         }
     }
 

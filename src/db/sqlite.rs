@@ -199,9 +199,12 @@ impl Sqlite {
         Session::new(&connection).number(sql).map(|_busy| ())
     }
 
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.access, Access::Served { .. })
+    }
+
     pub(super) fn is_guest(&self) -> bool {
-        matches!(self.access, Access::Direct(_))
-            && self.locks.as_ref().is_some_and(Locks::daemon_runs)
+        !self.serves() && self.locks.as_ref().is_some_and(Locks::daemon_runs)
     }
 
     pub(super) fn facts(&self) -> Facts {

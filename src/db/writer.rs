@@ -16,6 +16,7 @@ use rusqlite::Connection;
 
 use super::Tx;
 use super::anchor::Anchor;
+use super::checkpoint;
 use super::session::{Session, is_fault};
 use super::sqlite::{connect, create, empty_log, log_bytes};
 use super::unit::{Work, again, work};
@@ -54,6 +55,7 @@ impl Writer {
     /// is the size to which its write-ahead log may grow.
     pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>, log: u64) -> Result<Self> {
         let connection = create(&path)?;
+        checkpoint::take_over(&connection)?;
         let (queue, waiting) = sync_channel(QUEUE);
         let thread = std::thread::Builder::new()
             .name("writer".into())
@@ -147,17 +149,13 @@ impl Thread {
         let mut batch: Vec<Box<dyn Work>> = Vec::with_capacity(BATCH);
         while let Some(first) = self.next(waiting) {
             let outcome = self.commit(first, waiting, &mut batch);
-            // A unit that met a fault has failed the whole commit.
-            let faulty = outcome
-                .as_ref()
-                .is_err_and(|error| is_fault(error) || batch.iter().any(|unit| met_fault(&**unit)));
-            if faulty {
-                // Never a second COMMIT on a connection that met a fault (rule 59).
-                self.connection = None;
-                let in_a_row = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
-                tracing::error!(in_a_row, "the storage under the database failed");
-            } else if outcome.is_ok() {
-                self.faults.store(0, Ordering::Relaxed);
+            match &outcome {
+                Ok(()) => self.faults.store(0, Ordering::Relaxed),
+                // A unit that met a fault has failed the whole commit.
+                Err(error) if is_fault(error) || batch.iter().any(|unit| met_fault(&**unit)) => {
+                    self.faulty(error);
+                }
+                Err(_) => {}
             }
             match outcome {
                 Ok(()) => batch.drain(..).for_each(|unit| unit.answer(None)),
@@ -168,7 +166,20 @@ impl Thread {
                         .for_each(|unit| unit.answer(Some(&*failure)));
                 }
             }
+            let checked = self.connection.as_ref().map(checkpoint::when_due);
+            if let Some(Err(error)) = checked
+                && is_fault(&error)
+            {
+                self.faulty(&error);
+            }
         }
+    }
+
+    /// Gives up the connection on which the storage failed: never a second COMMIT on it (rule 59).
+    fn faulty(&mut self, error: &Error) {
+        self.connection = None;
+        let in_a_row = self.faults.fetch_add(1, Ordering::Relaxed) + 1;
+        tracing::error!(in_a_row, %error, "the storage under the database failed");
     }
 
     /// The next unit of work, or `None` when there will be no more. After a fault the storage is
@@ -208,7 +219,11 @@ impl Thread {
     fn session(&mut self) -> Result<Session<'_>> {
         let connection = match &mut self.connection {
             Some(connection) => connection,
-            none => none.insert(connect(&self.path)?),
+            none => {
+                let connection = connect(&self.path)?;
+                checkpoint::take_over(&connection)?;
+                none.insert(connection)
+            }
         };
         Ok(Session::new(connection))
     }

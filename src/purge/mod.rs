@@ -23,7 +23,7 @@ use crate::time::{Period, Timestamp};
 use crate::tokens::Gone;
 use crate::{idempotency, tokens};
 
-use batches::Size;
+use batches::{Pace, Size};
 
 /// A sort of rows that end. A new noun brings a new line in [`KINDS`].
 #[derive(Debug)]
@@ -312,6 +312,11 @@ pub fn run(
         } else {
             rules.pause
         },
+        pace: if app.db().serves() {
+            Pace::AMONG_OTHERS
+        } else {
+            Pace::ALONE
+        },
         progress,
         report: &mut report,
     };
@@ -353,6 +358,7 @@ struct Sweep<'a> {
     over: &'a dyn Fn() -> bool,
     stop: &'a dyn Fn() -> bool,
     rest: Duration,
+    pace: Pace,
     progress: &'a mut dyn FnMut(u64),
     report: &'a mut Report,
 }
@@ -360,7 +366,7 @@ struct Sweep<'a> {
 impl Sweep<'_> {
     fn run(&mut self, rules: &Rules) -> Result<()> {
         for (place, kind) in rules.kinds.iter().enumerate() {
-            let mut size = Size::up_to(rules.batch);
+            let mut size = Size::up_to(rules.batch, self.pace);
             loop {
                 if !self.may_go_on() {
                     return Ok(());

@@ -17,7 +17,7 @@ use ipnet::IpNet;
 pub use denials::{Denial, Denials};
 
 use crate::config::Config;
-use crate::db::{Db, Tx};
+use crate::db::{Answer, Db, Looked, Tx};
 use crate::error::{Error, Result};
 use crate::id::Serials;
 use crate::keys::Keys;
@@ -169,13 +169,10 @@ impl Inner {
         }
     }
 
-    /// Runs a read and counts its time.
-    fn timed<T>(&self, read: impl FnOnce() -> Result<T>) -> Result<T> {
-        let start = Instant::now();
-        let result = read();
+    /// Counts the time of a read.
+    fn read_since(&self, start: Instant) {
         let seconds = start.elapsed().as_secs_f64();
         self.kit.metrics.read_seconds.observe(seconds);
-        result
     }
 }
 
@@ -235,20 +232,45 @@ impl App {
         f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         let inner = &*self.0;
-        inner.timed(|| inner.db.read(|tx| f(&mut inner.cx(tx, actor))))
+        let start = Instant::now();
+        let result = inner.db.read(|tx| f(&mut inner.cx(tx, actor)));
+        inner.read_since(start);
+        result
     }
 
-    /// [`App::read`] for a point read of one statement.
-    ///
-    /// # Errors
-    /// What `f` returns, or as [`Db::look`].
-    pub fn look<T>(
+    /// [`App::read`] for a point read of one statement, and for who must not wait; see
+    /// [`Db::look_now`].
+    pub fn look_now<T>(
         &self,
         actor: &Actor,
         f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
+    ) -> Looked<T> {
+        let inner = &*self.0;
+        let start = Instant::now();
+        let looked = inner.db.look_now(|tx| f(&mut inner.cx(tx, actor)));
+        if let Looked::Done(_) = looked {
+            inner.read_since(start);
+        }
+        looked
+    }
+
+    /// The second half of [`App::look_now`].
+    ///
+    /// # Errors
+    /// What `f` returns, or as [`Db::look_again`].
+    pub fn look_again<T>(
+        &self,
+        actor: &Actor,
+        answer: Answer,
+        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         let inner = &*self.0;
-        inner.timed(|| inner.db.look(|tx| f(&mut inner.cx(tx, actor))))
+        let since = answer.since();
+        let result = inner
+            .db
+            .look_again(answer, |tx| f(&mut inner.cx(tx, actor)));
+        inner.read_since(since);
+        result
     }
 
     /// Runs `f` as `actor` and commits if it returns `Ok`.

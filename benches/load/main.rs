@@ -22,8 +22,10 @@
 
 mod bare;
 mod client;
+mod cluster;
 mod fill;
 mod pairs;
+mod pgbench;
 mod program;
 mod report;
 mod scenarios;
@@ -160,5 +162,6 @@ fn machine() -> Vec<(&'static str, String)> {
         ("processor", format!("{cores} × {model}")),
         ("kernel", said("uname", &["-sr"])),
         ("sqlite3 shell", said("sqlite3", &["--version"])),
+        ("PostgreSQL", cluster::version()),
     ]
 }

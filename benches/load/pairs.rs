@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Outcome;
 use crate::client::{self, Leg, Requests, Shape};
+use crate::cluster::Cluster;
 use crate::report::Side;
 use crate::server::Server;
 use crate::spread::Spread;
@@ -38,6 +39,8 @@ pub(crate) struct Measured {
     pub(crate) failures: u64,
     /// What the first of them looked like.
     pub(crate) first_failure: Option<String>,
+    /// Microseconds of the database server's CPU time for each request, where there is one.
+    pub(crate) server_cpu: Option<f64>,
 }
 
 impl Measured {
@@ -51,8 +54,20 @@ impl Measured {
             p99: leg.percentile(99.0),
             failures: leg.failures,
             first_failure: leg.first_failure.clone(),
+            server_cpu: None,
         }
     }
+}
+
+/// A leg that keeps the database server busy, with what that costs the server.
+pub(crate) fn on_server(
+    cluster: &Cluster,
+    leg: impl FnOnce() -> Outcome<Measured>,
+) -> Outcome<Measured> {
+    let before = cluster.cpu()?;
+    let mut leg = leg()?;
+    leg.server_cpu = Some((cluster.cpu()? - before) * 1e6 / leg.requests.max(1) as f64);
+    Ok(leg)
 }
 
 /// One closed-loop leg against `server`.
@@ -106,6 +121,13 @@ impl Comparison {
 
     fn both(&self) -> impl Iterator<Item = (&Measured, &Measured)> {
         self.limit.iter().zip(&self.ours)
+    }
+
+    /// What a request costs the database server on either side.
+    pub(crate) fn server_note(&self) -> String {
+        let cost = |legs: &[Measured]| Spread::of(legs.iter().filter_map(|leg| leg.server_cpu));
+        let (ours, limit) = (cost(&self.ours), cost(&self.limit));
+        format!("PostgreSQL's own CPU µs for each: ours {ours}, limit {limit}")
     }
 
     /// The limit, summed up.

@@ -133,14 +133,25 @@ impl Drop for Server {
 
 /// CPU seconds that a process (its id, or `self`) has used, user and system.
 pub(crate) fn cpu(process: &str) -> Outcome<f64> {
+    used(process, &[11, 12])
+}
+
+/// As [`cpu`], with those of its children that have ended.
+pub(crate) fn cpu_with_ended(process: &str) -> Outcome<f64> {
+    used(process, &[11, 12, 13, 14])
+}
+
+fn used(process: &str, places: &[usize]) -> Outcome<f64> {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
     // The second field is the name in parentheses and may hold spaces: count from behind it.
     let (_, fields) = stat.rsplit_once(')').ok_or("no name in /proc/…/stat")?;
-    let ticks = |place: usize| -> Outcome<f64> {
-        let field = fields.split_whitespace().nth(place);
-        Ok(field.ok_or("/proc/…/stat is too short")?.parse()?)
-    };
-    Ok((ticks(11)? + ticks(12)?) / TICKS)
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let mut ticks = 0.0;
+    for place in places {
+        let field = fields.get(*place).ok_or("/proc/…/stat is too short")?;
+        ticks += field.parse::<f64>()?;
+    }
+    Ok(ticks / TICKS)
 }
 
 /// This driver's own executable, for the parts that run as processes of their own.
@@ -163,8 +174,23 @@ where
     I: IntoIterator<Item = S>,
     S: Into<OsString>,
 {
+    run_with(folder, &[], arguments)
+}
+
+/// As [`run`], with further settings from the environment.
+pub(crate) fn run_with<I, S>(
+    folder: &Path,
+    settings: &[(&str, &str)],
+    arguments: I,
+) -> Outcome<String>
+where
+    I: IntoIterator<Item = S>,
+    S: Into<OsString>,
+{
     let arguments: Vec<OsString> = arguments.into_iter().map(Into::into).collect();
-    let output = provost(folder).args(&arguments).output()?;
+    let mut command = provost(folder);
+    command.envs(settings.iter().copied()).args(&arguments);
+    let output = command.output()?;
     if output.status.success() {
         return Ok(String::from_utf8(output.stdout)?);
     }

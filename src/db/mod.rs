@@ -13,6 +13,7 @@ mod lock;
 #[cfg(test)]
 mod plans;
 mod postgres;
+mod question;
 pub mod schema;
 mod session;
 mod sqlite;
@@ -21,7 +22,10 @@ mod value;
 pub mod whole;
 mod writer;
 
+pub use question::{Answer, Looked, Question};
 pub use value::{Row, Value};
+
+use futures_util::future::{self, Either};
 
 use crate::config::DbUrl;
 use crate::error::{Error, Result};
@@ -151,13 +155,39 @@ impl Db {
         }
     }
 
-    /// Whether a point read takes microseconds and may run on an async worker.
-    #[must_use]
-    pub fn reads_are_local(&self) -> bool {
+    /// [`Db::look`] for who must not wait: `f` is run to its end where that takes microseconds, else
+    /// to its statement. Then [`Db::ask`] gets the answer, and [`Db::look_again`] runs `f` with it.
+    pub fn look_now<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Looked<T> {
         match &self.engine {
-            Engine::Sqlite(_) => true,
-            Engine::Postgres(_) => false,
+            Engine::Sqlite(sqlite) => Looked::Done(sqlite.look(f)),
+            Engine::Postgres(postgres) => postgres.look_now(f),
         }
+    }
+
+    /// The answer to a question of [`Db::look_now`], which an async worker may wait for.
+    ///
+    /// # Errors
+    /// As [`Db::look`].
+    pub fn ask(&self, question: Question) -> impl Future<Output = Result<Answer>> + Send {
+        match &self.engine {
+            Engine::Sqlite(_) => {
+                let never = Error::internal("a question that nobody asked");
+                Either::Left(future::ready(Err(never)))
+            }
+            Engine::Postgres(postgres) => Either::Right(postgres.ask(question)),
+        }
+    }
+
+    /// Runs once more, with the answer, what has asked for it.
+    ///
+    /// # Errors
+    /// What `f` returns; `Internal` if it asks anything else this time.
+    pub fn look_again<T>(
+        &self,
+        answer: Answer,
+        f: impl FnOnce(&mut Tx<'_>) -> Result<T>,
+    ) -> Result<T> {
+        answer.hear(f)
     }
 
     /// Whose file this is and which schema it has.
@@ -278,6 +308,7 @@ pub struct Tx<'c> {
 enum TxEngine<'c> {
     Sqlite(session::Session<'c>),
     Postgres(&'c mut postgres::Link),
+    Asked(&'c mut question::Pass),
 }
 
 impl Tx<'_> {
@@ -289,6 +320,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.all(sql, params),
             TxEngine::Postgres(link) => link.all(sql, params),
+            TxEngine::Asked(pass) => pass.all(sql, params),
         }
     }
 
@@ -300,6 +332,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.first(sql, params),
             TxEngine::Postgres(link) => link.first(sql, params),
+            TxEngine::Asked(pass) => Ok(pass.all(sql, params)?.into_iter().next()),
         }
     }
 
@@ -311,6 +344,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.run(sql, params),
             TxEngine::Postgres(link) => link.run(sql, params),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -322,6 +356,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.script(sql),
             TxEngine::Postgres(link) => link.script(sql),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -333,6 +368,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.tables(),
             TxEngine::Postgres(link) => link.tables(),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -344,6 +380,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.stamp(schema),
             TxEngine::Postgres(link) => link.stamp(schema),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -356,6 +393,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(_) => Ok(()),
             TxEngine::Postgres(link) => link.lock(key),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -363,7 +401,7 @@ impl Tx<'_> {
     /// tried again even when nobody knows whether its commit was done.
     pub fn allow_repeat(&mut self) {
         match &mut self.engine {
-            TxEngine::Sqlite(_) => {}
+            TxEngine::Sqlite(_) | TxEngine::Asked(_) => {}
             TxEngine::Postgres(link) => link.allow_repeat(),
         }
     }

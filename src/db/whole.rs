@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use super::schema::{Table, list, quoted};
-use super::{Db, Engine, Row, Tx, TxEngine, Value};
+use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
 
 /// What [`Db::about`] tells.
@@ -137,6 +137,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.schema(),
             TxEngine::Postgres(link) => link.describe(),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -167,6 +168,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.fill(table, rows),
             TxEngine::Postgres(link) => link.fill(table, rows),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 
@@ -175,6 +177,7 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(session) => session.walk(sql, params),
             TxEngine::Postgres(link) => link.all(sql, params),
+            TxEngine::Asked(_) => question::refuse(),
         }
     }
 }

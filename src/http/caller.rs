@@ -15,6 +15,7 @@ use tokio::sync::{Semaphore, oneshot};
 use super::extract::{self, Posted};
 use super::layers::Call;
 use crate::app::{Actor, App, Cx, Who};
+use crate::db::Looked;
 use crate::error::{Error, Result};
 use crate::idempotency::{self, Key};
 use crate::{audit, tokens};
@@ -113,13 +114,17 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let mut visitor = Visitor::from_request_parts(parts, app).await?;
-        let checked = bearer(parts).and_then(|token| {
-            visitor.look(|cx| {
-                let checked = tokens::authenticate(cx, token)?;
-                tokens::note_use(cx, checked.id);
-                Ok(checked)
-            })
-        });
+        let checked = match bearer(parts) {
+            Ok(token) => {
+                let checked = visitor.look(|cx| {
+                    let checked = tokens::authenticate(cx, token)?;
+                    tokens::note_use(cx, checked.id);
+                    Ok(checked)
+                });
+                checked.await
+            }
+            Err(error) => Err(error),
+        };
         let checked = checked.inspect_err(|error| {
             // Who presents nothing is told how to, and is no news.
             if parts.headers.contains_key(AUTHORIZATION) {
@@ -170,8 +175,8 @@ impl Caller {
     ///
     /// # Errors
     /// What `f` returns.
-    pub fn look<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
-        self.0.look(f)
+    pub async fn look<T>(&self, f: impl FnMut(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+        self.0.look(f).await
     }
 
     /// As [`Visitor::read`].
@@ -277,17 +282,22 @@ impl Visitor {
         &self.app
     }
 
-    /// A point read of one statement, on the spot: it takes microseconds, less than moving to
-    /// another thread.
+    /// A point read of one statement. Where it takes microseconds it is done on the spot, which is
+    /// less than moving to another thread; else `f` is run to its statement, and again from its
+    /// beginning with the answer.
     ///
     /// # Errors
     /// What `f` returns.
-    pub fn look<T>(&self, f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
-        self.watched(if self.app.db().reads_are_local() {
-            self.app.look(&self.actor, f)
-        } else {
-            tokio::task::block_in_place(|| self.app.look(&self.actor, f))
-        })
+    pub async fn look<T>(&self, mut f: impl FnMut(&mut Cx<'_, '_>) -> Result<T>) -> Result<T> {
+        let (app, actor) = (&self.app, &self.actor);
+        let looked = match app.look_now(actor, &mut f) {
+            Looked::Done(result) => result,
+            Looked::Asks(question) => match app.db().ask(question).await {
+                Ok(answer) => app.look_again(actor, answer, f),
+                Err(error) => Err(error),
+            },
+        };
+        self.watched(looked)
     }
 
     /// A read that may take longer, on the blocking pool.

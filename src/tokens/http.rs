@@ -154,7 +154,7 @@ async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoR
     responses((status = 200, description = "the token", body = Token, headers(("ETag", description = "The version of the token"))),
         (status = 304, description = "as it was"), Problems))]
 async fn show(caller: Caller, known: Known, Path(id): Path<String>) -> Result<Response> {
-    known.answer(&caller.look(|cx| super::get(cx, &id))?)
+    known.answer(&caller.look(|cx| super::get(cx, &id)).await?)
 }
 
 /// Revoke a token by its id
@@ -333,7 +333,8 @@ async fn introspect(
     caller: Caller,
     FormOrJson(hinted): FormOrJson<Hinted>,
 ) -> Result<impl IntoResponse> {
-    let found = caller.look(|cx| super::introspect(cx, &hinted.token))?;
+    let found = caller.look(|cx| super::introspect(cx, &hinted.token));
+    let found = found.await?;
     let answer = found.map_or(Introspection::INACTIVE, Introspection::of);
     Ok(Json(answer))
 }

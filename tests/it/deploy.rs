@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use provost::config::settings::SETTINGS;
 use provost::metrics::{CodeLabel, KindLabel, Metrics, RequestLabels, RouteLabel};
+use yaml_serde::Value as Yaml;
 
 use crate::support::Shell;
 
@@ -41,9 +43,10 @@ fn every_variable_is_a_setting() {
     for (file, text) in files() {
         let variables = words(&text, "PROVOST_", |c| c.is_ascii_uppercase() || c == '_');
         for variable in variables {
-            let known = SETTINGS
-                .iter()
-                .any(|setting| setting.variable() == variable)
+            let of_a_setting = |name| SETTINGS.iter().any(|setting| setting.variable() == name);
+            // The value itself, or the name of a file with it.
+            let known = of_a_setting(variable)
+                || variable.strip_suffix("_FILE").is_some_and(of_a_setting)
                 || variable == "PROVOST_CONFIG"
                 || OF_THE_PROXY.contains(&variable);
             assert!(known, "{file} sets {variable}, which nothing reads");
@@ -96,6 +99,7 @@ fn the_commands_in_deploy_parse() {
             let command = line
                 .split_once("/usr/local/bin/provost ")
                 .or_else(|| line.split_once(" provost /provost "))
+                .or_else(|| line.split_once(" provost-1 /provost "))
                 .or_else(|| line.split_once("sudo -u provost provost "));
             let Some((before, command)) = command else {
                 continue;
@@ -131,6 +135,98 @@ fn the_commands_in_deploy_parse() {
         .1;
     assert!(image.contains(r#"CMD ["/provost", "health"]"#));
     assert!(image.contains(r#"CMD ["serve", "--migrate"]"#));
+}
+
+/// A compose file with its merge keys (`<<`) resolved.
+fn composed(name: &str) -> Yaml {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("deploy")
+        .join(name);
+    let mut composed: Yaml = yaml_serde::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    composed.apply_merge().unwrap();
+    composed
+}
+
+/// The texts of a list, or the keys of a mapping.
+fn names(value: &Yaml) -> Vec<&str> {
+    if let Some(map) = value.as_mapping() {
+        map.keys().map(|key| key.as_str().unwrap()).collect()
+    } else {
+        let list = value.as_sequence().unwrap().iter();
+        list.map(|one| one.as_str().unwrap()).collect()
+    }
+}
+
+#[test]
+fn the_compose_files_use_only_what_they_declare() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy");
+    for file in ["compose.yaml", "compose.postgres.yaml"] {
+        let composed = composed(file);
+        let declared = |what: &str| composed.get(what).map(names).unwrap_or_default();
+        let services = composed["services"].as_mapping().unwrap();
+        for (name, service) in services {
+            let used = |what: &str| service.get(what).map(names).unwrap_or_default();
+            for (what, used) in [("networks", used("networks")), ("secrets", used("secrets"))] {
+                for one in used {
+                    assert!(
+                        declared(what).contains(&one),
+                        "{file}: {name:?}: {what}: {one}"
+                    );
+                }
+            }
+            for other in used("depends_on") {
+                assert!(services.contains_key(other), "{file}: {name:?}: {other}");
+                assert!(services[other].get("healthcheck").is_some(), "{other}");
+            }
+            for volume in used("volumes") {
+                let source = volume.split(':').next().unwrap();
+                let there = match source.strip_prefix("./") {
+                    Some(path) => folder.join(path).is_file(),
+                    None => declared("volumes").contains(&source),
+                };
+                assert!(there, "{file}: {name:?}: {volume}");
+            }
+        }
+    }
+}
+
+#[test]
+fn both_daemons_on_one_server_are_the_same_but_for_their_address() {
+    let composed = composed("compose.postgres.yaml");
+    let daemon = |name: &str| {
+        let mut daemon = composed["services"][name].as_mapping().unwrap().clone();
+        assert_eq!(daemon["image"], "provost");
+        // One of them is enough to build it.
+        daemon.remove("build");
+        let address = daemon.remove("networks").unwrap();
+        (daemon, address)
+    };
+    let (first, second) = (daemon("provost-1"), daemon("provost-2"));
+    assert_eq!(first.0, second.0);
+    assert_ne!(first.1, second.1);
+    let upstream = &composed["services"]["caddy"]["environment"]["PROVOST_UPSTREAM"];
+    assert_eq!(upstream, "provost-1:8080 provost-2:8080");
+}
+
+#[test]
+fn docker_takes_the_compose_files_where_it_is_there() {
+    let docker = |arguments: &[&str]| {
+        let mut docker = Command::new("docker");
+        docker.arg("compose").args(arguments);
+        docker.env("PROVOST_DOMAIN", "provost.example.org").output()
+    };
+    if !docker(&["version"]).is_ok_and(|done| done.status.success()) {
+        // Said on standard error, which a passing test shows with --nocapture only.
+        eprintln!("not tested: docker compose is not installed");
+        return;
+    }
+    for file in ["compose.yaml", "compose.postgres.yaml"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("deploy")
+            .join(file);
+        let done = docker(&["-f", path.to_str().unwrap(), "config", "--quiet"]).unwrap();
+        assert!(done.status.success(), "{file}: {done:?}");
+    }
 }
 
 #[test]

@@ -17,13 +17,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let plan = bench.plan;
     let folder = bench.fresh("issue")?;
     let through_the_writer = bench.fresh("issue-writer")?;
-    let mut load = Requests::expecting(200, r#""token":""#);
-    load.push_body(
-        "POST",
-        "/app/token",
-        "content-type: application/json\r\n",
-        "{}",
-    );
+    let load = requests();
     let (bare, daemon) = (Server::bare()?, Server::daemon(&folder)?);
     let mut acknowledged = 0;
     let mut ours = || {
@@ -54,4 +48,16 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
             "{acknowledged} acknowledged, {stored} stored (the rest were under way as a leg ended)"
         )),
     ])
+}
+
+/// The request: a token that nobody owns, as the older service issues it.
+pub(crate) fn requests() -> Requests {
+    let mut load = Requests::expecting(200, r#""token":""#);
+    load.push_body(
+        "POST",
+        "/app/token",
+        "content-type: application/json\r\n",
+        "{}",
+    );
+    load
 }

@@ -6,6 +6,8 @@ mod introspect;
 mod issue;
 mod list;
 mod null;
+mod pg_issue;
+mod pg_validate;
 mod purge;
 mod rest;
 mod shell;
@@ -19,6 +21,7 @@ use clap::ValueEnum;
 use tempfile::TempDir;
 
 use crate::Outcome;
+use crate::cluster::{self, Cluster};
 use crate::fill::{self, Filled, State};
 use crate::pairs::Plan;
 use crate::report::Finding;
@@ -47,6 +50,10 @@ pub(crate) enum Scenario {
     Rest,
     /// Validation at 1 k, 1 M and 10 M rows
     Growth,
+    /// Validating on PostgreSQL, beside pgbench
+    PgValidate,
+    /// Issuing on PostgreSQL, beside pgbench
+    PgIssue,
 }
 
 impl Scenario {
@@ -63,7 +70,14 @@ impl Scenario {
             Self::List => list::run(bench),
             Self::Rest => rest::run(bench),
             Self::Growth => growth::run(bench),
+            Self::PgValidate => pg_validate::run(bench),
+            Self::PgIssue => pg_issue::run(bench),
         }
+    }
+
+    /// Whether this machine has what it needs.
+    fn is_possible(self) -> bool {
+        !matches!(self, Self::PgValidate | Self::PgIssue) || cluster::is_installed()
     }
 }
 
@@ -71,7 +85,15 @@ impl Scenario {
 pub(crate) fn chosen(asked: &[Scenario]) -> Vec<Scenario> {
     if asked.contains(&Scenario::All) {
         let all = Scenario::value_variants().iter().copied();
-        all.filter(|scenario| *scenario != Scenario::All).collect()
+        let all = all.filter(|scenario| *scenario != Scenario::All);
+        all.filter(|scenario| {
+            let possible = scenario.is_possible();
+            if !possible {
+                eprintln!("{scenario:?}: left out, PostgreSQL is not installed");
+            }
+            possible
+        })
+        .collect()
     } else {
         asked.to_vec()
     }
@@ -85,6 +107,8 @@ pub(crate) struct Bench {
     pub(crate) rows: u64,
     folder: TempDir,
     filled: BTreeMap<(State, u64), Rc<Filled>>,
+    below: Option<PathBuf>,
+    cluster: Option<Rc<Cluster>>,
 }
 
 impl Bench {
@@ -102,7 +126,19 @@ impl Bench {
             rows,
             folder,
             filled,
+            below: below.map(Path::to_owned),
+            cluster: None,
         })
+    }
+
+    /// The PostgreSQL server, started once for all scenarios.
+    pub(crate) fn cluster(&mut self) -> Outcome<Rc<Cluster>> {
+        if let Some(cluster) = &self.cluster {
+            return Ok(Rc::clone(cluster));
+        }
+        let cluster = Rc::new(Cluster::start(self.below.as_deref())?);
+        self.cluster = Some(Rc::clone(&cluster));
+        Ok(cluster)
     }
 
     /// A data folder with `rows` live tokens, filled once for all scenarios: they only read it.
@@ -141,7 +177,8 @@ impl Bench {
         Ok(folder)
     }
 
-    fn empty(&self, name: &str) -> Outcome<PathBuf> {
+    /// A data folder with nothing in it.
+    pub(crate) fn empty(&self, name: &str) -> Outcome<PathBuf> {
         let folder = self.folder.path().join(name);
         if folder.exists() {
             std::fs::remove_dir_all(&folder)?;

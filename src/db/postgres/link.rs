@@ -24,7 +24,7 @@ use crate::db::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
 
 /// Statements that are kept prepared; lists build new ones without end.
-const PREPARED: usize = 256;
+pub(super) const PREPARED: usize = 256;
 
 /// What a failed statement means for whoever ran it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,9 +89,40 @@ impl Failure {
     }
 }
 
-struct Prepared {
-    statement: Statement,
+/// A statement that the server knows, and the names of its columns.
+#[derive(Clone)]
+pub(super) struct Prepared {
+    pub(super) statement: Statement,
     columns: Arc<[Box<str>]>,
+}
+
+impl Prepared {
+    pub(super) fn new(statement: Statement) -> Self {
+        let columns = statement.columns().iter();
+        let columns = columns.map(|column| Box::from(column.name())).collect();
+        Self { statement, columns }
+    }
+
+    /// Whether so many values can be bound; the library would panic.
+    pub(super) fn takes(&self, params: &[Value]) -> Result<()> {
+        let (wanted, given) = (self.statement.params().len(), params.len());
+        if wanted == given {
+            Ok(())
+        } else {
+            Err(Error::internal(format!("{given} values for ${wanted}")))
+        }
+    }
+
+    /// The answer as the rest of the program reads it.
+    pub(super) fn rows(&self, rows: &[tokio_postgres::Row]) -> Result<Vec<Row>> {
+        let row = |row: &tokio_postgres::Row| {
+            let values = (0..row.len()).map(|place| row.try_get(place));
+            let values: std::result::Result<_, _> = values.collect();
+            let values = values.map_err(Error::internal)?;
+            Ok(Row::new(Arc::clone(&self.columns), values))
+        };
+        rows.iter().map(row).collect()
+    }
 }
 
 /// How the statements of a unit of work hang together.
@@ -305,10 +336,7 @@ impl Link {
         } = self;
         let work = client.prepare(sql);
         let done = wait(runtime.as_ref(), self.patience, work);
-        let statement = self.outcome(done)?;
-        let columns = statement.columns().iter();
-        let columns = columns.map(|column| Box::from(column.name())).collect();
-        Ok(Prepared { statement, columns })
+        self.outcome(done).map(Prepared::new)
     }
 
     /// What a statement is run with: prepared, and the `BEGIN` that has to go before it.
@@ -320,11 +348,7 @@ impl Link {
             Some(prepared) => prepared,
             None => self.prepare(sql)?,
         };
-        let wanted = prepared.statement.params().len();
-        if wanted != params.len() {
-            let given = params.len();
-            return Err(Error::internal(format!("{given} values for ${wanted}")));
-        }
+        prepared.takes(params)?;
         let begin = match self.unit {
             Unit::Due(sql) => {
                 self.unit = Unit::Begun;
@@ -362,15 +386,7 @@ impl Link {
             rows.try_collect::<Vec<_>>().await
         });
         let done = wait(runtime.as_ref(), self.patience, work);
-        let answer = self.outcome(done).and_then(|rows| {
-            let row = |row: &tokio_postgres::Row| {
-                let values = (0..row.len()).map(|place| row.try_get(place));
-                let values: std::result::Result<_, _> = values.collect();
-                let values = values.map_err(Error::internal)?;
-                Ok(Row::new(Arc::clone(&prepared.columns), values))
-            };
-            rows.iter().map(row).collect()
-        });
+        let answer = self.outcome(done).and_then(|rows| prepared.rows(&rows));
         self.keep(sql, prepared);
         answer
     }
@@ -452,7 +468,7 @@ async fn after<T>(
     first.and(second)
 }
 
-fn values(params: &[Value]) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
+pub(super) fn values(params: &[Value]) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
     params.iter().map(|value| {
         let value: &(dyn ToSql + Sync) = value;
         value

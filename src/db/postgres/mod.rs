@@ -6,6 +6,7 @@
 //! Everything here waits for the network and must stay off the async workers.
 
 mod ddl;
+mod lines;
 mod link;
 mod lock;
 mod schema;
@@ -17,12 +18,13 @@ mod writers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use lines::Lines;
 pub(in crate::db) use link::Link;
 use lock::Serving;
 use server::{Purpose, Server};
 use writers::Writers;
 
-use super::{APPLICATION, Facts, Identity, Role, Tx};
+use super::{APPLICATION, Answer, Facts, Identity, Looked, Question, Role, Tx, question};
 use crate::error::{Error, Result};
 
 /// Connections that read, at most; the server is shared.
@@ -45,6 +47,7 @@ enum Access {
     Direct(Box<Mutex<Link>>),
     /// The daemon: readers beside writers.
     Served {
+        lines: Box<Lines>,
         readers: r2d2::Pool<Readers>,
         writers: Writers,
         serving: Serving,
@@ -68,6 +71,7 @@ impl Postgres {
             Role::Shell => Access::Direct(Box::new(Mutex::new(link))),
             Role::Daemon => Access::Served {
                 serving: Serving::take(&server, &about.schema)?,
+                lines: Box::new(Lines::new(&server)),
                 readers: readers(&server)?,
                 writers: Writers::start(&server, &about.schema)?,
             },
@@ -96,6 +100,21 @@ impl Postgres {
 
     pub(super) fn look<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
         self.reading(|link| link.single(f))
+    }
+
+    /// The first pass of a point read; a command has nothing else to do than to wait.
+    pub(super) fn look_now<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Looked<T> {
+        match &self.access {
+            Access::Direct(_) => Looked::Done(tokio::task::block_in_place(|| self.look(f))),
+            Access::Served { .. } => question::ask(f),
+        }
+    }
+
+    pub(super) async fn ask(&self, question: Question) -> Result<Answer> {
+        match &self.access {
+            Access::Direct(_) => Err(Error::internal("a question that nobody asked")),
+            Access::Served { lines, .. } => lines.ask(question).await,
+        }
     }
 
     fn reading<T>(&self, f: impl FnOnce(&mut Link) -> Result<T>) -> Result<T> {

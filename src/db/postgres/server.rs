@@ -22,7 +22,7 @@ use crate::error::{Error, Result};
 /// How long one host may take to accept a connection; then the next one is tried.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a connection may take in all, over every host.
-const REACH: Duration = Duration::from_secs(4);
+pub(super) const REACH: Duration = Duration::from_secs(4);
 
 /// What a connection is for, which decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +144,8 @@ impl Server {
         })
     }
 
-    async fn open(&self, purpose: Purpose) -> Result<Client> {
+    /// Opens a connection that the runtime of the caller drives, however long that takes.
+    pub(super) async fn open(&self, purpose: Purpose) -> Result<Client> {
         let dialled = if let Some(tls) = &self.tls {
             dial(&self.config, tls.clone()).await
         } else {

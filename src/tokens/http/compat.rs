@@ -177,7 +177,7 @@ fn believes_clock(app: &App) -> bool {
 }
 
 async fn valid(visitor: Visitor, token: &str) -> Result<Response> {
-    match visitor.look(|cx| check(cx, token))? {
+    match visitor.look(|cx| check(cx, token)).await? {
         // An API token opens the API, and is no answer to who asks for a guest's (rule 18).
         Ok(good) => Ok(PlainStatus::of(good.kind == Kind::Temporary)),
         Err((Reason::Expired, Some(id))) if believes_clock(visitor.app()) => {

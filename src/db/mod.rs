@@ -251,6 +251,7 @@ impl Db {
     pub fn serves(&self) -> bool {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.serves(),
+            Engine::Postgres(postgres) => postgres.serves(),
         }
     }
 

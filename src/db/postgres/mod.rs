@@ -203,6 +203,10 @@ impl Postgres {
         lock::exclusively(&self.server, &self.about.schema, own, needed, f)
     }
 
+    pub(super) fn serves(&self) -> bool {
+        matches!(self.access, Access::Served { .. })
+    }
+
     pub(super) fn facts(&self) -> Facts {
         Facts {
             engine: format!("PostgreSQL {}", self.about.version),

@@ -67,7 +67,7 @@ impl Db {
     /// Opens the database at `url`; an `SQLite` file is created.
     ///
     /// # Errors
-    /// [`Error::DaemonRunning`](crate::error::Error::DaemonRunning) if a second daemon is started on
+    /// [`Error::DaemonRunning`] if a second daemon is started on
     /// a file; `Unavailable` if maintenance holds it or the server cannot be reached, `Corrupt` if
     /// it is not a database, `Config` if the server refuses or sorts by a language.
     pub fn open(url: &DbUrl, role: Role) -> Result<Self> {

@@ -7,7 +7,8 @@ CREATE TABLE audit_events (
   request_id TEXT,
   action TEXT NOT NULL,
   object TEXT NOT NULL,
-  result TEXT NOT NULL CHECK (result IN ('ok', 'denied', 'failed')),
+  -- Not IN: for a list of three, SQLite builds a table in memory with each row that is added.
+  result TEXT NOT NULL CHECK (result = 'ok' OR result = 'denied' OR result = 'failed'),
   details TEXT                          -- JSON of allow-listed members
 ) STRICT;
 CREATE INDEX audit_events_object_idx ON audit_events (object, id);

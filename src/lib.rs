@@ -10,6 +10,7 @@
 //! | --- | --- |
 //! | a rule: what a token may do, who may disable whom | `<noun>/mod.rs` |
 //! | a statement, a table | `<noun>/store.rs`, `migrations/NNNN_noun.up.sql` |
+//! | how an engine does it | `db/sqlite/`, `db/postgres/`, behind the door in `db/mod.rs` |
 //! | a route, a command | `<noun>/http.rs`, `<noun>/cli.rs` |
 //! | an error's code, HTTP status, exit status | the one table in [`error`] |
 //! | a setting, its default, its variable | the one table in [`config`] |

@@ -4,23 +4,15 @@
 //! Invariants: nothing is acknowledged before the commit returned; a unit of work that fails
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
-mod anchor;
-mod checkpoint;
 pub mod clock;
-mod deadline;
 pub mod keyring;
-mod lock;
-#[cfg(test)]
-mod plans;
 mod postgres;
 mod question;
 pub mod schema;
-mod session;
 mod sqlite;
 mod unit;
 mod value;
 pub mod whole;
-mod writer;
 
 pub use question::{Answer, Looked, Question};
 pub use value::{Row, Value};
@@ -307,7 +299,7 @@ pub struct Tx<'c> {
 
 #[derive(Debug)]
 enum TxEngine<'c> {
-    Sqlite(session::Session<'c>),
+    Sqlite(sqlite::Session<'c>),
     Postgres(&'c mut postgres::Link),
     Asked(&'c mut question::Pass),
 }

@@ -6,10 +6,10 @@ use std::sync::PoisonError;
 use rusqlite::backup::{Backup, StepResult};
 use rusqlite::{Connection, OpenFlags};
 
+use super::deadline::nap;
 use super::examine::examine;
+use super::session::{Session, error};
 use super::{Access, Sqlite, connect};
-use crate::db::deadline::nap;
-use crate::db::session::{Session, error};
 use crate::error::{Error, Result};
 
 /// Pages copied at once: the time between two looks at ^C.

@@ -1,7 +1,7 @@
 //! Looking for damage in an `SQLite` file.
 
 use super::Sqlite;
-use crate::db::session::Session;
+use super::session::Session;
 use crate::db::whole::{Check, Finding};
 use crate::error::{Error, Result};
 

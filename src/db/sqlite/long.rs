@@ -3,10 +3,10 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::PoisonError;
 
+use super::lock::Locks;
+use super::session::{Bound, Session, error, is_fault};
 use super::{Access, Sqlite};
-use crate::db::lock::Locks;
 use crate::db::schema::{Table, list, quoted};
-use crate::db::session::{Bound, Session, error, is_fault};
 use crate::db::whole::About;
 use crate::db::{Tx, Value};
 use crate::error::{Error, Result};

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use super::session::Session;
 use crate::db::schema::{Column, Reference, Sort, Table};
-use crate::db::session::Session;
 use crate::error::{Error, Result};
 
 impl Session<'_> {

@@ -1,10 +1,18 @@
 //! The `SQLite` engine: read-only connections for readers, one writer, and statements whose
 //! parameters are bound by the number in their name.
 
+mod anchor;
 mod backup;
+mod checkpoint;
+mod deadline;
 mod examine;
+mod lock;
 mod long;
+#[cfg(test)]
+mod plans;
 mod schema;
+mod session;
+mod writer;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -14,10 +22,12 @@ use std::time::Duration;
 use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
-use super::deadline::{Deadline, nap};
-use super::lock::Locks;
-use super::session::{Session, error, is_fault};
-use super::writer::{LOG, Writer};
+use deadline::{Deadline, nap};
+use lock::Locks;
+pub(in crate::db) use session::Session;
+use session::{error, is_fault};
+use writer::{LOG, Writer};
+
 use super::{APPLICATION, Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
 

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use super::Tx;
 use super::anchor::Anchor;
 use super::checkpoint;
 use super::session::{Session, is_fault};
-use super::sqlite::{connect, create, empty_log, log_bytes};
-use super::unit::{Work, again, work};
+use super::{connect, create, empty_log, log_bytes};
+use crate::db::Tx;
+use crate::db::unit::{Work, again, work};
 use crate::error::{Error, Result};
 
 /// Units of work that may wait; more are refused at once.

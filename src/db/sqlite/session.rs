@@ -9,12 +9,12 @@ use foldhash::fast::FixedState;
 use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, ErrorCode};
 
-use super::{APPLICATION, Row, Tx, TxEngine, Value};
+use crate::db::{APPLICATION, Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
 
 /// A connection at work: binds, runs, reads back.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Session<'c> {
+pub(in crate::db) struct Session<'c> {
     pub(super) connection: &'c Connection,
     /// Set where no transaction holds several statements together: whether there was one already.
     spent: Option<&'c Cell<bool>>,
@@ -132,14 +132,14 @@ impl<'c> Session<'c> {
         Ok(())
     }
 
-    pub(super) fn all(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+    pub(in crate::db) fn all(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
         self.walk(sql, params)
     }
 
     /// [`Session::all`] for what is meant to walk through a whole table.
-    pub(super) fn walk(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
+    pub(in crate::db) fn walk(self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let mut all = Vec::new();
         self.each(sql, params, |row| {
             all.push(row);
@@ -148,7 +148,7 @@ impl<'c> Session<'c> {
         Ok(all)
     }
 
-    pub(super) fn first(self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
+    pub(in crate::db) fn first(self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
         let mut first = None;
@@ -159,7 +159,7 @@ impl<'c> Session<'c> {
         Ok(first)
     }
 
-    pub(super) fn run(self, sql: &str, params: &[Value]) -> Result<u64> {
+    pub(in crate::db) fn run(self, sql: &str, params: &[Value]) -> Result<u64> {
         self.count_statement()?;
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
@@ -169,16 +169,16 @@ impl<'c> Session<'c> {
         u64::try_from(changed).map_err(Error::internal)
     }
 
-    pub(super) fn script(self, sql: &str) -> Result<()> {
+    pub(in crate::db) fn script(self, sql: &str) -> Result<()> {
         self.connection.execute_batch(sql).map_err(error)
     }
 
-    pub(super) fn tables(self) -> Result<Vec<String>> {
+    pub(in crate::db) fn tables(self) -> Result<Vec<String>> {
         let rows = self.all("SELECT name FROM sqlite_schema WHERE type = 'table'", &[])?;
         rows.iter().map(|row| row.text("name")).collect()
     }
 
-    pub(super) fn stamp(self, schema: u32) -> Result<()> {
+    pub(in crate::db) fn stamp(self, schema: u32) -> Result<()> {
         self.pragma("application_id", APPLICATION)?;
         self.pragma("user_version", i64::from(schema))
     }

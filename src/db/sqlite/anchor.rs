@@ -13,8 +13,8 @@ use std::path::PathBuf;
 
 use rusqlite::Connection;
 
+use super::connect;
 use super::session::Session;
-use super::sqlite::connect;
 use crate::error::Result;
 
 /// The connection, and whether it holds the lock.

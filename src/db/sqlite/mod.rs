@@ -10,6 +10,7 @@ mod lock;
 mod long;
 #[cfg(test)]
 mod plans;
+mod readers;
 mod schema;
 mod session;
 mod writer;
@@ -19,11 +20,11 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use r2d2_sqlite::SqliteConnectionManager;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use deadline::{Deadline, nap};
 use lock::Locks;
+use readers::Readers;
 pub(in crate::db) use session::Session;
 use session::{error, is_fault};
 use writer::{LOG, Writer};
@@ -85,7 +86,7 @@ impl Sqlite {
                 let writer = Writer::start(path.clone(), Arc::clone(&faults), LOG)?;
                 (
                     Access::Served {
-                        readers: readers(&path)?,
+                        readers: readers::open(&path)?,
                         writer,
                     },
                     SNAPSHOT,
@@ -261,58 +262,6 @@ fn resolve(path: &Path) -> Result<PathBuf> {
         folder.display()
     )))?;
     Ok(folder.join(path.file_name().unwrap_or_default()))
-}
-
-/// Opens readers, and takes none back that met a fault (security.md, rule 59) or that a panic has
-/// left in the middle of a transaction (rule 63).
-#[derive(Debug)]
-struct Readers(SqliteConnectionManager);
-
-#[derive(Debug)]
-struct Reader {
-    connection: Connection,
-    fault: bool,
-}
-
-impl r2d2::ManageConnection for Readers {
-    /// In a box: the pool moves it about, and a connection is half a kilobyte.
-    type Connection = Box<Reader>;
-    type Error = rusqlite::Error;
-
-    fn connect(&self) -> rusqlite::Result<Box<Reader>> {
-        let connection = self.0.connect()?;
-        Ok(Box::new(Reader {
-            connection,
-            fault: false,
-        }))
-    }
-
-    fn is_valid(&self, reader: &mut Box<Reader>) -> rusqlite::Result<()> {
-        self.0.is_valid(&mut reader.connection)
-    }
-
-    fn has_broken(&self, reader: &mut Box<Reader>) -> bool {
-        reader.fault || !reader.connection.is_autocommit()
-    }
-}
-
-fn readers(path: &Path) -> Result<r2d2::Pool<Readers>> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_NOFOLLOW
-        | OpenFlags::SQLITE_OPEN_EXRESCODE;
-    let manager = SqliteConnectionManager::file(path)
-        .with_flags(flags)
-        .with_init(prepare);
-    let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    r2d2::Pool::builder()
-        .max_size(u32::try_from(cores * 4).unwrap_or(8).max(8))
-        .min_idle(Some(1))
-        .connection_timeout(Duration::from_secs(2))
-        .test_on_check_out(false)
-        .error_handler(Box::new(r2d2::NopErrorHandler))
-        .build(Readers(manager))
-        .map_err(Error::unavailable)
 }
 
 /// What every connection is told first (security.md, rule 55).

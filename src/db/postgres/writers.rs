@@ -102,8 +102,13 @@ impl Writers {
 impl Drop for Writers {
     fn drop(&mut self) {
         drop(self.queue.take());
+        let own = std::thread::current().id();
         for thread in self.threads.drain(..) {
-            let _panicked = thread.join();
+            // Whoever waited for a unit of work may have been the last who needed the database:
+            // then this is one of the threads.
+            if thread.thread().id() != own {
+                let _panicked = thread.join();
+            }
         }
     }
 }

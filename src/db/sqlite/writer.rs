@@ -109,7 +109,12 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         drop(self.queue.take());
-        if let Some(thread) = self.thread.take() {
+        // Whoever waited for a unit of work may have been the last who needed the database: then
+        // this is the thread itself.
+        let own = std::thread::current().id();
+        if let Some(thread) = self.thread.take()
+            && thread.thread().id() != own
+        {
             let _panicked = thread.join();
         }
     }
@@ -426,5 +431,25 @@ mod tests {
         db.write(|tx| tx.run("INSERT INTO numbers VALUES ($1)", &[4_i64.into()]))
             .unwrap();
         assert_eq!(stored(&db), [4]);
+    }
+
+    #[test]
+    fn the_last_who_needed_the_database_may_be_told_on_the_writers_own_thread() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = Arc::new(daemon(&folder));
+        let (last, let_go) = (Arc::clone(&db), Arc::new(Barrier::new(2)));
+        let (tell, told) = std::sync::mpsc::channel();
+        let waiting = Arc::clone(&let_go);
+        db.submit(
+            |_| Ok(()),
+            move |_| {
+                waiting.wait();
+                drop(last);
+                let _ = tell.send(());
+            },
+        );
+        drop(db);
+        let_go.wait();
+        told.recv().unwrap();
     }
 }

@@ -5,6 +5,7 @@ use provost::tokens::{Kind, NewToken};
 use serde_json::json;
 
 use super::site::{Answer, Site, bearer, from, is_ok, request, with};
+use crate::support::cluster::wait_until;
 
 #[test]
 fn without_a_good_credential_there_is_a_challenge_and_one_body_for_all() {
@@ -477,6 +478,13 @@ fn logged(site: &Site, action: &str) -> Vec<[String; 3]> {
         .collect()
 }
 
+/// Nobody who is refused waits until that is written down, which several writers may do.
+fn wait_for_denials(site: &Site, count: usize) {
+    wait_until("the refusals are in the audit log", || {
+        logged(site, "request.denied").len() >= count
+    });
+}
+
 #[test]
 fn whoever_is_refused_is_in_the_audit_log_and_the_credential_is_not() {
     let site = Site::new();
@@ -484,9 +492,12 @@ fn whoever_is_refused_is_in_the_audit_log_and_the_credential_is_not() {
     assert!(logged(&site, "request.denied").is_empty());
     let guest = site.issue(NewToken::of(Kind::Temporary));
     site.get_as(&guest, "/api/v1/tokens/abcdef");
+    wait_for_denials(&site, 1);
     let weak = site.token("token:read");
     site.get_as(&weak, "/api/v1/audit");
+    wait_for_denials(&site, 2);
     site.post_as(&weak, "/api/v1/tokens", r#"{"kind":"api"}"#);
+    wait_for_denials(&site, 3);
     let rows = logged(&site, "request.denied");
     let objects: Vec<&str> = rows.iter().map(|[_, object, _]| object.as_str()).collect();
     assert_eq!(
@@ -507,6 +518,9 @@ fn many_refusals_are_few_rows() {
     for _ in 0..30 {
         site.get_as("nonsense", "/api/v1/tokens");
     }
+    wait_for_denials(&site, 10);
+    // Whatever else was to be written would be there by now.
+    site.issue(NewToken::of(Kind::Temporary));
     assert_eq!(logged(&site, "request.denied").len(), 10);
 }
 

@@ -1,5 +1,7 @@
 //! The answer to a `COMMIT` is lost: nobody knows whether it happened, and nobody pretends to.
 
+use serde_json::json;
+
 use super::proxy::{Cut, Proxy};
 use super::server;
 use super::writers::{bearer, order};
@@ -26,14 +28,20 @@ fn without_a_key_a_lost_commit_is_refused_and_never_tried_again() {
     };
     let (proxy, shell) = behind_a_proxy(&url);
     let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
+    let bearer = bearer(&shell);
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
-    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+    let issue = |client: &mut Client, label: &str| {
+        let body = json!({ "kind": "temporary", "label": label }).to_string();
+        client.must("POST", "/api/v1/tokens", &bearer, &body)
+    };
+    assert_eq!(issue(&mut client, "first").status, 201);
     let (mut there, mut cuts) = (tokens(&shell), proxy.cuts());
     for n in 0..10 {
         let cut = if n % 2 == 0 { Cut::Before } else { Cut::After };
-        proxy.cut_next(cut);
-        let answer = client.must("POST", "/app/token", "", "");
+        let label = format!("cut-{n}");
+        proxy.cut_next(cut, &label);
+        let answer = issue(&mut client, &label);
         assert_eq!(answer.status, 503, "{cut:?}: {answer:?}");
         assert!(answer.header("retry-after").is_some(), "{answer:?}");
         // It was committed or not, as the cut was; it was not done again.
@@ -42,13 +50,13 @@ fn without_a_key_a_lost_commit_is_refused_and_never_tried_again() {
         cuts += 1;
         assert_eq!(proxy.cuts(), cuts, "{cut:?}");
         // The connection that was lost harms nobody who comes later.
-        assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+        assert_eq!(issue(&mut client, "later").status, 201);
         there += 1;
     }
     assert_eq!(tokens(&shell), there);
     for cut in [Cut::Before, Cut::After] {
-        proxy.cut_next(cut);
-        let told = shell.fails(10, &["token", "create"]);
+        proxy.cut_next(cut, "at-the-shell");
+        let told = shell.fails(10, &["token", "create", "--label", "at-the-shell"]);
         assert!(told.contains("temporarily unavailable"), "{told}");
         there += usize::from(cut == Cut::After);
         assert_eq!(tokens(&shell), there, "{cut:?}");
@@ -72,8 +80,8 @@ fn with_a_key_a_lost_commit_comes_to_exactly_one_token() {
     let mut at_once = 0;
     for n in 0..10 {
         let cut = if n % 2 == 0 { Cut::Before } else { Cut::After };
-        proxy.cut_next(cut);
         let key = format!("key-{n}");
+        proxy.cut_next(cut, &key);
         let first = order(&mut client, &bearer, &key).unwrap();
         assert!([201, 503].contains(&first.status), "{cut:?}: {first:?}");
         at_once += usize::from(first.status == 201);

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Where a connection is cut.
@@ -22,7 +22,7 @@ pub(super) struct Proxy {
 
 #[derive(Default)]
 struct State {
-    cut: Mutex<Option<Cut>>,
+    cut: Mutex<Option<(Cut, Vec<u8>)>>,
     cuts: AtomicUsize,
 }
 
@@ -52,9 +52,10 @@ impl Proxy {
         &self.address
     }
 
-    /// The next `COMMIT`, and only that one, is cut.
-    pub(super) fn cut_next(&self, cut: Cut) {
-        *self.state.cut.lock().unwrap() = Some(cut);
+    /// The next `COMMIT` of a transaction that had `word` in it, and only that one, is cut: a daemon
+    /// has other transactions, too.
+    pub(super) fn cut_next(&self, cut: Cut, word: &str) {
+        *self.state.cut.lock().unwrap() = Some((cut, word.as_bytes().to_vec()));
     }
 
     /// How many were cut so far.
@@ -63,35 +64,37 @@ impl Proxy {
     }
 }
 
+impl State {
+    /// Whether this is the `COMMIT` that is to be cut, and where. `seen` is whether its transaction
+    /// has had the word so far.
+    fn cut(&self, bytes: &[u8], seen: &mut bool) -> Option<Cut> {
+        let mut next = self.cut.lock().unwrap_or_else(PoisonError::into_inner);
+        let (cut, word) = next.as_ref()?;
+        *seen |= memchr::memmem::find(bytes, word).is_some();
+        memchr::memmem::find(bytes, b"COMMIT\0")?;
+        let cut = std::mem::take(seen).then_some(*cut)?;
+        *next = None;
+        self.cuts.fetch_add(1, Ordering::SeqCst);
+        Some(cut)
+    }
+}
+
 /// Hands on in both directions until one side ends.
 fn hand_on(mut client: TcpStream, mut server: TcpStream, state: &State) {
-    let swallow = Arc::new(Mutex::new(false));
+    let swallow = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let (back, front) = (server.try_clone().unwrap(), client.try_clone().unwrap());
-        let swallowing = Arc::clone(&swallow);
-        scope.spawn(move || answers(back, front, &swallowing));
-        let mut bytes = vec![0; 64 * 1024];
+        let swallow = &swallow;
+        scope.spawn(move || answers(back, front, swallow));
+        let (mut bytes, mut seen) = (vec![0; 64 * 1024], false);
         while let Ok(length) = client.read(&mut bytes) {
             if length == 0 {
                 break;
             }
-            let cut = bytes[..length]
-                .windows(7)
-                .any(|word| word == b"COMMIT\0")
-                .then(|| {
-                    state
-                        .cut
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .take()
-                })
-                .flatten();
-            if let Some(cut) = cut {
-                state.cuts.fetch_add(1, Ordering::SeqCst);
-                if cut == Cut::Before {
-                    break;
-                }
-                *swallow.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            match state.cut(&bytes[..length], &mut seen) {
+                Some(Cut::Before) => break,
+                Some(Cut::After) => swallow.store(true, Ordering::SeqCst),
+                None => {}
             }
             if server.write_all(&bytes[..length]).is_err() {
                 break;
@@ -104,10 +107,10 @@ fn hand_on(mut client: TcpStream, mut server: TcpStream, state: &State) {
 }
 
 /// Hands the server's answers on, until one is to be thrown away: that is the end.
-fn answers(mut server: TcpStream, mut client: TcpStream, swallow: &Mutex<bool>) {
+fn answers(mut server: TcpStream, mut client: TcpStream, swallow: &AtomicBool) {
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(length) = server.read(&mut bytes) {
-        let thrown_away = *swallow.lock().unwrap_or_else(PoisonError::into_inner);
+        let thrown_away = swallow.load(Ordering::SeqCst);
         if length == 0 || thrown_away || client.write_all(&bytes[..length]).is_err() {
             break;
         }

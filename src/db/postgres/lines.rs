@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::fast::FixedState;
 use futures_util::TryStreamExt as _;
+use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Client;
 
@@ -41,6 +42,7 @@ struct Line {
 
 struct Open {
     client: Client,
+    driver: AbortHandle,
     prepared: Mutex<HashMap<Box<str>, Prepared, FixedState>>,
 }
 
@@ -100,13 +102,21 @@ impl Lines {
         let open = timeout_at(deadline, line.open(&self.server)).await;
         let open = open.unwrap_or_else(|_| silent())?;
         let asked = timeout_at(deadline, open.ask(question)).await;
-        let is_silent = asked.is_err();
-        let asked = asked.unwrap_or_else(|_| silent());
-        // Those who come later shall not wait for the same.
-        if is_silent || matches!(asked, Err((Failure::Lost, _))) {
-            line.close(&open);
+        match asked {
+            // Neither those who wait with this one nor those who come later shall wait for the
+            // same. Left to itself, the server would work through what nobody wants any more,
+            // with a connection of which nobody knows.
+            Err(_elapsed) => {
+                open.driver.abort();
+                line.close(&open);
+                silent()
+            }
+            Ok(Err((Failure::Lost, error))) => {
+                line.close(&open);
+                Err((Failure::Lost, error))
+            }
+            Ok(asked) => asked,
         }
-        asked
     }
 
     /// The line with the fewest questions under way.
@@ -148,9 +158,10 @@ impl Line {
         }
         let opened = timeout(REACH, server.open(Purpose::Read)).await;
         match opened.unwrap_or_else(|_| silent().map_err(|(_, error)| error)) {
-            Ok(client) => {
+            Ok((client, driver)) => {
                 let open = Arc::new(Open {
                     client,
+                    driver,
                     prepared: Mutex::default(),
                 });
                 *self.slot() = Some(Arc::clone(&open));

@@ -27,8 +27,8 @@ use writers::Writers;
 use super::{APPLICATION, Answer, Facts, Identity, Looked, Question, Role, Tx, question};
 use crate::error::{Error, Result};
 
-/// Connections that read, at most; the server is shared.
-const READERS: u32 = 16;
+/// Connections for reads of more than one statement, at most: lists, jobs, `/readyz`.
+const READERS: u32 = 8;
 
 /// The oldest server that is known to do.
 const OLDEST: i64 = 130_000;

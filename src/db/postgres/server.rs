@@ -11,6 +11,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Runtime;
+use tokio::task::AbortHandle;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
@@ -140,34 +141,38 @@ impl Server {
     pub(super) fn connect(&self, runtime: &Runtime, purpose: Purpose) -> Result<Client> {
         runtime.block_on(async {
             let opened = tokio::time::timeout(REACH, self.open(purpose)).await;
-            opened.unwrap_or_else(|_| Err(Error::unavailable("the server does not answer")))
+            let silent = || Err(Error::unavailable("the server does not answer"));
+            opened
+                .unwrap_or_else(|_| silent())
+                .map(|(client, _)| client)
         })
     }
 
-    /// Opens a connection that the runtime of the caller drives, however long that takes.
-    pub(super) async fn open(&self, purpose: Purpose) -> Result<Client> {
+    /// Opens a connection that the runtime of the caller drives, however long that takes. The
+    /// handle cuts it off.
+    pub(super) async fn open(&self, purpose: Purpose) -> Result<(Client, AbortHandle)> {
         let dialled = if let Some(tls) = &self.tls {
             dial(&self.config, tls.clone()).await
         } else {
             dial(&self.config, NoTls).await
         };
-        let client = dialled.map_err(refused)?;
+        let (client, driver) = dialled.map_err(refused)?;
         client
             .batch_execute(&greeting(purpose))
             .await
             .map_err(refused)?;
-        Ok(client)
+        Ok((client, driver))
     }
 }
 
-async fn dial<T>(config: &Config, tls: T) -> Result<Client, tokio_postgres::Error>
+async fn dial<T>(config: &Config, tls: T) -> Result<(Client, AbortHandle), tokio_postgres::Error>
 where
     T: MakeTlsConnect<Socket, Stream: Send + 'static>,
 {
     let (client, connection) = config.connect(tls).await?;
     // How it ends is told to whoever asks it next.
-    drop(tokio::spawn(connection));
-    Ok(client)
+    let driver = tokio::spawn(connection).abort_handle();
+    Ok((client, driver))
 }
 
 /// What a connection is told first.

@@ -11,18 +11,18 @@ use crate::support::{Daemon, Shell};
 /// Clients of each of the two daemons.
 const CLIENTS: usize = 8;
 
-/// Connections that a daemon may have for reading.
-const READERS: usize = 16;
+/// Connections that a daemon has for point reads.
+const LINES: usize = 4;
 
 /// Makes sure that every daemon can use all of its connections again, soon after the server was
-/// back at `up`: as many readers as there may be are kept waiting at the same moment.
+/// back at `up`: all of them are kept waiting at the same moment, with more questions behind.
 fn pools_are_full(shell: &Shell, daemons: &[Daemon; 2], up: Instant) {
     let (mut holder, mut database) = (shell.sql(), shell.sql());
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'provost%'
                    AND wait_event_type = 'Lock' AND query LIKE 'SELECT%'";
     holder.run("BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE");
     std::thread::scope(|scope| {
-        for n in 0..2 * READERS {
+        for n in 0..4 * LINES {
             let daemon = &daemons[n % 2];
             scope.spawn(move || {
                 let mut client = Client::connect(&daemon.address).unwrap();
@@ -34,7 +34,7 @@ fn pools_are_full(shell: &Shell, daemons: &[Daemon; 2], up: Instant) {
                 }
             });
         }
-        while database.count(waiting) < 2 * READERS {
+        while database.count(waiting) < 2 * LINES {
             assert!(up.elapsed() < RECOVERY, "{}", database.count(waiting));
             pause();
         }

@@ -16,20 +16,19 @@ const LINES: usize = 4;
 
 /// Makes sure that every daemon can use all of its connections again, soon after the server was
 /// back at `up`: all of them are kept waiting at the same moment, with more questions behind.
-fn pools_are_full(shell: &Shell, daemons: &[Daemon; 2], up: Instant) {
+fn pools_are_full(shell: &Shell, daemons: &[Daemon; 2], bearer: &str, up: Instant) {
     let (mut holder, mut database) = (shell.sql(), shell.sql());
     let waiting = "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name LIKE 'provost%'
                    AND wait_event_type = 'Lock' AND query LIKE 'SELECT%'";
-    holder.run("BEGIN; LOCK TABLE tokens IN ACCESS EXCLUSIVE MODE");
+    holder.run("BEGIN; LOCK TABLE audit_events IN ACCESS EXCLUSIVE MODE");
     std::thread::scope(|scope| {
         for n in 0..4 * LINES {
             let daemon = &daemons[n % 2];
             scope.spawn(move || {
                 let mut client = Client::connect(&daemon.address).unwrap();
-                // A number that nobody has.
-                let path = format!("/app/valid/1:{}", "x".repeat(30));
+                let path = "/api/v1/audit?limit=1";
                 // Whoever waited too long for the lock comes again.
-                while client.must("GET", &path, "", "").status != 200 {
+                while client.must("GET", path, bearer, "").status != 200 {
                     assert!(up.elapsed() < 2 * RECOVERY, "refused without a reason");
                 }
             });
@@ -82,7 +81,7 @@ fn crashed_under_load(times: usize) {
     let kept = writers.stop();
     kept.refused_only_during(&outages);
     server.crash_and_restart();
-    pools_are_full(&shell, &daemons, Instant::now());
+    pools_are_full(&shell, &daemons, &bearer, Instant::now());
     finish(&shell, daemons, kept, &bearer);
 }
 

@@ -22,7 +22,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(6500);
 
 /// The header of an API token that may do what these clients do.
 pub(super) fn bearer(shell: &Shell) -> String {
-    let scopes = "token:create,token:read,token:revoke,token:consume,job:run";
+    let scopes = "token:create,token:read,token:revoke,token:consume,job:run,audit:read";
     let token = shell.ok(&["token", "create", "--scope", scopes, "--quiet"]);
     format!("Authorization: Bearer {token}\r\n")
 }

@@ -9,6 +9,7 @@ use crate::support::{Shell, engine};
 mod crashes;
 mod lost;
 mod proxy;
+mod refusals;
 mod silence;
 mod together;
 mod writers;

@@ -158,13 +158,17 @@ impl Cluster {
     /// which must be a text, or nothing.
     #[track_caller]
     pub(crate) fn sql(&self, sql: &str) -> String {
-        let mut client = postgres::Client::connect(&self.url("postgres"), postgres::NoTls).unwrap();
-        let rows = client.query(sql, &[]);
-        let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error}"));
+        let done = self.try_sql(sql);
+        done.unwrap_or_else(|error| panic!("{sql}: {error}"))
+    }
+
+    /// The same for a statement that the server may refuse.
+    pub(crate) fn try_sql(&self, sql: &str) -> Result<String, postgres::Error> {
+        let mut client = postgres::Client::connect(&self.url("postgres"), postgres::NoTls)?;
+        let rows = client.query(sql, &[])?;
         let first = rows.first().filter(|row| !row.is_empty());
-        first
-            .and_then(|row| row.try_get::<_, Option<String>>(0).unwrap_or_default())
-            .unwrap_or_default()
+        let text = first.map(|row| row.try_get::<_, Option<String>>(0));
+        Ok(text.and_then(Result::ok).flatten().unwrap_or_default())
     }
 
     /// Stops the server and waits for its end.

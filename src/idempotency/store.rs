@@ -74,10 +74,12 @@ pub(super) fn oldest_expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option
     row.map(|row| row.time("expires_at")).transpose()
 }
 
-/// Deletes at most `most` of those that have expired by `until`, oldest first.
+/// Deletes at most `most` of those that have expired by `until`, oldest first. Both times the
+/// condition: the outer one is looked at again when an expired row has just been replaced by the
+/// answer to a new request, which must stay.
 pub(super) fn delete_expired(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Result<u64> {
     tx.run(
-        "DELETE FROM idempotency_keys WHERE digest IN (
+        "DELETE FROM idempotency_keys WHERE expires_at <= $1 AND digest IN (
            SELECT digest FROM idempotency_keys WHERE expires_at <= $1 ORDER BY expires_at LIMIT $2)",
         &[until.into(), most.into()],
     )

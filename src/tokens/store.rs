@@ -340,7 +340,9 @@ pub(super) fn delete_expired_one(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -
     Ok(changed == 1)
 }
 
-/// Deletes at most `most` tokens of `kind` that have expired, the longest gone first.
+/// Deletes at most `most` tokens of `kind` that have expired, the longest gone first. Both times
+/// the condition: the inner one finds rows, the outer one is looked at again when a row has been
+/// changed meanwhile, so that what somebody has just renewed stays.
 pub(super) fn delete_expired(
     tx: &mut Tx<'_>,
     kind: Kind,
@@ -348,7 +350,7 @@ pub(super) fn delete_expired(
     most: u32,
 ) -> Result<u64> {
     tx.run(
-        "DELETE FROM tokens WHERE id IN (
+        "DELETE FROM tokens WHERE expires_at <= $1 AND id IN (
            SELECT id FROM tokens WHERE expires_at <= $1 AND kind = $2 ORDER BY expires_at LIMIT $3)",
         &[now.into(), kind.as_str().into(), most.into()],
     )
@@ -468,7 +470,8 @@ pub(super) fn first_ended(
     row.map(|row| row.time("at")).transpose()
 }
 
-/// Deletes at most `most` of them, the longest gone first.
+/// Deletes at most `most` of them, the longest gone first. The condition stands there twice as in
+/// [`delete_expired`].
 pub(super) fn delete_ended(
     tx: &mut Tx<'_>,
     ended: Ended,
@@ -479,7 +482,7 @@ pub(super) fn delete_ended(
     let Ended { condition, at } = ended;
     tx.run(
         &format!(
-            "DELETE FROM tokens WHERE id IN (
+            "DELETE FROM tokens WHERE {condition} AND id IN (
                SELECT id FROM tokens WHERE {condition} AND (CAST($2 AS TEXT) IS NULL OR kind = $2)
                ORDER BY {at} LIMIT $3)"
         ),

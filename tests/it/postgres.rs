@@ -7,6 +7,7 @@ use crate::support::cluster::{Cluster, Mode};
 use crate::support::{Shell, engine};
 
 mod crashes;
+mod ended;
 mod lost;
 mod proxy;
 mod refusals;

@@ -169,7 +169,7 @@ impl Line {
             }
             Err(error) => {
                 *failed = Some(Instant::now());
-                Err((Failure::Final, error))
+                Err((Failure::Final, while_serving(error)))
             }
         }
     }
@@ -180,6 +180,16 @@ impl Line {
         if slot.as_ref().is_some_and(|open| Arc::ptr_eq(open, lost)) {
             *slot = None;
         }
+    }
+}
+
+/// What a server refuses is a mistake in the settings while the daemon starts. Later it is an outage
+/// like another, and what the server says of roles and databases is for the log.
+fn while_serving(error: Error) -> Error {
+    if matches!(error, Error::Config(_)) {
+        Error::unavailable(error)
+    } else {
+        error
     }
 }
 
@@ -217,5 +227,17 @@ impl Open {
         }
         known.insert(Box::from(sql), prepared.clone());
         Ok(prepared)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_server_refuses_while_the_daemon_serves_is_told_to_no_client() {
+        let error = while_serving(Error::Config("no such role: hunter2".into()));
+        assert_eq!(error.spec().status, 503);
+        assert!(!error.to_string().contains("hunter2"), "{error}");
     }
 }

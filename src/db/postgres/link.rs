@@ -5,6 +5,7 @@
 //! `BEGIN` travels together with the first statement, which saves every transaction a round trip.
 
 mod fill;
+mod reads;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -17,6 +18,8 @@ use futures_util::{TryStreamExt as _, future};
 use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
+
+use reads::only_reads;
 
 use super::ddl::translate;
 use super::server::{Purpose, Server};
@@ -200,11 +203,15 @@ impl Link {
         &self.schema
     }
 
-    /// Whether it can be used again, as far as can be told without asking the server: a turn of
-    /// the runtime reads what the socket has, which is its end after a restart of the server.
+    /// Whether it can be used again, as far as can be told without asking the server. One turn of
+    /// the runtime sees that the socket has something, the next reads it: after a restart of the
+    /// server that is its end.
     pub(super) fn is_usable(&self) -> bool {
         if let Some(runtime) = &self.runtime {
-            runtime.block_on(tokio::task::yield_now());
+            runtime.block_on(async {
+                tokio::task::yield_now().await;
+                tokio::task::yield_now().await;
+            });
         }
         !self.is_lost() && self.is_idle() && !self.client.is_closed()
     }
@@ -376,6 +383,7 @@ impl Link {
 
     pub(in crate::db) fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let (prepared, begin) = self.ready(sql, params)?;
+        self.changed |= !only_reads(sql);
         let Self {
             client, runtime, ..
         } = self;

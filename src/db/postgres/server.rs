@@ -20,7 +20,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::link::Failure;
 use crate::error::{Error, Result};
 
-/// How long one host may take to accept a connection; then the next one is tried.
+/// How long one host may take to accept a connection, at most; then the next one is tried.
 const CONNECT: Duration = Duration::from_secs(2);
 /// How long a connection may take in all, over every host.
 pub(super) const REACH: Duration = Duration::from_secs(4);
@@ -117,9 +117,10 @@ impl Server {
                 )));
             }
         };
+        let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
         config
             .application_name(format!("provost pid {}", std::process::id()))
-            .connect_timeout(CONNECT)
+            .connect_timeout(share(hosts))
             .tcp_user_timeout(REACH)
             .keepalives_idle(Duration::from_secs(10))
             // What is written on the one and read on the other would be a revoked token that is
@@ -173,6 +174,12 @@ where
     // How it ends is told to whoever asks it next.
     let driver = tokio::spawn(connection).abort_handle();
     Ok((client, driver))
+}
+
+/// How long one of so many hosts may take: the last one has its turn, too.
+fn share(hosts: usize) -> Duration {
+    let hosts = u32::try_from(hosts).unwrap_or(u32::MAX).max(1);
+    CONNECT.min(REACH / hosts)
 }
 
 /// What a connection is told first.
@@ -325,6 +332,18 @@ mod tests {
             let debug = format!("{:?}", Server::parse(url));
             assert!(!debug.contains("hunter2"), "{debug}");
         }
+    }
+
+    #[test]
+    fn of_many_hosts_that_do_not_answer_the_last_is_tried_in_time() {
+        let timeout = |hosts: &str| {
+            let server = Server::parse(&format!("postgres://app@{hosts}/db")).unwrap();
+            *server.config.get_connect_timeout().unwrap()
+        };
+        assert_eq!(timeout("a"), CONNECT);
+        assert_eq!(timeout("a,b"), CONNECT);
+        assert!(timeout("a,b,c") * 2 < REACH);
+        assert!(timeout("a,b,c,d,e") * 4 < REACH);
     }
 
     #[test]

@@ -111,9 +111,14 @@ fn pages(link: &mut Link) -> Result<Check> {
         skipped: true,
         findings: Vec::new(),
     };
+    // The extension's own: another one of that name, in whoever's schema, would run as us.
     let sql = "SELECT quote_ident(n.nspname) AS home
-         FROM pg_proc p JOIN pg_namespace n ON n.oid = p.pronamespace
-         WHERE p.proname = 'bt_index_check' AND p.pronargs = 2
+         FROM pg_extension e
+         JOIN pg_depend d ON d.refobjid = e.oid AND d.deptype = 'e'
+           AND d.refclassid = CAST('pg_extension' AS REGCLASS)
+           AND d.classid = CAST('pg_proc' AS REGCLASS)
+         JOIN pg_proc p ON p.oid = d.objid JOIN pg_namespace n ON n.oid = p.pronamespace
+         WHERE e.extname = 'amcheck' AND p.proname = 'bt_index_check' AND p.pronargs = 2
            AND has_function_privilege(p.oid, 'EXECUTE')";
     let Some(home) = link.first(sql, &[])? else {
         return Ok(check);

@@ -137,8 +137,13 @@ impl Thread {
             // Of all that was fetched together: who waits behind others has waited as long.
             let start = Instant::now();
             let mut away = None;
-            if batch.len() > 1 {
+            // What did not fit into the first transaction goes into the next, while all goes well.
+            while batch.len() > 1 && away.is_none() && start.elapsed() <= LATE {
+                let before = batch.len();
                 away = self.together(&mut batch, start);
+                if batch.len() == before {
+                    break;
+                }
             }
             for unit in batch.drain(..) {
                 if away.is_none() && start.elapsed() > LATE {
@@ -188,6 +193,7 @@ impl Thread {
             Err(error) => return (start.elapsed() >= LOSSES).then_some(error),
         };
         link.begin("BEGIN");
+        let begun = Instant::now();
         let mut repeatable = Vec::with_capacity(batch.len());
         for unit in batch.iter_mut() {
             link.begin_part();
@@ -198,7 +204,7 @@ impl Thread {
                 return away(link, start);
             }
             repeatable.push(link.may_repeat() || !link.has_changed());
-            if start.elapsed() > GROUP_TIME {
+            if begun.elapsed() > GROUP_TIME {
                 break;
             }
         }

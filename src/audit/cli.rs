@@ -144,7 +144,11 @@ impl Tail {
             return Ok(Outcome::Done);
         };
         loop {
-            let batch = operator.read(|cx| after(cx, &filter, seen.floor, BATCH))?;
+            let batch = match operator.read(|cx| after(cx, &filter, seen.floor, BATCH)) {
+                // Who watches a log wants to see what comes after the outage.
+                Err(Error::Unavailable(_)) => Vec::new(),
+                batch => batch?,
+            };
             let full = u32::try_from(batch.len()).is_ok_and(|length| length == BATCH);
             show(out, self.jsonl, seen.fresh(batch))?;
             seen.forget_old(full);

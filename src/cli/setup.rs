@@ -60,7 +60,7 @@ pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
                 setup.new_database = unfinished(config)?;
             }
             create_database(config, actor)?;
-            setup.new_key = create_key(config)?;
+            setup.new_key = create_key(config)? && is_first(config)?;
             Ok(setup)
         }
     }
@@ -158,6 +158,20 @@ fn create_file(database: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(making()(error)),
     }
+}
+
+/// Whether the key file that was just made is the one of the database. When somebody else has set up
+/// the same server meanwhile it is not, and must not stay.
+fn is_first(config: &Config) -> Result<bool> {
+    let db = Db::open(&config.db, Role::Shell)?;
+    let keys = Keys::load(&config.key_file)?;
+    if keyring::fits(&db, &keys, crate::time::wall())? {
+        return Ok(true);
+    }
+    let path = config.key_file.clone();
+    fs::remove_file(&path).map_err(Error::io(format!("remove {}", path.display())))?;
+    let reason = keys::MISSING.into();
+    Err(Error::KeyFile { path, reason })
 }
 
 /// Makes the key file. False if another process was faster.

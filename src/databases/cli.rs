@@ -13,7 +13,7 @@ use crate::cli::output::{Output, Record};
 use crate::cli::prompt::{Confirm, progress};
 use crate::cli::{Outcome, Site, operator, setup};
 use crate::config::{Config, DbUrl};
-use crate::db::{Db, Role};
+use crate::db::{Db, Role, keyring};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 
@@ -254,9 +254,17 @@ impl Copy {
         let seconds = report.seconds;
         let outcome = told(report, out)?;
         out.message(format_args!("copied {rows} rows in {seconds:.1} s"))?;
+        let key_file = &ends.config.key_file;
+        let keyed = ends.from.look(keyring::fingerprint)?;
+        let fits =
+            Keys::load(key_file).is_ok_and(|keys| keyed.is_none_or(|it| it == keys.fingerprint));
+        let key_file = if fits {
+            key_file.display().to_string()
+        } else {
+            "the one of the old database".to_owned()
+        };
         out.message(format_args!(
-            "next: set db to {place} and key_file to {}, then start the daemon; every token stays good",
-            ends.config.key_file.display()
+            "next: set db to {place} and key_file to {key_file}, then start the daemon; every token stays good"
         ))?;
         Ok(outcome)
     }

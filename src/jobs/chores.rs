@@ -74,11 +74,15 @@ pub(super) fn clock_mark(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> 
         }
         return Ok(leapt());
     };
-    app.write(actor, move |cx| clock::raise(cx.tx, now))?;
-    app.clock().raise(now);
+    // Also up to what other daemons have seen: what has expired for one of them has for all.
+    let mark = app.write(actor, move |cx| {
+        clock::raise(cx.tx, now)?;
+        clock::mark(cx.tx)
+    })?;
+    app.clock().raise(mark);
     Ok(Done {
         complete: true,
-        details: json!({ "mark": now }),
+        details: json!({ "mark": mark }),
     })
 }
 

@@ -15,7 +15,8 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Client;
 
-use super::link::{Failure, PREPARED, Prepared, values};
+use super::failure::Failure;
+use super::link::{PREPARED, Prepared, values};
 use super::server::{Purpose, REACH, Server};
 use crate::db::{Answer, Question, Row};
 use crate::error::{Error, Result};

@@ -9,7 +9,6 @@ mod reads;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,75 +21,13 @@ use tokio_postgres::{Client, Statement};
 use reads::only_reads;
 
 use super::ddl::translate;
+use super::failure::Failure;
 use super::server::{Purpose, Server};
 use crate::db::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
 
 /// Statements that are kept prepared; lists build new ones without end.
 pub(super) const PREPARED: usize = 256;
-
-/// What a failed statement means for whoever ran it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Failure {
-    /// The connection is gone or useless; another one may do.
-    Lost,
-    /// The server chose another transaction over this one; again, it may do.
-    Conflict,
-    /// Neither would help.
-    Final,
-}
-
-impl Failure {
-    /// What the server's error means.
-    pub(super) fn of(error: &tokio_postgres::Error) -> Self {
-        let Some(code) = error.code() else {
-            let source = std::error::Error::source(error);
-            let cut = source.is_some_and(<dyn std::error::Error>::is::<io::Error>);
-            return if error.is_closed() || cut {
-                Self::Lost
-            } else {
-                Self::Final
-            };
-        };
-        match code.code() {
-            // The last two: somebody else has just taken a unique name, or removed what was
-            // referred to. The rule's own look at it, which came too early, finds that out.
-            "40001" | "40P01" | "23505" | "23503" => Self::Conflict,
-            // Shut down, not up yet, told to go, a primary that has become a standby; or what was
-            // prepared is no longer what the server has.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "26000" | "0A000" => {
-                Self::Lost
-            }
-            code if code.starts_with("08") => Self::Lost,
-            _ => Self::Final,
-        }
-    }
-
-    /// What the rest of the program may know of it: the message stays in `source()`.
-    pub(super) fn error(self, source: tokio_postgres::Error) -> Error {
-        if self != Self::Final {
-            return Error::unavailable(source);
-        }
-        match source.code().map(|code| code.code().to_owned()).as_deref() {
-            Some("53100") => Error::StorageFull(source.into()),
-            // The one character that this engine cannot store.
-            Some("22021") => Error::Malformed("text must not contain U+0000".into()),
-            Some("XX001" | "XX002") => {
-                let told = source.as_db_error().map(|told| told.message().to_owned());
-                Error::Corrupt(told.unwrap_or_default())
-            }
-            // Took too long, waited too long for a lock, too many connections, an I/O error.
-            Some(code)
-                if ["57", "55", "53", "58"]
-                    .iter()
-                    .any(|sort| code.starts_with(sort)) =>
-            {
-                Error::unavailable(source)
-            }
-            Some(_) | None => Error::internal(source),
-        }
-    }
-}
 
 /// A statement that the server knows, and the names of its columns.
 #[derive(Clone)]
@@ -152,6 +89,8 @@ pub(in crate::db) struct Link {
     patience: Duration,
     unit: Unit,
     failure: Option<Failure>,
+    /// Whether it was the server that said why the last statement failed.
+    told: bool,
     changed: bool,
     may_repeat: bool,
     schema: Arc<str>,
@@ -188,6 +127,7 @@ impl Link {
             patience: purpose.patience(),
             unit: Unit::Idle,
             failure: None,
+            told: false,
             changed: false,
             may_repeat: false,
             schema: Arc::from(""),
@@ -295,7 +235,14 @@ impl Link {
             return Err(Error::internal("a unit of work went on after an error"));
         }
         match std::mem::replace(&mut self.unit, Unit::Idle) {
-            Unit::Begun => self.batch("COMMIT"),
+            Unit::Begun => {
+                let done = self.batch("COMMIT");
+                if done.is_err() && !self.told {
+                    // Whatever it was, the server has not said that nothing was done.
+                    self.failure = Some(Failure::Lost);
+                }
+                done
+            }
             Unit::Idle | Unit::Single | Unit::Spent | Unit::Due(_) => Ok(()),
         }
     }
@@ -439,10 +386,12 @@ impl Link {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
+                self.told = error.code().is_some();
                 self.failure = Some(failure);
                 Err(failure.error(error))
             }
             Err(silent) => {
+                self.told = false;
                 self.failure = Some(Failure::Lost);
                 Err(silent)
             }

@@ -6,6 +6,7 @@
 //! Everything here waits for the network and must stay off the async workers.
 
 mod ddl;
+mod failure;
 mod lines;
 mod link;
 mod lock;
@@ -244,6 +245,10 @@ impl Link {
     }
 }
 
+/// How a database is made that can be used.
+const CREATE: &str =
+    "create one: CREATE DATABASE provost TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'";
+
 /// Looks whether the database can be used: what it does not do right cannot be mended later.
 fn check(link: &mut Link) -> Result<About> {
     // The order is asked for and not the collation's name, of which every system has others.
@@ -261,17 +266,15 @@ fn check(link: &mut Link) -> Result<About> {
             "PostgreSQL {version} is too old; 13 or newer is needed"
         )));
     }
-    let create =
-        "create one: CREATE DATABASE provost TEMPLATE template0 ENCODING 'UTF8' LOCALE 'C'";
     if row.str("encoding")? != "UTF8" {
         let encoding = row.str("encoding")?;
         return Err(Error::Config(format!(
-            "the database has the encoding {encoding}, UTF8 is needed; {create}"
+            "the database has the encoding {encoding}, UTF8 is needed; {CREATE}"
         )));
     }
     if !row.flag("bytewise")? {
         return Err(Error::Config(format!(
-            "the database sorts by a language, the collation C is needed; {create}"
+            "the database sorts by a language, the collation C is needed; {CREATE}"
         )));
     }
     let schema = row.opt_text("schema")?.ok_or_else(|| {

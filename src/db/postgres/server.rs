@@ -17,7 +17,7 @@ use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::link::Failure;
+use super::failure::Failure;
 use crate::error::{Error, Result};
 
 /// How long one host may take to accept a connection, at most; then the next one is tried.
@@ -138,6 +138,20 @@ impl Server {
         Ok(Self { config, tls })
     }
 
+    /// The hosts, for people.
+    fn place(&self) -> String {
+        let hosts = self.config.get_hosts().iter().enumerate();
+        let ports = self.config.get_ports();
+        let named = hosts.map(|(place, host)| {
+            let port = ports.get(place).or(ports.first()).unwrap_or(&5432);
+            match host {
+                Host::Tcp(name) => format!("{name}:{port}"),
+                Host::Unix(folder) => format!("{} (port {port})", folder.display()),
+            }
+        });
+        named.collect::<Vec<_>>().join(", ")
+    }
+
     /// Opens a connection that `runtime` drives, and tells it what it is for.
     pub(super) fn connect(&self, runtime: &Runtime, purpose: Purpose) -> Result<Client> {
         runtime.block_on(async {
@@ -157,11 +171,11 @@ impl Server {
         } else {
             dial(&self.config, NoTls).await
         };
-        let (client, driver) = dialled.map_err(refused)?;
+        let (client, driver) = dialled.map_err(|error| refused(&self.place(), error))?;
         client
             .batch_execute(&greeting(purpose))
             .await
-            .map_err(refused)?;
+            .map_err(|error| refused(&self.place(), error))?;
         Ok((client, driver))
     }
 }
@@ -202,16 +216,32 @@ fn greeting(purpose: Purpose) -> String {
     )
 }
 
-/// Why a connection could not be opened: what the operator must change, or what will pass.
-fn refused(error: tokio_postgres::Error) -> Error {
+/// Why a connection to `place` could not be opened: what the operator must change, or what will
+/// pass.
+fn refused(place: &str, error: tokio_postgres::Error) -> Error {
     let Some(told) = error.as_db_error() else {
-        return Error::unavailable(error);
+        let cause = std::error::Error::source(&error).map(ToString::to_string);
+        let cause = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
+        let advice = if cause.ends_with("password missing") {
+            "; put the URL with it into a file that only you can read, and its path into PROVOST_DB_FILE"
+        } else if cause.ends_with("server does not support TLS") {
+            "; use its Unix socket, or a tunnel to this machine"
+        } else if cause.starts_with("invalid configuration") {
+            ""
+        } else {
+            return Error::unavailable(format!("PostgreSQL at {place}: {cause}"));
+        };
+        return Error::Config(format!("PostgreSQL at {place}: {cause}{advice}"));
     };
+    let message = told.message();
     match told.code().code().get(..2) {
-        // Wrong password, no such role, no such database, not allowed to connect.
-        Some("28" | "3D" | "42") => {
-            Error::Config(format!("the PostgreSQL server refuses: {}", told.message()))
-        }
+        Some("3D") => Error::Config(format!(
+            "PostgreSQL at {place}: {message}; {}",
+            super::CREATE
+        )),
+        // Wrong password, no such role, not allowed to connect.
+        Some("28" | "42") => Error::Config(format!("PostgreSQL at {place}: {message}")),
+        Some("53" | "57") => Error::unavailable(format!("PostgreSQL at {place}: {message}")),
         _ => Failure::of(&error).error(error),
     }
 }

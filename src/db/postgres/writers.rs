@@ -12,7 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::link::{Failure, Link};
+use super::failure::Failure;
+use super::link::Link;
 use super::server::{Purpose, Server};
 use crate::db::Tx;
 use crate::db::unit::{Work, again, work};
@@ -31,6 +32,10 @@ const LATE: Duration = Duration::from_secs(3);
 /// Bounds of one transaction.
 const GROUP: usize = 32;
 const GROUP_TIME: Duration = Duration::from_millis(20);
+
+/// A group holds the locks of all its units, and must not wait for long for one of them: who meets
+/// a held lock is run alone, where it may wait its full time.
+const GROUP_BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = 200";
 
 /// How often a unit of work is tried again that the server chose another one over.
 pub(super) const CONFLICTS: u32 = 5;
@@ -192,7 +197,7 @@ impl Thread {
             Ok(link) => link,
             Err(error) => return (start.elapsed() >= LOSSES).then_some(error),
         };
-        link.begin("BEGIN");
+        link.begin(GROUP_BEGIN);
         let begun = Instant::now();
         let mut repeatable = Vec::with_capacity(batch.len());
         for unit in batch.iter_mut() {

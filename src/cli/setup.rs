@@ -121,7 +121,8 @@ fn unfinished(config: &Config) -> Result<bool> {
             keyed || (made("tokens") && tokens::any(tx)?),
         ))
     })?;
-    if used {
+    // Another process may have finished, and used what it made, since the key file was missed.
+    if used && !exists(&config.key_file)? {
         return Err(Error::KeyFile {
             path: config.key_file.clone(),
             reason: keys::MISSING.into(),

@@ -8,7 +8,7 @@ const COLUMNS: &str = "id, at, actor, ip, request_id, action, object, result, de
 
 /// Adds a row. Returns false, changing nothing, if the id is taken.
 pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry) -> Result<bool> {
-    let changed = tx.run(
+    tx.add(
         "INSERT INTO audit_events (id, at, actor, ip, request_id, action, object, result, details)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (id) DO NOTHING",
@@ -23,8 +23,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry) -> Result<bool> {
             entry.result.as_str().into(),
             entry.details.as_ref().map(ToString::to_string).into(),
         ],
-    )?;
-    Ok(changed == 1)
+    )
 }
 
 /// Rows with an id below `below`, newest first.

@@ -341,6 +341,20 @@ impl Tx<'_> {
         }
     }
 
+    /// Adds a row by an `INSERT … ON CONFLICT DO NOTHING`; returns false if its key is taken. An
+    /// engine may find that out only later: then it returns true, and the unit of work is run again
+    /// as a whole. A key that is made inside of it is another one then.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn add(&mut self, sql: &str, params: &[Value]) -> Result<bool> {
+        match &mut self.engine {
+            TxEngine::Sqlite(session) => Ok(session.run(sql, params)? == 1),
+            TxEngine::Postgres(link) => link.add(sql, params),
+            TxEngine::Asked(_) => question::refuse(),
+        }
+    }
+
     /// Runs the statements of a migration, which has no parameters.
     ///
     /// # Errors

@@ -59,7 +59,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow) -> Result<bool> {
         .map(serde_json::to_string)
         .transpose()
         .map_err(Error::internal)?;
-    let changed = tx.run(
+    tx.add(
         "INSERT INTO tokens (id, kind, digest, hint, created_at, expires_at, not_before, max_uses,
                              owner_id, label, scopes, cidr, meta)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
@@ -79,8 +79,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow) -> Result<bool> {
             row.cidr.map(|cidr| cidr.to_string()).into(),
             meta.into(),
         ],
-    )?;
-    Ok(changed == 1)
+    )
 }
 
 /// What a check reads: the narrowest row that can decide.

@@ -5,6 +5,7 @@
 //! `BEGIN` travels together with the first statement, which saves every transaction a round trip.
 
 mod fill;
+mod late;
 mod reads;
 
 use std::collections::HashMap;
@@ -18,6 +19,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_postgres::types::ToSql;
 use tokio_postgres::{Client, Statement};
 
+use late::Late;
 use reads::only_reads;
 
 use super::ddl::translate;
@@ -82,7 +84,8 @@ enum Unit {
 
 /// A connection at work.
 pub(in crate::db) struct Link {
-    client: Client,
+    client: Arc<Client>,
+    late: Late,
     /// Gone only while the connection is being dropped.
     runtime: Option<Runtime>,
     prepared: HashMap<Box<str>, Prepared, FixedState>,
@@ -121,7 +124,8 @@ impl Link {
             .map_err(Error::io("start a connection's runtime"))?;
         let client = server.connect(&runtime, purpose)?;
         Ok(Self {
-            client,
+            client: Arc::new(client),
+            late: Late::default(),
             runtime: Some(runtime),
             prepared: HashMap::default(),
             patience: purpose.patience(),
@@ -222,6 +226,7 @@ impl Link {
     }
 
     fn start(&mut self, unit: Unit) {
+        self.late.forget();
         self.unit = unit;
         self.failure = None;
         self.begin_part();
@@ -233,6 +238,10 @@ impl Link {
             // The server answers a COMMIT of a failed transaction with a rollback and no error.
             self.rollback()?;
             return Err(Error::internal("a unit of work went on after an error"));
+        }
+        if let Err(error) = self.settle() {
+            let _lost = self.rollback();
+            return Err(error);
         }
         match std::mem::replace(&mut self.unit, Unit::Idle) {
             Unit::Begun => {
@@ -248,6 +257,7 @@ impl Link {
     }
 
     pub(super) fn rollback(&mut self) -> Result<()> {
+        self.late.forget();
         let begun = std::mem::replace(&mut self.unit, Unit::Idle) == Unit::Begun;
         if !begun || self.is_lost() {
             return Ok(());
@@ -281,7 +291,8 @@ impl Link {
         } = self;
         let work = client.batch_execute(sql);
         let done = wait(runtime.as_ref(), self.patience, work);
-        self.outcome(done)
+        let done = self.outcome(done);
+        self.after_late(done)
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Prepared> {
@@ -290,7 +301,8 @@ impl Link {
         } = self;
         let work = client.prepare(sql);
         let done = wait(runtime.as_ref(), self.patience, work);
-        self.outcome(done).map(Prepared::new)
+        let statement = self.outcome(done);
+        self.after_late(statement).map(Prepared::new)
     }
 
     /// What a statement is run with: prepared, and the `BEGIN` that has to go before it.
@@ -343,7 +355,7 @@ impl Link {
         let done = wait(runtime.as_ref(), self.patience, work);
         let answer = self.outcome(done).and_then(|rows| prepared.rows(&rows));
         self.keep(sql, prepared);
-        answer
+        self.after_late(answer)
     }
 
     pub(in crate::db) fn first(&mut self, sql: &str, params: &[Value]) -> Result<Option<Row>> {
@@ -364,7 +376,7 @@ impl Link {
         let done = wait(runtime.as_ref(), self.patience, work);
         let changed = self.outcome(done);
         self.keep(sql, prepared);
-        changed
+        self.after_late(changed)
     }
 
     pub(in crate::db) fn script(&mut self, sql: &str) -> Result<()> {

@@ -3,7 +3,8 @@
 //!
 //! The same SQL as on `SQLite`, under `READ COMMITTED`: rules are single guarded statements, and
 //! where one must read before it writes it takes a lock on that one aggregate ([`super::Tx::lock`]).
-//! Everything here waits for the network and must stay off the async workers.
+//! Everything here waits for the network and must stay off the async workers, but for the point
+//! reads of [`lines`], which no thread waits for.
 
 mod ddl;
 mod failure;
@@ -149,6 +150,7 @@ impl Postgres {
                     attempt += 1;
                     let mut again = false;
                     let result = self.direct(link, |link| {
+                        link.set_patient(attempt > 1);
                         let result = link.transaction(&mut f);
                         again = link.is_conflict();
                         result

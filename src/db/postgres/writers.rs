@@ -197,6 +197,7 @@ impl Thread {
             Ok(link) => link,
             Err(error) => return (start.elapsed() >= LOSSES).then_some(error),
         };
+        link.set_patient(false);
         link.begin(GROUP_BEGIN);
         let begun = Instant::now();
         let mut repeatable = Vec::with_capacity(batch.len());
@@ -212,6 +213,10 @@ impl Thread {
             if begun.elapsed() > GROUP_TIME {
                 break;
             }
+        }
+        if link.settle().is_err() {
+            let _lost = link.rollback();
+            return away(link, start);
         }
         let committed = link.commit();
         if committed.is_err() && !link.is_lost() {
@@ -255,11 +260,16 @@ impl Thread {
             Err(Error::Unavailable(_)) if start.elapsed() < LOSSES => return Next::Again,
             Err(error) => return Next::Away(error),
         };
+        link.set_patient(*conflicts > 0);
         link.begin("BEGIN");
         unit.run(&mut link.tx());
-        let failed = unit.failure().is_some();
+        let settled = match unit.failure() {
+            Some(_) => Ok(()),
+            None => link.settle(),
+        };
+        let failed = unit.failure().is_some() || settled.is_err();
         let ended = if failed {
-            link.rollback()
+            settled.and(link.rollback())
         } else {
             link.commit()
         };

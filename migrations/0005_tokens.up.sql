@@ -1,7 +1,7 @@
 -- Opaque credentials. The row is narrow and its key grows with time: issuing always appends.
 CREATE TABLE tokens (
   id INTEGER PRIMARY KEY,
-  kind TEXT NOT NULL CHECK (kind IN ('temporary', 'api')),
+  kind TEXT NOT NULL CHECK (kind IN ('temporary', 'api', 'invitation', 'password_reset', 'login_link', 'email')),
   digest BLOB NOT NULL,                 -- HMAC-SHA-256 keyed by the key file
   hint TEXT NOT NULL,                   -- the secret's last 4 characters, for display
   created_at INTEGER NOT NULL,
@@ -12,6 +12,7 @@ CREATE TABLE tokens (
   last_used_at INTEGER,
   revoked_at INTEGER,
   owner_id TEXT REFERENCES users (id) ON DELETE CASCADE,
+  owner_epoch INTEGER,                  -- the owner's security_epoch when it was issued
   label TEXT,
   scopes TEXT,                          -- separated by spaces
   cidr TEXT,

@@ -63,6 +63,17 @@ pub enum Who {
         /// From where it may be used.
         cidr: Option<IpNet>,
     },
+    /// A request with a session; may do what its person may.
+    Session {
+        /// The session's id.
+        id: String,
+        /// The id of the user who logged in.
+        user: String,
+        /// Whether the user is an administrator, who may do everything.
+        admin: bool,
+        /// When the person last proved who it is.
+        authenticated_at: Timestamp,
+    },
     /// A request without a credential.
     Anonymous,
 }
@@ -86,10 +97,26 @@ impl Actor {
         match &self.who {
             Who::Operator { .. } | Who::Job(_) => Ok(()),
             Who::Token { scopes, .. } if scopes.permit(scope) => Ok(()),
-            Who::Token { .. } => Err(Error::Forbidden {
+            Who::Session { admin: true, .. } => Ok(()),
+            Who::Token { .. } | Who::Session { .. } => Err(Error::Forbidden {
                 needs: scope.to_owned(),
             }),
             Who::Anonymous => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// The id of the user whose session it is: who may look after their own things.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] without a credential; [`Error::Forbidden`] for one that is no
+    /// person's.
+    pub fn person(&self) -> Result<&str> {
+        match &self.who {
+            Who::Session { user, .. } => Ok(user),
+            Who::Anonymous => Err(Error::Unauthenticated),
+            Who::Operator { .. } | Who::Job(_) | Who::Token { .. } => Err(Error::Forbidden {
+                needs: "a session".into(),
+            }),
         }
     }
 }
@@ -108,6 +135,7 @@ impl fmt::Display for Actor {
             } => write!(f, "{account} as {user}"),
             Who::Job(name) => write!(f, "job:{name}"),
             Who::Token { id, .. } => write!(f, "token:{id}"),
+            Who::Session { user, .. } => write!(f, "user:{user}"),
             Who::Anonymous => f.write_str("anonymous"),
         }
     }

@@ -4,6 +4,7 @@
 //! (security.md, boundary B6). The file has mode 0600, belongs to whoever runs `provost`, and is
 //! never part of a backup of the database.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -18,7 +19,7 @@ use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result};
 use crate::file;
-use crate::secret::{MacKey, Secret, random_bytes, sha256_hex};
+use crate::secret::{MacKey, SealKey, Secret, random_bytes, sha256_hex};
 
 /// A key file is a few lines; whatever is larger is something else.
 const LARGEST: u64 = 4096;
@@ -31,17 +32,38 @@ pub const MISSING: &str =
 pub const FOREIGN: &str = "belongs to another database; put a copy of the right one in its place";
 
 /// The keys of this installation.
-#[derive(Debug)]
 pub struct Keys {
     /// Keys the digests of opaque tokens (rule 12).
     pub token: MacKey,
     /// Seals stored answers for replay under an `Idempotency-Key`.
-    pub replay: Secret<[u8; 32]>,
+    pub replay: SealKey,
     /// Keys the digests of the requests to which those were the answers: a body may hold what can
     /// be guessed.
     pub request: MacKey,
+    /// Keys refresh tokens: nothing of them is stored (rule 29).
+    pub refresh: MacKey,
+    /// Keys CSRF tokens (rule 36).
+    pub csrf: MacKey,
+    /// Keys what the throttle remembers of names and networks.
+    pub throttle: MacKey,
+    /// Seals the secrets of second factors.
+    pub factor: SealKey,
+    /// Keys the digests of recovery codes.
+    pub recovery: MacKey,
+    /// Seals mail on its way.
+    pub outbox: SealKey,
+    /// From which the keys are derived that sign access tokens.
+    signing: Hkdf<Sha256>,
     /// Tells this key file from others, and nothing about it.
     pub fingerprint: String,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys")
+            .field("fingerprint", &self.fingerprint)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Deserialize)]
@@ -115,6 +137,21 @@ impl Keys {
         Self::derive(&master)
     }
 
+    /// The seed of the Ed25519 key that is called `id` (RFC 8032 §5.1.5): rotating needs a new id,
+    /// not a new file.
+    ///
+    /// # Errors
+    /// None that can happen: 32 bytes are always derived.
+    pub fn signing(&self, id: &str) -> Result<Secret<[u8; 32]>> {
+        let mut seed = [0_u8; 32];
+        self.signing
+            .expand(id.as_bytes(), &mut seed)
+            .map_err(|_| Error::internal("a derived key is too long"))?;
+        let secret = Secret::new(seed);
+        seed.zeroize();
+        Ok(secret)
+    }
+
     /// Keys that live as long as the process, for tests.
     ///
     /// # Errors
@@ -132,10 +169,19 @@ impl Keys {
                 .map_err(|_| Error::internal("a derived key is too long"))?;
             Ok::<_, Error>(Secret::new(key))
         };
+        let mac = |purpose: &str| Ok::<_, Error>(MacKey::new(key(purpose)?.expose()));
+        let seal = |purpose: &str| Ok::<_, Error>(SealKey::new(key(purpose)?.expose()));
         Ok(Self {
-            token: MacKey::new(key("token")?.expose()),
-            replay: key("replay")?,
-            request: MacKey::new(key("request")?.expose()),
+            token: mac("token")?,
+            replay: seal("replay")?,
+            request: mac("request")?,
+            refresh: mac("refresh")?,
+            csrf: mac("csrf")?,
+            throttle: mac("throttle")?,
+            factor: seal("factor")?,
+            recovery: mac("recovery")?,
+            outbox: seal("outbox")?,
+            signing: Hkdf::new(Some(b"provost/v1/signing"), key("signing")?.expose()),
             fingerprint: sha256_hex(key("fingerprint")?.expose())
                 .chars()
                 .take(16)
@@ -196,10 +242,35 @@ mod tests {
         let made = Keys::create(&path).unwrap();
         let read = Keys::load(&path).unwrap();
         assert_eq!(made.token.sign(&[b"x"]), read.token.sign(&[b"x"]));
-        assert_eq!(made.replay.expose(), read.replay.expose());
+        let sealed = made.replay.seal(b"", b"x").unwrap();
+        assert_eq!(read.replay.open(b"", &sealed).unwrap().expose(), b"x");
+        assert_eq!(
+            made.signing("k1").unwrap().expose(),
+            read.signing("k1").unwrap().expose()
+        );
+    }
+
+    #[test]
+    fn each_purpose_and_each_name_has_a_key_of_its_own() {
+        let keys = Keys::ephemeral().unwrap();
+        let macs = [
+            &keys.token,
+            &keys.request,
+            &keys.refresh,
+            &keys.csrf,
+            &keys.throttle,
+            &keys.recovery,
+        ];
+        let signed: std::collections::BTreeSet<_> =
+            macs.iter().map(|key| key.sign(&[b"x"])).collect();
+        assert_eq!(signed.len(), macs.len());
         assert_ne!(
-            &made.token.sign(&[b"x"]),
-            Keys::ephemeral().unwrap().replay.expose()
+            keys.signing("k1").unwrap().expose(),
+            keys.signing("k2").unwrap().expose()
+        );
+        assert_ne!(
+            keys.token.sign(&[b"x"]),
+            Keys::ephemeral().unwrap().token.sign(&[b"x"])
         );
     }
 

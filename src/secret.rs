@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
@@ -102,6 +104,59 @@ impl fmt::Debug for MacKey {
     }
 }
 
+/// A key that seals what the database must keep but not show: XChaCha20-Poly1305, whose nonces are
+/// long enough to be drawn at random.
+#[derive(Clone)]
+pub struct SealKey(XChaCha20Poly1305);
+
+/// Bytes of the nonce that stands before what is sealed.
+const NONCE: usize = 24;
+
+impl SealKey {
+    /// A key from 32 bytes.
+    #[must_use]
+    pub fn new(key: &[u8; 32]) -> Self {
+        Self(XChaCha20Poly1305::new(key.into()))
+    }
+
+    /// Seals `plain`. What it belongs to, `about`, must be told again when it is opened: sealed
+    /// text that was moved to another row does not open.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the operating system gives no random bytes.
+    pub fn seal(&self, about: &[u8], plain: &[u8]) -> Result<Vec<u8>> {
+        let nonce = random_bytes::<NONCE>()?;
+        let payload = Payload {
+            msg: plain,
+            aad: about,
+        };
+        let sealed = self
+            .0
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| Error::internal("cannot be sealed"))?;
+        Ok([&nonce[..], &sealed].concat())
+    }
+
+    /// Opens what [`SealKey::seal`] sealed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it was changed, moved or sealed with another key file.
+    pub fn open(&self, about: &[u8], sealed: &[u8]) -> Result<Secret<Vec<u8>>> {
+        let damaged = || Error::internal("what is sealed does not open: was the key file changed?");
+        let (nonce, msg) = sealed.split_at_checked(NONCE).ok_or_else(damaged)?;
+        let nonce = XNonce::try_from(nonce).map_err(|_| damaged())?;
+        let payload = Payload { msg, aad: about };
+        let plain = self.0.decrypt(&nonce, payload).map_err(|_| damaged())?;
+        Ok(Secret::new(plain))
+    }
+}
+
+impl fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
 /// SHA-256 of `bytes` as 64 hexadecimal digits.
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
@@ -143,6 +198,27 @@ mod tests {
         assert_eq!(text.expose().len(), 30);
         assert!(text.expose().bytes().all(|b| BASE62.contains(&b)));
         assert_ne!(text.expose(), random_base62::<30>().unwrap().expose());
+    }
+
+    #[test]
+    fn what_is_sealed_opens_only_as_a_whole_and_in_its_own_place() {
+        let key = SealKey::new(&[7; 32]);
+        let sealed = key.seal(b"row 1", b"open sesame").unwrap();
+        assert_eq!(
+            key.open(b"row 1", &sealed).unwrap().expose(),
+            b"open sesame"
+        );
+        assert!(key.open(b"row 2", &sealed).is_err());
+        assert!(
+            SealKey::new(&[8; 32]).open(b"row 1", &sealed).is_err(),
+            "another key file"
+        );
+        for place in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[place] ^= 1;
+            assert!(key.open(b"row 1", &changed).is_err(), "byte {place}");
+        }
+        assert!(key.open(b"row 1", &sealed[..23]).is_err());
     }
 
     #[test]

@@ -79,6 +79,21 @@ impl Actor {
         }
     }
 
+    /// A request with a session of `user`, who has just logged in.
+    pub(crate) fn session(user: &str, admin: bool) -> Self {
+        let who = Who::Session {
+            id: "0".into(),
+            user: user.into(),
+            admin,
+            authenticated_at: Timestamp(0),
+        };
+        Self {
+            who,
+            ip: None,
+            request: None,
+        }
+    }
+
     /// A request without a credential.
     pub(crate) fn anonymous() -> Self {
         Self {

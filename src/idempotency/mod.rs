@@ -6,14 +6,12 @@
 
 mod store;
 
-use chacha20poly1305::aead::{Aead as _, Payload};
-use chacha20poly1305::{KeyInit as _, XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
 
 use crate::app::Cx;
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::secret::{random_bytes, same};
+use crate::secret::same;
 use crate::time::Timestamp;
 
 /// The name under which an answer is kept, and what it was the answer to.
@@ -60,16 +58,8 @@ pub fn find(cx: &mut Cx<'_, '_>, key: &Key) -> Result<Option<Vec<u8>>> {
     if !same(&kept.request, &keyed(cx, key)) {
         return Err(Error::IdempotencyKeyReused);
     }
-    let (nonce, sealed) = kept.answer.split_at_checked(24).ok_or_else(damaged)?;
-    let nonce = XNonce::try_from(nonce).map_err(|_| damaged())?;
-    let payload = Payload {
-        msg: sealed,
-        aad: &key.digest,
-    };
-    cipher(cx)
-        .decrypt(&nonce, payload)
-        .map(Some)
-        .map_err(|_| damaged())
+    let answer = cx.kit.keys.replay.open(&key.digest, &kept.answer)?;
+    Ok(Some(answer.expose().clone()))
 }
 
 /// Keeps `answer` for those who send the same request again.
@@ -77,18 +67,10 @@ pub fn find(cx: &mut Cx<'_, '_>, key: &Key) -> Result<Option<Vec<u8>>> {
 /// # Errors
 /// Those of the database; [`Error::Unavailable`] if another daemon answered the same key just now.
 pub fn keep(cx: &mut Cx<'_, '_>, key: &Key, answer: &[u8]) -> Result<()> {
-    let nonce = random_bytes::<24>()?;
-    let payload = Payload {
-        msg: answer,
-        aad: &key.digest,
-    };
-    let sealed = cipher(cx)
-        .encrypt(&XNonce::from(nonce), payload)
-        .map_err(|_| Error::internal("an answer could not be sealed"))?;
     let expires = cx.now.plus(cx.kit.config.idempotency.keep.0);
     let kept = store::Kept {
         request: keyed(cx, key).to_vec(),
-        answer: [&nonce[..], &sealed].concat(),
+        answer: cx.kit.keys.replay.seal(&key.digest, answer)?,
     };
     if store::insert(cx.tx, &key.digest, &kept, cx.now, expires)? {
         // Should nobody know whether the commit was done, the second try finds this row.
@@ -104,14 +86,6 @@ pub fn keep(cx: &mut Cx<'_, '_>, key: &Key, answer: &[u8]) -> Result<()> {
 /// What is stored of the request.
 fn keyed(cx: &Cx<'_, '_>, key: &Key) -> [u8; 32] {
     cx.kit.keys.request.sign(&[&key.request])
-}
-
-fn cipher(cx: &Cx<'_, '_>) -> XChaCha20Poly1305 {
-    XChaCha20Poly1305::new(cx.kit.keys.replay.expose().into())
-}
-
-fn damaged() -> Error {
-    Error::internal("a kept answer cannot be opened: was the key file changed?")
 }
 
 /// How many keys have expired by `until`, and when the first of them did.

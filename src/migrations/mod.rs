@@ -51,6 +51,10 @@ pub const ALL: &[Migration] = &[
     migration!(5, "0005_tokens"),
     migration!(6, "0006_jobs"),
     migration!(7, "0007_keyring"),
+    migration!(8, "0008_sessions"),
+    migration!(9, "0009_throttle"),
+    migration!(10, "0010_factors"),
+    migration!(11, "0011_outbox"),
 ];
 
 impl Migration {

@@ -1,0 +1,3 @@
+DROP TABLE bans;
+DROP TABLE known_networks;
+DROP TABLE login_failures;

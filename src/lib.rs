@@ -22,7 +22,7 @@
 //! What stands later may use what stands earlier, never the other way round; a slice uses only the
 //! service functions of another, never its `store`.
 //!
-//! - kernel: `escape` `error` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `db` `log`
+//! - kernel: `escape` `error` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
@@ -60,6 +60,7 @@ pub mod http;
 pub mod id;
 pub mod idempotency;
 pub mod jobs;
+pub mod jwt;
 pub mod keys;
 pub mod log;
 pub mod metrics;

@@ -1,0 +1,238 @@
+//! Access tokens: JSON Web Tokens of one profile (RFC 9068), signed by our own keys only.
+//!
+//! Invariants: the algorithm comes from our record of the key, never from the token (RFC 8725
+//! §3.1); a header has exactly `alg`, `typ` and `kid`; what is checked comes in the order length,
+//! signature, claims; no claim is about a person beyond its id. A good token proves only who it was
+//! issued to: whether that still holds is asked of the database each time.
+
+mod parse;
+mod signers;
+
+use std::fmt;
+use std::time::Duration;
+
+use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
+use jsonwebtoken::{DecodingKey, EncodingKey, Header};
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::secret::Secret;
+use crate::time::Timestamp;
+
+pub use parse::Parsed;
+pub use signers::Signers;
+
+/// Clocks may differ by so much.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// The media type of an access token (RFC 9068 §2.1).
+const TYPE: &str = "at+jwt";
+
+/// What an access token says (RFC 7519 §4.1, RFC 9068 §2.2). Times are seconds since the epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Claims {
+    /// Who issued it.
+    pub iss: String,
+    /// For whom.
+    #[serde(deserialize_with = "parse::audience")]
+    pub aud: String,
+    /// The user's id.
+    pub sub: String,
+    /// The session's id.
+    pub sid: String,
+    /// Its own id.
+    pub jti: String,
+    /// When it was issued.
+    pub iat: i64,
+    /// Since when it is good.
+    pub nbf: i64,
+    /// Until when it is good.
+    pub exp: i64,
+}
+
+/// What a token must say to be one of ours.
+#[derive(Clone, Copy, Debug)]
+pub struct Expected<'a> {
+    /// The issuer.
+    pub issuer: &'a str,
+    /// The audience.
+    pub audience: &'a str,
+    /// The longest life.
+    pub ttl: Duration,
+}
+
+impl Claims {
+    /// Whether they are as `expected` at `now` (security.md, rule 21).
+    #[must_use]
+    pub fn hold(&self, expected: &Expected<'_>, now: Timestamp) -> bool {
+        let now = now.0.div_euclid(1000);
+        let leeway = seconds(LEEWAY);
+        let life = self.exp.checked_sub(self.iat);
+        self.iss == expected.issuer
+            && self.aud == expected.audience
+            && life.is_some_and(|life| (1..=seconds(expected.ttl)).contains(&life))
+            && self.iat <= now.saturating_add(leeway)
+            && self.nbf <= now.saturating_add(leeway)
+            && now < self.exp.saturating_add(leeway)
+            && uuid::Uuid::try_parse(&self.sid).is_ok_and(|id| id.to_string() == self.sid)
+    }
+}
+
+fn seconds(period: Duration) -> i64 {
+    i64::try_from(period.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// How a key signs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub enum Algorithm {
+    /// Ed25519 (RFC 8037): others verify with the public key.
+    #[serde(rename = "EdDSA")]
+    EdDsa,
+    /// HMAC-SHA-256 with a secret that verifier and signer share (RFC 7518 §3.2).
+    #[serde(rename = "HS256")]
+    Hs256,
+}
+
+impl Algorithm {
+    /// As in the header of a JWT.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::EdDsa => "EdDSA",
+            Self::Hs256 => "HS256",
+        }
+    }
+
+    const fn inner(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+            Self::Hs256 => jsonwebtoken::Algorithm::HS256,
+        }
+    }
+}
+
+impl std::str::FromStr for Algorithm {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let all = [Self::EdDsa, Self::Hs256];
+        let found = all.into_iter().find(|it| it.as_str() == text);
+        found.ok_or_else(|| Error::internal(format!("algorithm {text}")))
+    }
+}
+
+/// A key that signs access tokens.
+pub struct Key {
+    id: String,
+    algorithm: Algorithm,
+    signs: EncodingKey,
+    verifies: DecodingKey,
+    public: Option<Public>,
+}
+
+/// A public key as clients find it (RFC 7517, RFC 8037 §2).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Public {
+    /// The key's type: `OKP`.
+    pub kty: &'static str,
+    /// The curve: `Ed25519`.
+    pub crv: &'static str,
+    /// The algorithm: `EdDSA`.
+    pub alg: &'static str,
+    /// What it is for: `sig`.
+    #[serde(rename = "use")]
+    pub usage: &'static str,
+    /// Its id.
+    pub kid: String,
+    /// The key itself, base64url.
+    pub x: String,
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Key").field(&self.id).finish()
+    }
+}
+
+impl Key {
+    /// The Ed25519 key of this id, derived from the key file.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the library refuses it.
+    pub fn ed25519(keys: &Keys, id: &str) -> Result<Self> {
+        // RFC 8410 §7: a PKCS #8 document around the 32 bytes of the seed.
+        const PKCS8: [u8; 16] = [
+            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22,
+            0x04, 0x20,
+        ];
+        let seed = keys.signing(id)?;
+        let der = Secret::new([&PKCS8[..], seed.expose()].concat());
+        let signs = EncodingKey::from_ed_der(der.expose());
+        let jwk = Jwk::from_encoding_key(&signs, Algorithm::EdDsa.inner());
+        let jwk = jwk.map_err(Error::internal)?;
+        let AlgorithmParameters::OctetKeyPair(pair) = &jwk.algorithm else {
+            return Err(Error::internal("an Ed25519 key that is none"));
+        };
+        Ok(Self {
+            id: id.to_owned(),
+            algorithm: Algorithm::EdDsa,
+            verifies: DecodingKey::from_ed_components(&pair.x).map_err(Error::internal)?,
+            public: Some(Public {
+                kty: "OKP",
+                crv: "Ed25519",
+                alg: Algorithm::EdDsa.as_str(),
+                usage: "sig",
+                kid: id.to_owned(),
+                x: pair.x.clone(),
+            }),
+            signs,
+        })
+    }
+
+    /// The HMAC key of this id, from a secret that other programs share.
+    #[must_use]
+    pub fn hs256(secret: &Secret<String>, id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            algorithm: Algorithm::Hs256,
+            signs: EncodingKey::from_secret(secret.expose().as_bytes()),
+            verifies: DecodingKey::from_secret(secret.expose().as_bytes()),
+            public: None,
+        }
+    }
+
+    /// Its public half, where it has one.
+    #[must_use]
+    pub fn public(&self) -> Option<&Public> {
+        self.public.as_ref()
+    }
+
+    /// A token that says `claims`.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the library refuses.
+    pub fn sign(&self, claims: &Claims) -> Result<Secret<String>> {
+        let mut header = Header::new(self.algorithm.inner());
+        header.typ = Some(TYPE.into());
+        header.kid = Some(self.id.clone());
+        let token = jsonwebtoken::encode(&header, claims, &self.signs);
+        token.map(Secret::new).map_err(Error::internal)
+    }
+
+    /// Whether the key made the token's signature.
+    fn made(&self, parsed: &Parsed<'_>) -> bool {
+        let verified = jsonwebtoken::crypto::verify(
+            parsed.signature,
+            parsed.message.as_bytes(),
+            &self.verifies,
+            self.algorithm.inner(),
+        );
+        self.id == parsed.kid()
+            && parsed.algorithm() == self.algorithm.as_str()
+            && verified.unwrap_or(false)
+    }
+}
+
+#[cfg(test)]
+mod tests;

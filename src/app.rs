@@ -8,6 +8,7 @@ mod denials;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -20,6 +21,7 @@ use crate::config::Config;
 use crate::db::{Answer, Db, Looked, Tx};
 use crate::error::{Error, Result};
 use crate::id::Serials;
+use crate::jwt::Signers;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::password::{Hasher, Limits};
@@ -69,6 +71,10 @@ pub enum Who {
         id: String,
         /// The id of the user who logged in.
         user: String,
+        /// The user's name.
+        username: String,
+        /// The user's roles, separated by spaces.
+        roles: String,
         /// Whether the user is an administrator, who may do everything.
         admin: bool,
         /// When the person last proved who it is.
@@ -153,7 +159,11 @@ pub struct Kit {
     /// The counters.
     pub metrics: Metrics,
     /// Uses of API tokens that are not written yet.
-    pub uses: Uses,
+    pub uses: Uses<i64>,
+    /// Sessions that were seen, which is not written yet.
+    pub seen: Uses<String>,
+    /// The keys that sign access tokens, and what they were seen to have signed.
+    pub signers: Signers,
     /// Refusals that are only counted yet.
     pub denials: Denials,
     /// Where passwords are hashed.
@@ -212,11 +222,13 @@ impl App {
         let kit = Kit {
             hasher: Hasher::new(Limits::with_slots(slots)),
             rates: Rates::new(&config.throttle),
+            signers: Signers::new(config.auth.shared_secret.as_ref()),
             config,
             keys,
             serials: Serials::default(),
             metrics: Metrics::default(),
             uses: Uses::default(),
+            seen: Uses::default(),
             denials: Denials::default(),
         };
         Self(Arc::new(Inner {
@@ -364,28 +376,34 @@ impl App {
     }
 }
 
-/// Uses of API tokens, gathered until a job writes them: `last_used_at` costs no write on the
-/// request path. Losing them loses nothing but a display value.
-#[derive(Debug, Default)]
-pub struct Uses(Mutex<HashMap<i64, Timestamp>>);
+/// When things were last used, gathered until a job writes it: that costs no write on the request
+/// path. Losing it loses nothing but a display value, and some seconds of a session's rest.
+#[derive(Debug)]
+pub struct Uses<K>(Mutex<HashMap<K, Timestamp>>);
 
-impl Uses {
-    /// More tokens than this between two writes are not remembered.
+impl<K> Default for Uses<K> {
+    fn default() -> Self {
+        Self(Mutex::default())
+    }
+}
+
+impl<K: Eq + Hash> Uses<K> {
+    /// More things than this between two writes are not remembered.
     const MOST: usize = 100_000;
 
-    /// Notes that the token was used.
-    pub fn note(&self, token: i64, at: Timestamp) {
+    /// Notes that `used` was used.
+    pub fn note(&self, used: K, at: Timestamp) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses.len() < Self::MOST || uses.contains_key(&token) {
+        if uses.len() < Self::MOST || uses.contains_key(&used) {
             // What could not be written comes back here, and may be older by then.
-            let noted = uses.entry(token).or_insert(at);
+            let noted = uses.entry(used).or_insert(at);
             *noted = at.max(*noted);
         }
     }
 
     /// Takes what was noted.
     #[must_use]
-    pub fn take(&self) -> Vec<(i64, Timestamp)> {
+    pub fn take(&self) -> Vec<(K, Timestamp)> {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         uses.drain().collect()
     }

@@ -58,6 +58,18 @@ pub enum Error {
     /// No credential, or one that is not (or no longer) good.
     #[error("a valid credential is needed")]
     Unauthenticated,
+    /// The name and the password do not belong together, whichever of them is at fault.
+    #[error("the name or the password is wrong")]
+    InvalidCredentials {
+        /// When the next attempt will be looked at, if there were too many.
+        retry_after: Option<Duration>,
+    },
+    /// A request with cookies that may come from another site's page.
+    #[error("the request could come from another site: {reason}")]
+    CrossSite {
+        /// What is missing or wrong.
+        reason: &'static str,
+    },
     /// A good credential that does not reach this far.
     #[error("not permitted: this needs the scope {needs}")]
     Forbidden {
@@ -294,6 +306,8 @@ impl Error {
             Self::NotFound { .. } => row("not_found", 404, 5),
             Self::Ambiguous { .. } => row("ambiguous", 409, 6),
             Self::Unauthenticated => row("unauthenticated", 401, 3),
+            Self::InvalidCredentials { .. } => row("invalid_credentials", 401, 3),
+            Self::CrossSite { .. } => row("cross_site", 403, 3),
             Self::Forbidden { .. } => row("forbidden", 403, 3),
             Self::UsernameTaken => row("username_taken", 409, 6),
             Self::EmailTaken => row("email_taken", 409, 6),

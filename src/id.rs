@@ -15,6 +15,22 @@ pub fn entity(now: Timestamp) -> String {
     uuid::Uuid::new_v7(at).to_string()
 }
 
+/// The lowest and the highest id of an entity that begins with `text`: at least 6 hexadecimal
+/// digits, with or without the dashes. Nothing if no id begins so.
+#[must_use]
+pub fn range(text: &str) -> Option<(String, String)> {
+    let digits: String = text.chars().filter(|c| *c != '-').collect();
+    if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return None;
+    }
+    let filled = |fill: &str| {
+        let rest = fill.repeat(32_usize.checked_sub(digits.len())?);
+        let id = uuid::Uuid::try_parse(&(digits.clone() + &rest)).ok()?;
+        Some(id.to_string())
+    };
+    Some((filled("0")?, filled("f")?))
+}
+
 fn millis_to_nanos(millis: u64) -> u32 {
     u32::try_from(millis % 1000).unwrap_or(0) * 1_000_000
 }

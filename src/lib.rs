@@ -22,9 +22,9 @@
 //! What stands later may use what stands earlier, never the other way round; a slice uses only the
 //! service functions of another, never its `store`.
 //!
-//! - kernel: `escape` `error` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
+//! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `purge` `backup`
+//! - slices: `audit` `migrations` `databases` `idempotency` `users` `sessions` `tokens` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -49,6 +49,7 @@
 pub mod app;
 pub mod audit;
 pub mod backup;
+pub mod base62;
 pub mod cli;
 pub mod config;
 pub mod databases;
@@ -72,6 +73,7 @@ pub mod purge;
 pub mod rate;
 pub mod scope;
 pub mod secret;
+pub mod sessions;
 pub mod time;
 pub mod tokens;
 pub mod users;

@@ -28,6 +28,14 @@ pub mod known {
     pub const USER_READ: &str = "user:read";
     /// Change user accounts.
     pub const USER_WRITE: &str = "user:write";
+    /// See who is logged in.
+    pub const SESSION_READ: &str = "session:read";
+    /// End sessions.
+    pub const SESSION_REVOKE: &str = "session:revoke";
+    /// See the keys that sign access tokens.
+    pub const KEY_READ: &str = "key:read";
+    /// Rotate the keys that sign access tokens.
+    pub const KEY_ROTATE: &str = "key:rotate";
     /// Delete what has expired.
     pub const PURGE_RUN: &str = "purge:run";
     /// Read the audit log.

@@ -84,6 +84,8 @@ impl Actor {
         let who = Who::Session {
             id: "0".into(),
             user: user.into(),
+            username: "test".into(),
+            roles: if admin { "admin" } else { "user" }.into(),
             admin,
             authenticated_at: Timestamp(0),
         };

@@ -45,6 +45,12 @@ impl Event {
             .ended(Outcome::Denied)
     }
 
+    /// `action` was tried on `object` by somebody who may not.
+    #[must_use]
+    pub fn refused(action: &'static str, object: impl Into<String>) -> Self {
+        Self::new(action, object).ended(Outcome::Denied)
+    }
+
     /// With details, which must not hold a secret.
     #[must_use]
     pub fn with(mut self, details: Json) -> Self {

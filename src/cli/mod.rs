@@ -32,7 +32,7 @@ pub use site::{Site, printable};
 
 use crate::config::arguments;
 use crate::error::Result;
-use crate::{audit, backup, databases, jobs, migrations, purge, time, tokens, users};
+use crate::{audit, backup, databases, jobs, migrations, purge, sessions, time, tokens, users};
 use flags::Format;
 use output::Output;
 
@@ -74,6 +74,12 @@ enum Command {
     /// Manage accounts: who may sign in, and as what
     #[command(subcommand, visible_alias = "users")]
     User(users::cli::Command),
+    /// See who is logged in, and end sessions
+    #[command(subcommand, visible_alias = "sessions")]
+    Session(sessions::cli::Command),
+    /// See and rotate the keys that sign access tokens
+    #[command(subcommand, visible_alias = "keys")]
+    Key(sessions::cli::KeyCommand),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -112,6 +118,8 @@ impl Command {
             Self::Init(command) => command.run(site, out),
             Self::Token(command) => command.run(site, out),
             Self::User(command) => command.run(&site.operator(out)?, out),
+            Self::Session(command) => command.run(&site.operator(out)?, out),
+            Self::Key(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),

@@ -3,6 +3,7 @@
 //! Invariants: a [`Config`] that exists is valid, each value by itself and all of them together;
 //! it remembers where each value came from; no error or row of it shows a password.
 
+mod auth;
 mod file;
 mod read;
 pub mod settings;
@@ -13,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ipnet::IpNet;
 
+pub use self::auth::Auth;
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
 pub(crate) use self::sources::test_server;
@@ -40,6 +42,8 @@ pub struct Config {
     pub log: Log,
     /// `[app]`
     pub app: Labels,
+    /// `[auth]` and `[cookies]`
+    pub auth: Auth,
     /// `[tokens]`
     pub tokens: Tokens,
     /// `[password]`
@@ -195,7 +199,7 @@ impl Config {
     /// [`Error::Config`] naming the file and line, the variable or the flag at fault;
     /// [`Error::Io`] if a file that is there cannot be read.
     pub fn load(sources: &Sources, environment: &Environment) -> Result<Self> {
-        let layers = Layers::gather(sources, environment)?;
+        let mut layers = Layers::gather(sources, environment)?;
         let data_dir = match (layers.path("data_dir")?, &environment.data_dir) {
             (Some(path), _) => path,
             (None, Some(usual)) => absolute(usual.clone())?,
@@ -214,6 +218,8 @@ impl Config {
             .path("key_file")?
             .or_else(|| beside(&db, &data_dir))
             .unwrap_or_else(|| data_dir.join("provost.key"));
+        let server = Server::load(&layers)?;
+        let auth = Auth::load(&mut layers, server.public_url.as_deref())?;
         let mut config = Self {
             rows: Vec::new(),
             warnings: layers.warnings.clone(),
@@ -221,7 +227,7 @@ impl Config {
             data_dir,
             db,
             key_file,
-            server: Server::load(&layers)?,
+            server,
             log: Log {
                 format: layers.one("log.format", LogFormat::parse)?,
                 level: layers.one("log.level", level)?,
@@ -231,6 +237,7 @@ impl Config {
                 title: layers.one("app.title", values::line)?,
                 description: layers.one("app.description", values::line)?,
             },
+            auth,
             tokens: Tokens {
                 temporary_ttl: layers.period("tokens.temporary_ttl")?,
                 temporary_max: layers.period("tokens.temporary_max")?,
@@ -322,6 +329,9 @@ impl Config {
             }
         }
         self.check_exposure(layers)?;
+        let reachable =
+            self.server.behind_proxy || self.server.listen.iter().any(ListenAddr::is_public);
+        self.auth.check(layers, reachable)?;
         if self.server.behind_proxy && self.server.trusted_proxies.is_empty() {
             self.warnings.push(
                 "server.behind_proxy is set without server.trusted_proxies: \

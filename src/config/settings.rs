@@ -147,6 +147,7 @@ impl Kind {
 
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
 const DAYS_30: Duration = Duration::from_hours(24 * 30);
 const DAYS_365: Duration = Duration::from_hours(24 * 365);
 
@@ -214,6 +215,18 @@ pub const SETTINGS: &[Setting] = &[
     period("tokens.temporary_max", [SECOND, DAYS_30], "30d", "Longest life of a temporary token"),
     period("tokens.api_ttl", [SECOND, DAYS_365], "90d", "Life of an API token that asks for none"),
     period("tokens.api_max", [SECOND, DAYS_365], "365d", "Longest life of an API token, unless it is made to last for ever"),
+
+    setting("auth.issuer", Kind::Text, "", "Who access tokens say issued them; empty: server.public_url, or provost"),
+    setting("auth.audience", Kind::Text, "provost", "Whom access tokens are for"),
+    period("auth.access_ttl", [MINUTE, DAY], "30m", "Life of an access token"),
+    period("auth.idle", [MINUTE, DAYS_365], "7d", "How long a session lasts without being used"),
+    period("auth.admin_idle", [MINUTE, DAYS_365], "12h", "The same for administrators"),
+    period("auth.absolute", [MINUTE, DAYS_365], "30d", "How long a session lasts, used or not"),
+    period("auth.admin_absolute", [MINUTE, DAYS_365], "7d", "The same for administrators"),
+    number("auth.max_sessions", [1, 1000], "20", "Sessions that one user may have; one more ends the oldest"),
+    period("auth.refresh_grace", [Duration::ZERO, MINUTE], "10s", "For how long a refresh token that was just used gets the same successor again; 0s: never"),
+
+    setting("cookies.insecure", Kind::Flag, "false", "Cookies without Secure, for development on this machine"),
 
     number("password.min_length", [8, 256], "12", "Shortest password, in characters; 8 is the floor (SP 800-63B-4)"),
     number("password.hash_slots", [0, 256], "0", "Passwords hashed at the same time; 0: the number of cores"),

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::file;
 use super::settings::{self, Kind, SETTINGS, Setting};
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 
 /// Variables with the prefix that other parts of the program or its tests read.
 const OTHER_VARIABLES: &[&str] = &["PROVOST_CONFIG", "PROVOST_TEST_POSTGRES"];
@@ -215,6 +216,8 @@ pub(super) struct Layers {
     given: BTreeMap<&'static str, Given>,
     pub(super) config_file: Option<PathBuf>,
     pub(super) readable_by_others: bool,
+    /// `SECRET_KEY`: not a setting, so that `config show` cannot show it.
+    pub(super) secret_key: Option<(Secret<String>, Origin)>,
     pub(super) warnings: Vec<String>,
 }
 
@@ -224,6 +227,7 @@ impl Layers {
             given: BTreeMap::new(),
             config_file: None,
             readable_by_others: false,
+            secret_key: None,
             warnings: Vec::new(),
         };
         for setting in SETTINGS {
@@ -312,13 +316,8 @@ impl Layers {
                 (None, None) => {}
             }
         }
-        for name in [SECRET_KEY, "SECRET_KEY_FILE"] {
-            if environment.get(name).is_some() {
-                self.warnings.push(format!(
-                    "{name} is set and not used: tokens are keyed by the key file"
-                ));
-            }
-        }
+        let secret = environment.value(SECRET_KEY)?;
+        self.secret_key = secret.map(|(text, origin)| (Secret::new(text), origin));
         self.warn_of_unknown(environment);
         Ok(())
     }

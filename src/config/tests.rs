@@ -175,7 +175,10 @@ fn the_token_managers_variables_are_understood() {
     assert_eq!(origin(&config, "tokens.temporary_ttl"), "TOKEN_TTL_MINUTES");
     assert_eq!(
         config.warnings,
-        ["SECRET_KEY is set and not used: tokens are keyed by the key file"]
+        [
+            "SECRET_KEY is too short to sign with (32 characters are needed) and not used: access \
+             tokens are signed with EdDSA"
+        ]
     );
     assert!(!format!("{config:?}").contains("hunter2"));
 }

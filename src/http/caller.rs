@@ -1,6 +1,8 @@
 //! Who makes a request. [`Caller`] has proved who it is, a [`Visitor`] need not; both run service
 //! functions as that actor, and are the only ways in which a route reaches the database.
 
+mod proof;
+
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -12,17 +14,25 @@ use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
+use super::credential::{Credential, check_same_site};
 use super::extract::{self, Posted};
 use super::layers::Call;
 use crate::app::{Actor, App, Cx, Who};
 use crate::db::Looked;
 use crate::error::{Error, Result};
 use crate::idempotency::{self, Key};
-use crate::{audit, tokens};
+use crate::{audit, sessions, tokens};
 
 /// Long reads at the same time, and workflows: the pool keeps connections for point reads.
 const LONG_READS: usize = 4;
 const WORKFLOWS: usize = 2;
+
+/// Looks once more at the credential that made the request, in the transaction of what it is to
+/// change.
+fn confirm(cx: &mut Cx<'_, '_>) -> Result<()> {
+    tokens::confirm(cx)?;
+    sessions::confirm(cx)
+}
 
 /// A request that has proved who makes it.
 #[derive(Clone, Debug)]
@@ -114,63 +124,42 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let mut visitor = Visitor::from_request_parts(parts, app).await?;
-        let checked = match bearer(parts) {
-            Ok(token) => {
-                let checked = visitor.look(|cx| {
-                    let checked = tokens::authenticate(cx, token)?;
-                    tokens::note_use(cx, checked.id);
-                    Ok(checked)
-                });
-                checked.await
+        let authenticated = match Credential::of(parts, app) {
+            Ok(Credential::Bearer(token)) if tokens::is_opaque(token) => {
+                visitor.by_token(token).await
             }
+            Ok(Credential::Bearer(token)) => visitor.by_session(token).await,
+            Ok(Credential::Cookie(token)) => visitor.by_session(token).await.and_then(|()| {
+                let Who::Session { id, .. } = &visitor.actor.who else {
+                    return Err(Error::Unauthenticated);
+                };
+                check_same_site(&parts.method, &parts.headers, app, id)
+            }),
             Err(error) => Err(error),
         };
-        let checked = checked.inspect_err(|error| {
+        authenticated.inspect_err(|error| {
             // Who presents nothing is told how to, and is no news.
             if parts.headers.contains_key(AUTHORIZATION) {
                 visitor.note_denial(error);
             }
         })?;
-        visitor.actor.who = Who::Token {
-            id: checked.id.to_string(),
-            owner: checked.owner_id,
-            scopes: checked.scopes,
-            expires_at: checked.expires_at,
-            cidr: checked.cidr,
-        };
-        app.kit().rates.api.take(&checked.id.0)?;
-        if checked.counted {
-            // The use is taken before the action that it pays for (security.md, rule 16).
-            let id = checked.id;
-            visitor
-                .clone()
-                .write(move |cx| tokens::take_use(cx, id))
-                .await?;
-        }
         Ok(Self(visitor))
     }
 }
 
-/// The one credential of the request (RFC 6750 §2.1).
-fn bearer(parts: &Parts) -> Result<&str> {
-    let mut given = parts.headers.get_all(AUTHORIZATION).iter();
-    let value = given.next().ok_or(Error::Unauthenticated)?;
-    if given.next().is_some() {
-        return Err(Error::Malformed("there is more than one credential".into()));
-    }
-    let (scheme, token) = value
-        .to_str()
-        .ok()
-        .and_then(|text| text.split_once(' '))
-        .ok_or(Error::Unauthenticated)?;
-    if scheme.eq_ignore_ascii_case("bearer") {
-        Ok(token)
-    } else {
-        Err(Error::Unauthenticated)
-    }
-}
-
 impl Caller {
+    /// The request behind it.
+    #[must_use]
+    pub fn visitor(&self) -> &Visitor {
+        &self.0
+    }
+
+    /// Who it is.
+    #[must_use]
+    pub fn actor(&self) -> &Actor {
+        &self.0.actor
+    }
+
     /// As [`Visitor::look`].
     ///
     /// # Errors
@@ -260,7 +249,7 @@ impl Caller {
             // It goes with the work, which goes on when the client has gone.
             let _slot = slot;
             let Visitor { app, actor, .. } = &visitor;
-            let confirmed = app.read(actor, tokens::confirm);
+            let confirmed = app.read(actor, confirm);
             visitor.watched(confirmed.and_then(|()| f(app, actor)))
         };
         tokio::task::spawn_blocking(work)
@@ -333,7 +322,7 @@ impl Visitor {
     {
         let (tell, told) = oneshot::channel();
         let confirmed = move |cx: &mut Cx<'_, '_>| {
-            tokens::confirm(cx)?;
+            confirm(cx)?;
             f(cx)
         };
         let actor = self.actor.clone();
@@ -347,9 +336,9 @@ impl Visitor {
 
     /// Passes `result` on, and has a refusal of a credential that was good written down.
     fn watched<T>(&self, result: Result<T>) -> Result<T> {
-        let is_token = matches!(self.actor.who, Who::Token { .. });
+        let proved = matches!(self.actor.who, Who::Token { .. } | Who::Session { .. });
         result.inspect_err(|error| {
-            if is_token {
+            if proved {
                 self.note_denial(error);
             }
         })
@@ -357,7 +346,10 @@ impl Visitor {
 
     /// Has a refusal written into the audit log, unless they are too many (security.md, rule 67).
     fn note_denial(&self, error: &Error) {
-        if !matches!(error, Error::Forbidden { .. } | Error::Unauthenticated) {
+        if !matches!(
+            error,
+            Error::Forbidden { .. } | Error::Unauthenticated | Error::CrossSite { .. }
+        ) {
             return;
         }
         let path = self.route.as_ref().map_or("*", MatchedPath::as_str);

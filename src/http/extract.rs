@@ -27,6 +27,14 @@ const LARGEST: usize = 64 * 1024;
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
+/// A small JSON body, for routes that anybody may call: nobody's name and password need more than
+/// 4 KiB (security.md §2.8).
+#[derive(Clone, Copy, Debug)]
+pub struct Brief<T>(pub T);
+
+/// The largest small body, in bytes.
+const BRIEF: usize = 4 * 1024;
+
 /// A JSON body together with the bytes it came as, for requests that may be sent again under an
 /// `Idempotency-Key`.
 #[derive(Clone, Debug)]
@@ -77,6 +85,20 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
         Posted::from_request(request, state)
             .await
             .map(|posted| Self(posted.value))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Brief<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _state: &S) -> Result<Self> {
+        if !is(request.headers(), "application/json") {
+            return Err(Error::UnsupportedMediaType {
+                expected: "application/json",
+            });
+        }
+        let bytes = read_within(request, BRIEF).await?;
+        parse(&bytes).map(Self)
     }
 }
 
@@ -159,6 +181,10 @@ fn is(headers: &HeaderMap, wanted: &str) -> bool {
 }
 
 async fn read(request: Request) -> Result<Bytes> {
+    read_within(request, LARGEST).await
+}
+
+async fn read_within(request: Request, limit: usize) -> Result<Bytes> {
     let length = request
         .headers()
         .get(CONTENT_LENGTH)
@@ -168,7 +194,7 @@ async fn read(request: Request) -> Result<Bytes> {
         .extensions()
         .get::<Call>()
         .map(|call| call.turn.clone());
-    let mut body = pin!(body::read(request.into_body(), length, LARGEST));
+    let mut body = pin!(body::read(request.into_body(), length, limit));
     // A body that came with its head, as nearly all do, keeps the request's place.
     let first = poll_fn(|cx| Poll::Ready(body.as_mut().poll(cx))).await;
     let (Poll::Pending, Some(turn)) = (&first, turn) else {

@@ -4,7 +4,9 @@ mod access;
 pub mod body;
 mod caller;
 mod connection;
+pub mod cookies;
 mod cors;
+mod credential;
 mod description;
 mod docs;
 pub mod extract;
@@ -29,13 +31,14 @@ use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 pub use caller::{Caller, Place, Visitor};
+pub use credential::{check_origin, check_same_site};
 pub use description::Problems;
 
 use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, jobs, purge, tokens};
+use crate::{audit, jobs, purge, sessions, tokens};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -45,6 +48,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
     let api = OpenApiRouter::with_openapi(description::describe(config))
         .merge(health::routes(config))
         .merge(audit::http::routes())
+        .merge(sessions::http::routes())
         .merge(tokens::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes());

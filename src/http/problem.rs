@@ -3,6 +3,7 @@
 
 use std::error::Error as _;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -53,6 +54,12 @@ fn add_headers(headers: &mut HeaderMap, error: &Error) {
         Error::Unauthenticated => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
+        Error::InvalidCredentials { retry_after } => {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            if let Some(retry_after) = retry_after {
+                headers.insert(RETRY_AFTER, seconds(*retry_after));
+            }
+        }
         Error::Forbidden { needs } => {
             // RFC 6750 §3.1: the scope that would have been enough. Scopes have no quotes in them.
             let challenge = format!("Bearer error=\"insufficient_scope\", scope=\"{needs}\"");
@@ -61,14 +68,19 @@ fn add_headers(headers: &mut HeaderMap, error: &Error) {
             }
         }
         Error::RateLimited { retry_after } => {
-            let seconds = retry_after.as_secs() + u64::from(retry_after.subsec_nanos() > 0);
-            headers.insert(RETRY_AFTER, HeaderValue::from(seconds.max(1)));
+            headers.insert(RETRY_AFTER, seconds(*retry_after));
         }
         _ if error.spec().status == 503 => {
             headers.insert(RETRY_AFTER, HeaderValue::from_static("2"));
         }
         _ => {}
     }
+}
+
+/// Whole seconds, rounded up: who comes back then does not come too early.
+fn seconds(period: Duration) -> HeaderValue {
+    let seconds = period.as_secs() + u64::from(period.subsec_nanos() > 0);
+    HeaderValue::from(seconds.max(1))
 }
 
 /// What an error answer that no handler of ours made stands for: axum's own 404, 405 and 4xx.

@@ -1,12 +1,15 @@
 //! What the jobs do: calls of service functions, and the daemon's care for itself.
 
+use std::hash::Hash;
+
 use serde_json::json;
 
 use super::Done;
-use crate::app::{Actor, App};
+use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, clock};
 use crate::error::{Error, Result};
-use crate::{audit, purge, tokens};
+use crate::time::Timestamp;
+use crate::{audit, purge, sessions, tokens};
 
 /// Uses written in one transaction.
 const USES: usize = 500;
@@ -46,15 +49,30 @@ pub(super) fn last_used(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Re
             return Err(error);
         }
     }
-    let uses = app.kit().uses.take();
+    write_noted(&app.kit().uses, |batch| {
+        app.write(actor, move |cx| tokens::write_uses(cx, &batch))
+    })
+}
+
+pub(super) fn last_seen(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    write_noted(&app.kit().seen, |batch| {
+        app.write(actor, move |cx| sessions::write_seen(cx, &batch))
+    })
+}
+
+/// Writes what was noted in `uses`, some at a time; what could not be written is noted again.
+fn write_noted<K: Clone + Eq + Hash>(
+    uses: &Uses<K>,
+    write: impl Fn(Vec<(K, Timestamp)>) -> Result<u64>,
+) -> Result<Done> {
+    let noted = uses.take();
     let mut written = 0;
-    for (place, some) in uses.chunks(USES).enumerate() {
-        let batch = some.to_vec();
-        match app.write(actor, move |cx| tokens::write_uses(cx, &batch)) {
+    for (place, some) in noted.chunks(USES).enumerate() {
+        match write(some.to_vec()) {
             Ok(count) => written += count,
             Err(error) => {
-                for (token, at) in uses.iter().skip(place * USES) {
-                    app.kit().uses.note(*token, *at);
+                for (used, at) in noted.into_iter().skip(place * USES) {
+                    uses.note(used, at);
                 }
                 return Err(error);
             }
@@ -63,6 +81,14 @@ pub(super) fn last_used(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Re
     Ok(Done {
         complete: true,
         details: json!({ "written": written }),
+    })
+}
+
+pub(super) fn rotate_keys(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let rotated = app.write(actor, sessions::rotate_if_due)?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "rotated": rotated }),
     })
 }
 

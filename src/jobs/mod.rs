@@ -63,7 +63,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 5] = [
+pub const JOBS: [Job; 7] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -84,6 +84,20 @@ pub const JOBS: [Job; 5] = [
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
         work: chores::last_used,
+    },
+    Job {
+        name: "sessions.last_seen",
+        about: "write down when sessions were used",
+        reach: Reach::Each(Duration::from_secs(15)),
+        at_stop: true,
+        work: chores::last_seen,
+    },
+    Job {
+        name: "keys.rotate",
+        about: "put a new key in the place of one that has signed access tokens for 90 days",
+        reach: Reach::Each(Duration::from_hours(1)),
+        at_stop: false,
+        work: chores::rotate_keys,
     },
     Job {
         name: "clock.mark",

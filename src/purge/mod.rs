@@ -21,7 +21,7 @@ use crate::metrics::KindLabel;
 use crate::scope::known;
 use crate::time::{Period, Timestamp};
 use crate::tokens::Gone;
-use crate::{idempotency, tokens};
+use crate::{idempotency, sessions, tokens};
 
 use batches::{Pace, Size};
 
@@ -36,12 +36,25 @@ pub struct Kind {
 }
 
 /// Everything that is purged, in this order.
-pub const KINDS: [Kind; 2] = [
+pub const KINDS: [Kind; 3] = [
     Kind {
         name: "token",
         count: |cx, until| tokens::gone(cx, None, until),
         oldest: tokens::oldest_gone,
         delete: |cx, until, most| tokens::delete_gone(cx, None, until, most),
+    },
+    Kind {
+        name: "session",
+        count: |cx, until| {
+            let (expired, revoked, oldest) = sessions::gone(cx, until)?;
+            Ok(Gone {
+                expired,
+                revoked,
+                oldest,
+            })
+        },
+        oldest: sessions::oldest_gone,
+        delete: sessions::delete_gone,
     },
     Kind {
         name: "idempotency_key",

@@ -23,7 +23,8 @@ pub use check::{
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
 pub use purge::{Gone, delete_gone, gone, oldest_gone};
 pub use text::{
-    Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, parse, prefixed,
+    Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, is_opaque, parse,
+    prefixed,
 };
 
 use crate::app::{Cx, Who};

@@ -9,15 +9,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use crate::base62::{CHECK, checksum, digits, number};
 use crate::error::{Error, Result};
-use crate::secret::{BASE62, Secret};
+use crate::secret::Secret;
 
 /// Characters of an id in base62.
 const ID: usize = 11;
 /// Characters of a secret: 178 bits.
 pub const SECRET: usize = 30;
-/// Characters of the check.
-const CHECK: usize = 6;
 /// Characters of the prefixed form.
 pub const LENGTH: usize = 4 + ID + SECRET + CHECK;
 
@@ -75,7 +74,7 @@ pub struct TokenId(pub i64);
 
 impl TokenId {
     fn digits(self) -> [u8; ID] {
-        base62(self.0.unsigned_abs())
+        digits(self.0.unsigned_abs())
     }
 
     /// The ids whose text starts with `prefix`, from and to, both included.
@@ -155,6 +154,12 @@ pub enum Refusal {
     BadChecksum,
     /// It has neither form.
     Malformed,
+}
+
+/// Whether `text` can only be meant for an opaque token: no access token has such a beginning.
+#[must_use]
+pub fn is_opaque(text: &str) -> bool {
+    text.starts_with("pv") || text.contains(':')
 }
 
 /// Reads either text form.
@@ -241,35 +246,6 @@ pub fn find(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
         let alone = !word(start.checked_sub(1).and_then(|before| bytes.get(before)))
             && !word(bytes.get(end));
         (alone && text.starts_with("pv") && parse(text).is_ok()).then_some((start, text))
-    })
-}
-
-/// CRC-32/ISO-HDLC of `bytes` as six base62 digits.
-fn checksum(bytes: &[u8]) -> [u8; CHECK] {
-    base62(u64::from(crc32fast::hash(bytes)))
-}
-
-/// The last `N` base62 digits of `number`, most significant first.
-fn base62<const N: usize>(mut number: u64) -> [u8; N] {
-    let mut digits = [b'0'; N];
-    for digit in digits.iter_mut().rev() {
-        let place = usize::try_from(number % 62).unwrap_or(0);
-        *digit = BASE62.get(place).copied().unwrap_or(b'0');
-        number /= 62;
-    }
-    digits
-}
-
-/// The number that base62 digits stand for, if they are and it fits.
-fn number(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'A'..=b'Z' => digit - b'A' + 10,
-            b'a'..=b'z' => digit - b'a' + 36,
-            _ => return None,
-        };
-        number.checked_mul(62)?.checked_add(u64::from(value))
     })
 }
 

@@ -3,6 +3,7 @@
 use super::{Email, Phone, User, Username, store};
 use crate::app::Cx;
 use crate::error::{Error, Result};
+use crate::id;
 
 /// What names an account. The forms exclude one another, see [`Username`].
 pub(super) enum Key {
@@ -15,7 +16,7 @@ pub(super) enum Key {
 }
 
 impl Key {
-    fn read(text: &str) -> Option<Self> {
+    pub(super) fn read(text: &str) -> Option<Self> {
         if let Ok(name) = text.parse::<Username>() {
             return Some(Self::Username(name.key()));
         }
@@ -25,21 +26,7 @@ impl Key {
         if let Ok(phone) = text.parse() {
             return Some(Self::Phone(phone));
         }
-        Self::ids_starting_with(text)
-    }
-
-    /// For at least 6 hexadecimal digits, with or without the dashes.
-    fn ids_starting_with(text: &str) -> Option<Self> {
-        let digits: String = text.chars().filter(|c| *c != '-').collect();
-        if digits.len() < 6 || !digits.bytes().all(|b| b.is_ascii_hexdigit()) {
-            return None;
-        }
-        let filled = |fill: &str| {
-            let rest = fill.repeat(32_usize.checked_sub(digits.len())?);
-            let id = uuid::Uuid::try_parse(&(digits.clone() + &rest)).ok()?;
-            Some(id.to_string())
-        };
-        Some(Self::Ids(filled("0")?, filled("f")?))
+        id::range(text).map(|(low, high)| Self::Ids(low, high))
     }
 }
 

@@ -5,6 +5,7 @@
 //! a password is hashed outside any transaction, and its hash is never shown.
 
 pub mod cli;
+mod credentials;
 mod find;
 mod model;
 mod names;
@@ -13,6 +14,9 @@ mod store;
 
 use serde_json::json;
 
+pub use credentials::{
+    Credentials, change_password, credentials, credentials_of, end_everyone, set_hash,
+};
 pub use find::resolve;
 pub use model::{Change, Changes, Filter, Grant, NewPassword, NewUser, User};
 pub use names::{Email, FullName, Phone, Username};

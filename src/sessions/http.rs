@@ -1,0 +1,370 @@
+//! Logging in and out over HTTP, and the sessions that this opens.
+
+mod forward;
+mod lists;
+
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CACHE_CONTROL, USER_AGENT};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
+use serde::{Deserialize, Serialize};
+use tokio::sync::oneshot;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::{Login, Opened, Refreshed, Turn};
+use crate::app::{App, Who};
+use crate::error::{Error, Result};
+use crate::http::cookies::Cookies;
+use crate::http::extract::{Brief, Json, MaybePosted};
+use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site};
+use crate::jwt::Public;
+use crate::password::{Password, PasswordHash, Policy, Verdict};
+use crate::users::{self, User};
+
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
+pub(crate) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(login))
+        .routes(routes!(refresh))
+        .routes(routes!(logout))
+        .routes(routes!(change_password))
+        .routes(routes!(jwks))
+        .merge(forward::routes())
+        .merge(lists::routes())
+}
+
+/// Who wants to log in: exactly one of `login`, `username`, `email` and `phone`.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Credentials {
+    /// A user name, an e-mail address or a phone number.
+    #[serde(default)]
+    #[schema(example = "maria")]
+    login: Option<String>,
+    /// A user name.
+    #[serde(default)]
+    username: Option<String>,
+    /// An e-mail address.
+    #[serde(default)]
+    email: Option<String>,
+    /// A phone number.
+    #[serde(default)]
+    phone: Option<String>,
+    /// The password.
+    password: Password,
+    /// Whether the tokens go into cookies, for a page in a browser, and not into the body.
+    #[serde(default)]
+    cookies: bool,
+}
+
+impl Credentials {
+    /// The one name.
+    fn name(&mut self) -> Result<String> {
+        let names = [
+            self.login.take(),
+            self.username.take(),
+            self.email.take(),
+            self.phone.take(),
+        ];
+        let mut names = names.into_iter().flatten();
+        match (names.next(), names.next()) {
+            (Some(name), None) => Ok(name),
+            _ => Err(Error::invalid(
+                "login",
+                "must be there, or one of username, email and phone; not two of them",
+            )),
+        }
+    }
+}
+
+/// The tokens of a session. Those that went into cookies are not repeated here, where the page's
+/// scripts could read them.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct Tokens {
+    /// Who logged in.
+    user: User,
+    /// The session.
+    session_id: String,
+    /// To be presented with each request.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    access_token: Option<String>,
+    /// To be exchanged for the next tokens, once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refresh_token: Option<String>,
+    /// To be sent back in `X-CSRF-Token` with requests that change something, where cookies are
+    /// used.
+    csrf_token: String,
+    /// `Bearer`.
+    token_type: &'static str,
+    /// Seconds until the access token ends.
+    expires_in: i64,
+}
+
+/// The answer to who has just opened or refreshed a session.
+///
+/// # Errors
+/// Those of the database; [`Error::Internal`] if the operating system gives no random bytes.
+pub(crate) async fn opened(visitor: &Visitor, turn: &Turn, cookies: bool) -> Result<Response> {
+    let app = visitor.app();
+    let opened = super::mint(app.kit(), turn, app.clock().now())?;
+    let user = visitor.look(|cx| users::resolve(cx, &opened.user_id));
+    answer(app, user.await?, opened, cookies)
+}
+
+fn answer(app: &App, user: User, opened: Opened, cookies: bool) -> Result<Response> {
+    let given = |token: &str| (!cookies).then(|| token.to_owned());
+    let tokens = Tokens {
+        user,
+        access_token: given(opened.access_token.expose()),
+        refresh_token: given(opened.refresh_token.expose()),
+        csrf_token: opened.csrf_token,
+        session_id: opened.session_id,
+        token_type: "Bearer",
+        expires_in: opened.expires_in,
+    };
+    let csrf = tokens.csrf_token.clone();
+    let mut response = Json(tokens).into_response();
+    if cookies {
+        let access = (opened.access_token.expose().as_str(), opened.expires_in);
+        let refresh = (
+            opened.refresh_token.expose().as_str(),
+            opened.refresh_expires_in,
+        );
+        Cookies::of(app.config().auth.insecure_cookies).set(
+            response.headers_mut(),
+            access,
+            refresh,
+            &csrf,
+        )?;
+    }
+    Ok(response)
+}
+
+/// The program that sent these headers.
+fn client(headers: &HeaderMap) -> Option<String> {
+    let agent = headers.get(USER_AGENT)?.to_str().ok()?;
+    super::client(agent)
+}
+
+/// Compares on the hashing threads; nobody else waits.
+async fn verify(app: &App, password: Password, stored: Option<PasswordHash>) -> Result<Verdict> {
+    let (tell, told) = oneshot::channel();
+    app.kit().hasher.verify_then(password, stored, |verdict| {
+        // The client may have gone.
+        let _ = tell.send(verdict);
+    });
+    told.await.map_err(Error::internal)?
+}
+
+/// Log in
+///
+/// By a user name, an e-mail address or a phone number. Whatever is wrong, the answer is the same.
+#[utoipa::path(post, path = "/api/v1/auth/login", operation_id = "login", tag = "sessions", request_body = Credentials,
+    responses((status = 200, description = "logged in; with `cookies` the tokens are in `Set-Cookie`", body = Tokens), Problems))]
+async fn login(
+    visitor: Visitor,
+    headers: HeaderMap,
+    Brief(mut given): Brief<Credentials>,
+) -> Result<Response> {
+    if given.cookies {
+        // Nobody is logged in by another site's page into an account that is not theirs.
+        check_origin(&headers, visitor.app())?;
+    }
+    let login = Login {
+        name: given.name()?,
+        ip: visitor.ip(),
+        client: client(&headers),
+    };
+    let attempt = visitor
+        .clone()
+        .read(move |cx| super::begin(cx, login.clone()));
+    let attempt = attempt.await?;
+    let verdict = verify(visitor.app(), given.password, attempt.hash().cloned()).await?;
+    let finished = visitor
+        .clone()
+        .write(move |cx| super::finish(cx, &attempt, &verdict));
+    opened(&visitor, &finished.await??, given.cookies).await
+}
+
+/// What refreshing takes, unless the refresh token is in a cookie.
+#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Refresh {
+    /// The refresh token.
+    #[serde(default)]
+    #[schema(example = "pvr_…")]
+    refresh_token: Option<String>,
+}
+
+impl Refresh {
+    /// The one refresh token, and whether it came in a cookie.
+    fn token(self, headers: &HeaderMap, cookies: &Cookies) -> Result<Option<(String, bool)>> {
+        let cookie = Cookies::find(headers, cookies.refresh)?;
+        match (self.refresh_token, cookie) {
+            (Some(_), Some(_)) => Err(Error::Malformed("there is more than one credential".into())),
+            (Some(token), None) => Ok(Some((token, false))),
+            (None, cookie) => Ok(cookie.map(|token| (token.to_owned(), true))),
+        }
+    }
+}
+
+/// Get the next tokens of a session
+///
+/// A refresh token is good once. Whoever presents an older one ends the session; only the one just
+/// before gets the same successor again for a moment, as two tabs of a browser need it. From a cookie
+/// it takes the CSRF header.
+#[utoipa::path(post, path = "/api/v1/auth/refresh", operation_id = "refresh", tag = "sessions", request_body = Option<Refresh>,
+    params(("X-CSRF-Token" = Option<String>, Header, description = "The CSRF token, with cookies")),
+    responses((status = 200, description = "the next tokens, where the last ones came from", body = Tokens), Problems))]
+async fn refresh(
+    visitor: Visitor,
+    headers: HeaderMap,
+    MaybePosted(posted): MaybePosted<Refresh>,
+) -> Result<Response> {
+    let app = visitor.app();
+    let cookies = Cookies::of(app.config().auth.insecure_cookies);
+    let given = posted.value.token(&headers, cookies)?;
+    let (token, by_cookie) = given.ok_or(Error::Unauthenticated)?;
+    let session = super::session_of(&app.kit().keys, &token).ok_or(Error::Unauthenticated)?;
+    if by_cookie {
+        check_same_site(&Method::POST, &headers, app, &session)?;
+    }
+    let refreshed = visitor.clone().write(move |cx| super::refresh(cx, &token));
+    match refreshed.await? {
+        Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
+        Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
+    }
+}
+
+/// Log out
+///
+/// Ends the session and all that was opened with it, and has the browser forget its cookies. The
+/// access token may have expired: the refresh token is enough.
+#[utoipa::path(post, path = "/api/v1/auth/logout", operation_id = "logout", tag = "sessions", request_body = Option<Refresh>,
+    security(("bearer" = []), ("cookie" = [])),
+    params(("X-CSRF-Token" = Option<String>, Header, description = "The CSRF token, with cookies")),
+    responses((status = 204, description = "logged out, now or before"), Problems))]
+async fn logout(
+    visitor: Visitor,
+    caller: Result<Caller>,
+    headers: HeaderMap,
+    MaybePosted(posted): MaybePosted<Refresh>,
+) -> Result<Response> {
+    let app = visitor.app();
+    let cookies = Cookies::of(app.config().auth.insecure_cookies);
+    let refresh = posted.value.token(&headers, cookies)?;
+    let by_cookie = refresh.as_ref().is_some_and(|(_, by_cookie)| *by_cookie)
+        || Cookies::find(&headers, cookies.access)?.is_some();
+    let own = match caller {
+        Ok(caller) => match &caller.actor().who {
+            Who::Session { id, .. } => Some(id.clone()),
+            Who::Operator { .. } | Who::Job(_) | Who::Token { .. } | Who::Anonymous => {
+                return Err(Error::Unauthenticated);
+            }
+        },
+        // The access token has ended, or there is none: the refresh token speaks for the session.
+        Err(Error::Unauthenticated) => {
+            let token = refresh.as_ref().map(|(token, _)| token.as_str());
+            let session = token.and_then(|it| super::session_of(&app.kit().keys, it));
+            if let (Some(session), true) = (&session, by_cookie) {
+                check_same_site(&Method::POST, &headers, app, session)?;
+            }
+            session
+        }
+        Err(error) => return Err(error),
+    };
+    match own {
+        Some(id) => {
+            visitor
+                .clone()
+                .write(move |cx| super::logout(cx, &id))
+                .await?
+        }
+        None if by_cookie => {}
+        None => return Err(Error::Unauthenticated),
+    }
+    let mut response = StatusCode::NO_CONTENT.into_response();
+    let everything = HeaderValue::from_static("\"cache\",\"cookies\",\"storage\"");
+    response.headers_mut().insert(CLEAR_SITE_DATA, everything);
+    if by_cookie {
+        cookies.expire(response.headers_mut())?;
+    }
+    Ok(response)
+}
+
+/// What changing one's password takes.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct PasswordChange {
+    /// The password as it is.
+    current_password: Password,
+    /// The password as it shall be.
+    new_password: Password,
+}
+
+/// Change one's own password
+///
+/// Ends every session and every token of the account; the answer holds the tokens of a new session.
+#[utoipa::path(post, path = "/api/v1/auth/password", operation_id = "change_password", tag = "sessions", request_body = PasswordChange,
+    security(("bearer" = []), ("cookie" = [])),
+    responses((status = 200, description = "changed", body = Tokens), Problems))]
+async fn change_password(
+    caller: Caller,
+    headers: HeaderMap,
+    Brief(given): Brief<PasswordChange>,
+) -> Result<Response> {
+    let visitor = caller.visitor();
+    let app = visitor.app().clone();
+    let cookies = Cookies::of(app.config().auth.insecure_cookies);
+    let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
+    let login = Login {
+        name: String::new(),
+        ip: visitor.ip(),
+        client: client(&headers),
+    };
+    let attempt = visitor
+        .clone()
+        .read(move |cx| super::begin_change(cx, login.clone()));
+    let attempt = attempt.await?;
+    let policy = Policy::new(app.config().password.min_length, &app.config().app.title);
+    attempt.may_choose(&given.new_password, &policy)?;
+    let verdict = verify(&app, given.current_password, attempt.hash().cloned()).await?;
+    if !verdict.matches {
+        let refused = visitor.clone().write(super::refuse_change);
+        refused.await?;
+        return Err(Error::InvalidCredentials { retry_after: None });
+    }
+    let (tell, told) = oneshot::channel();
+    app.kit().hasher.hash_then(given.new_password, |hash| {
+        // The client may have gone.
+        let _ = tell.send(hash);
+    });
+    let hash = told.await.map_err(Error::internal)??;
+    let turn = visitor
+        .clone()
+        .write(move |cx| super::change_password(cx, &attempt, &hash));
+    opened(visitor, &turn.await?, by_cookie).await
+}
+
+/// Public keys (RFC 7517 §5).
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+struct KeySet {
+    /// The keys whose access tokens are accepted, also the one that will sign soon.
+    keys: Vec<Public>,
+}
+
+/// The public keys of access tokens
+///
+/// For services that verify an access token by themselves. They cannot see that a session was ended:
+/// who needs to know asks `GET /api/v1/auth/verify`.
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "sessions",
+    responses((status = 200, description = "the keys; empty where tokens are signed with a shared secret", body = KeySet), Problems))]
+async fn jwks(visitor: Visitor) -> Result<Response> {
+    let keys = visitor.read(super::jwks).await?;
+    let mut response = Json(KeySet { keys }).into_response();
+    // Less than a new key is published before it signs.
+    let kept = HeaderValue::from_static("public, max-age=300");
+    response.headers_mut().insert(CACHE_CONTROL, kept);
+    Ok(response)
+}

@@ -1,0 +1,135 @@
+//! Logging in with a password, and changing it: reads before and writes after the slow hash, which
+//! is computed outside of any transaction.
+//!
+//! Invariant: whoever fails learns nothing from the answer, its time or the number of writes: not
+//! whether the name exists, not whether the account is disabled (security.md, rule 9).
+
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use super::model::{Entry, Turn};
+use super::open;
+use crate::app::Cx;
+use crate::audit::{self, Event};
+use crate::error::{Error, Result};
+use crate::password::{Password, PasswordHash, Policy, Verdict};
+use crate::users::{self, Credentials, Role};
+
+/// Somebody who wants to log in.
+#[derive(Clone, Debug)]
+pub struct Login {
+    /// A user name, an e-mail address or a phone number.
+    pub name: String,
+    /// The client's address.
+    pub ip: Option<IpAddr>,
+    /// The client's program.
+    pub client: Option<String>,
+}
+
+/// A login between its two transactions.
+#[derive(Clone, Debug)]
+pub struct Attempt {
+    login: Login,
+    account: Option<Credentials>,
+}
+
+impl Attempt {
+    /// The hash to compare the password with; with none the comparison takes as long and fails.
+    #[must_use]
+    pub fn hash(&self) -> Option<&PasswordHash> {
+        self.account.as_ref().and_then(Credentials::usable_hash)
+    }
+}
+
+/// Looks for the account: the first half of a login.
+///
+/// # Errors
+/// Those of the database.
+pub fn begin(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
+    let account = users::credentials(cx, &login.name)?;
+    Ok(Attempt { login, account })
+}
+
+/// Opens a session if the password was the right one: the second half of a login. The inner result
+/// is the answer; the outer one decides over the transaction, which a refused login commits, too.
+///
+/// # Errors
+/// Those of the database.
+pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Result<Result<Turn>> {
+    let account = attempt.account.as_ref().filter(|_| verdict.matches);
+    let Some(account) = account else {
+        let known = attempt.account.as_ref();
+        let object = known.map_or("user:?".into(), |account| format!("user:{}", account.id));
+        audit::record(cx, Event::refused("session.login_failed", object))?;
+        return Ok(Err(Error::InvalidCredentials { retry_after: None }));
+    };
+    if let (Some(old), Some(new)) = (&account.hash, &verdict.rehashed) {
+        users::set_hash(cx, &account.id, old, new)?;
+    }
+    let entry = entry(account, account.epoch, vec!["password"], &attempt.login);
+    match open(cx, &entry) {
+        // Disabled or changed while the password was being hashed.
+        Err(Error::Unauthenticated) => Ok(Err(Error::InvalidCredentials { retry_after: None })),
+        opened => opened.map(Ok),
+    }
+}
+
+fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &Login) -> Entry {
+    Entry {
+        user_id: account.id.clone(),
+        username: account.username.clone(),
+        epoch,
+        admin: account.roles.contains(&Role::Admin),
+        methods,
+        ip: login.ip,
+        client: login.client.clone(),
+    }
+}
+
+/// The account of the person who wants to change the password, for comparing the current one.
+///
+/// # Errors
+/// [`Error::Forbidden`] for who is no person; those of the database.
+pub fn begin_change(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
+    let user = cx.actor.person()?.to_owned();
+    let account = users::credentials_of(cx, &user)?;
+    Ok(Attempt { login, account })
+}
+
+impl Attempt {
+    /// Whether the account's owner may choose `password`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with the reason.
+    pub fn may_choose(&self, password: &Password, policy: &Policy) -> Result<()> {
+        let account = self.account.as_ref().ok_or(Error::Unauthenticated)?;
+        let names = std::iter::once(&account.username).chain(&account.names);
+        let names: Vec<&str> = names.map(String::as_str).collect();
+        policy.check(password, &names)
+    }
+}
+
+/// Stores the new password of the person who asks, ends everything that the account had opened, and
+/// opens a new session in place of the one that asks.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] if the account was changed meanwhile; those of the database.
+pub fn change_password(cx: &mut Cx<'_, '_>, attempt: &Attempt, new: &PasswordHash) -> Result<Turn> {
+    let account = attempt.account.as_ref().ok_or(Error::Unauthenticated)?;
+    let epoch = users::change_password(cx, &account.id, account.epoch, new)?;
+    let epoch = epoch.ok_or(Error::Unauthenticated)?;
+    let event = Event::new("user.password_changed", format!("user:{}", account.id));
+    audit::record(cx, event)?;
+    open(cx, &entry(account, epoch, vec!["password"], &attempt.login))
+}
+
+/// Notes that a password change was refused because the current one was wrong.
+///
+/// # Errors
+/// Those of the database.
+pub fn refuse_change(cx: &mut Cx<'_, '_>) -> Result<()> {
+    let user = cx.actor.person()?.to_owned();
+    let event = Event::refused("user.password_change_failed", format!("user:{user}"));
+    audit::record(cx, event.with(json!({ "code": "invalid_credentials" })))
+}

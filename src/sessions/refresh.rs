@@ -1,0 +1,225 @@
+//! Refresh tokens: one is good at a time, and it is computed, not stored.
+//!
+//! `pvr_` + session (22) + generation (6) + MAC (30) + check (6). Rotation is one guarded statement
+//! ordered by generation, never by time (Keycloak CVE-2026-1035).
+
+use serde_json::json;
+
+use super::model::{Limits, State, Turn};
+use super::{end, object, signing, store};
+use crate::app::Cx;
+use crate::audit::{self, Event};
+use crate::base62::{CHECK, checksum, digits, number};
+use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::secret::{Secret, same};
+
+const PREFIX: &str = "pvr_";
+const SESSION: usize = 22;
+const GENERATION: usize = 6;
+const MAC: usize = 30;
+const LENGTH: usize = PREFIX.len() + SESSION + GENERATION + MAC + CHECK;
+
+/// The refresh token of this session and generation; always the same.
+pub(super) fn text(keys: &Keys, session_id: &str, generation: i64) -> Result<Secret<String>> {
+    let id = uuid::Uuid::try_parse(session_id).map_err(Error::internal)?;
+    let mut text = String::with_capacity(LENGTH);
+    text.push_str(PREFIX);
+    let (high, low) = id.as_u64_pair();
+    text.extend(digits::<11>(high).map(char::from));
+    text.extend(digits::<11>(low).map(char::from));
+    let generation = u64::try_from(generation).map_err(Error::internal)?;
+    text.extend(digits::<GENERATION>(generation).map(char::from));
+    let mac = mac(keys, &text);
+    text.extend(mac.map(char::from));
+    text.extend(checksum(text.as_bytes()).map(char::from));
+    Ok(Secret::new(text))
+}
+
+/// 168 bits of HMAC-SHA-256 over what stands before it, as base62 digits.
+fn mac(keys: &Keys, before: &str) -> [u8; MAC] {
+    let [
+        a,
+        b,
+        c,
+        d,
+        e,
+        f,
+        g,
+        h,
+        i,
+        j,
+        k,
+        l,
+        m,
+        n,
+        o,
+        p,
+        q,
+        r,
+        s,
+        t,
+        u,
+        ..,
+    ] = keys
+        .refresh
+        .sign(&[b"provost/v1/refresh\0", before.as_bytes()]);
+    let first = digits::<11>(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
+    let second = digits::<11>(u64::from_be_bytes([i, j, k, l, m, n, o, p]));
+    let third = digits::<8>(u64::from_be_bytes([0, 0, 0, q, r, s, t, u]));
+    let mut mac = [0; MAC];
+    let all = first.into_iter().chain(second).chain(third);
+    for (place, digit) in mac.iter_mut().zip(all) {
+        *place = digit;
+    }
+    mac
+}
+
+/// A refresh token that we made.
+struct Presented {
+    session_id: String,
+    generation: i64,
+}
+
+/// Reads a token; nothing for any that we did not make, without asking the database.
+fn read(keys: &Keys, text: &str) -> Option<Presented> {
+    if text.len() != LENGTH || !text.is_ascii() {
+        return None;
+    }
+    let (body, check) = text.split_at(LENGTH - CHECK);
+    let (before, given) = body.split_at(LENGTH - CHECK - MAC);
+    let good =
+        checksum(body.as_bytes()) == check.as_bytes() && same(given.as_bytes(), &mac(keys, before));
+    let rest = before.strip_prefix(PREFIX).filter(|_| good)?;
+    let (id, generation) = rest.split_at(SESSION);
+    let (high, low) = id.split_at(SESSION / 2);
+    let id = uuid::Uuid::from_u64_pair(number(high.as_bytes())?, number(low.as_bytes())?);
+    Some(Presented {
+        session_id: id.to_string(),
+        generation: i64::try_from(number(generation.as_bytes())?).ok()?,
+    })
+}
+
+/// The session that a refresh token names, if we made it; whether it is still good the database
+/// says.
+#[must_use]
+pub fn session_of(keys: &Keys, token: &str) -> Option<String> {
+    read(keys, token).map(|presented| presented.session_id)
+}
+
+/// What came of presenting a refresh token.
+#[derive(Debug)]
+pub enum Refreshed {
+    /// The next tokens.
+    Next(Turn),
+    /// It was used before: the session was ended, and that must be committed before the refusal
+    /// is sent.
+    Reused,
+    /// It is not good, or no longer.
+    Refused,
+}
+
+/// Exchanges a refresh token for the next turn of its session.
+///
+/// # Errors
+/// Those of the database; a bad token is no error, because ending the session that it was stolen
+/// from has to be committed.
+pub fn refresh(cx: &mut Cx<'_, '_>, token: &str) -> Result<Refreshed> {
+    let Some(presented) = read(&cx.kit.keys, token) else {
+        return Ok(Refreshed::Refused);
+    };
+    let id = &presented.session_id;
+    let key = signing::active(cx)?;
+    // What stands in the way may change between the look and the statement, once: then the second
+    // look sees what it was.
+    for _ in 0..2 {
+        let Some(row) = store::for_refresh(cx.tx, id)? else {
+            return Ok(Refreshed::Refused);
+        };
+        if row
+            .facts
+            .state(cx.now, &Limits::of(cx.kit, row.facts.admin))
+            != State::Active
+        {
+            return Ok(Refreshed::Refused);
+        }
+        let turn = |generation| {
+            Refreshed::Next(Turn {
+                session_id: id.clone(),
+                user_id: row.user_id.clone(),
+                generation,
+                expires_at: row.facts.expires_at,
+                key: key.clone(),
+            })
+        };
+        let next = presented.generation.saturating_add(1);
+        if row.generation == presented.generation {
+            if store::rotate(cx.tx, id, presented.generation, cx.now)? {
+                let event = Event::new("session.refreshed", object(id));
+                audit::record(cx, event.with(json!({ "generation": next })))?;
+                return Ok(turn(next));
+            }
+            continue;
+        }
+        // Two tabs of one browser, or an answer that got lost: the same successor, not a second
+        // lineage (RFC 9700 §4.14.2).
+        let grace = cx.kit.config.auth.refresh_grace.0;
+        if row.generation == next && cx.now.since(row.refreshed_at) < grace {
+            return Ok(turn(next));
+        }
+        if row.generation < presented.generation {
+            // A database that was put back: what it knows no more is not good any more.
+            return Ok(Refreshed::Refused);
+        }
+        let event = Event::refused("session.refresh_reused", object(id));
+        let details = json!({ "generation": presented.generation, "current": row.generation });
+        audit::record(cx, event.with(details))?;
+        end(cx, id, Some("an old refresh token was used"))?;
+        return Ok(Refreshed::Reused);
+    }
+    Err(Error::unavailable("the session changes too fast"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ID: &str = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77";
+
+    #[test]
+    fn a_refresh_token_names_its_session_and_generation() {
+        let keys = Keys::ephemeral().unwrap();
+        let token = text(&keys, ID, 7).unwrap();
+        assert_eq!(token.expose().len(), 68);
+        assert!(token.expose().starts_with("pvr_"));
+        let presented = read(&keys, token.expose()).unwrap();
+        assert_eq!(
+            (presented.session_id.as_str(), presented.generation),
+            (ID, 7)
+        );
+        assert_eq!(token.expose(), text(&keys, ID, 7).unwrap().expose());
+    }
+
+    #[test]
+    fn no_changed_refresh_token_is_ours() {
+        let keys = Keys::ephemeral().unwrap();
+        let token = text(&keys, ID, 7).unwrap();
+        for place in 0..LENGTH {
+            let mut bytes = token.expose().clone().into_bytes();
+            bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };
+            // As an attacker would, with a check that fits.
+            let check = checksum(&bytes[..LENGTH - CHECK]);
+            if place < LENGTH - CHECK {
+                bytes[LENGTH - CHECK..].copy_from_slice(&check);
+            }
+            assert!(
+                read(&keys, std::str::from_utf8(&bytes).unwrap()).is_none(),
+                "{place}"
+            );
+        }
+        assert!(read(&Keys::ephemeral().unwrap(), token.expose()).is_none());
+        for bad in ["", "pvr_", &"é".repeat(34)] {
+            assert!(read(&keys, bad).is_none());
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! The tables of sessions and of the keys that sign their access tokens.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ipnet::IpNet;
+
+use super::model::{Entry, Facts, Filter, Limits, Session, State};
+use crate::db::{Row, Tx, Value};
+use crate::error::Result;
+use crate::jwt::Algorithm;
+use crate::time::Timestamp;
+
+/// Whether the account of a session `s` is what it was when that was opened.
+const SAME_EPOCH: &str =
+    "CASE WHEN u.state = 'active' AND u.security_epoch = s.epoch THEN 1 ELSE 0 END";
+const ROLES: &str = "(SELECT STRING_AGG(r.role, ' ' ORDER BY r.role) FROM user_roles r
+    WHERE r.user_id = s.user_id)";
+
+/// A session to be added.
+pub(super) struct NewRow<'a> {
+    pub(super) id: &'a str,
+    pub(super) entry: &'a Entry,
+    pub(super) expires_at: Timestamp,
+}
+
+/// Adds a session. Returns false, changing nothing, if the account is not active or no longer in
+/// the epoch of the entry: the rule and the change are one statement.
+pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow<'_>, now: Timestamp) -> Result<bool> {
+    let entry = row.entry;
+    let changed = tx.run(
+        "INSERT INTO sessions (id, user_id, epoch, generation, refreshed_at, created_at,
+                               authenticated_at, last_seen_at, expires_at, methods, ip, client)
+         SELECT $1, u.id, u.security_epoch, 1, $4, $4, $4, $4, $5, $6, $7, $8
+         FROM users u WHERE u.id = $2 AND u.security_epoch = $3 AND u.state = 'active'",
+        &[
+            row.id.into(),
+            entry.user_id.as_str().into(),
+            entry.epoch.into(),
+            now.into(),
+            row.expires_at.into(),
+            entry.methods.join(" ").into(),
+            entry.ip.map(|ip| ip.to_canonical().to_string()).into(),
+            entry.client.as_deref().into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// The oldest of the open sessions of a user that are more than `most`.
+pub(super) fn beyond(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    most: u32,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    let rows = tx.all(
+        "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+         ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $3",
+        &[user_id.into(), now.into(), most.into()],
+    )?;
+    rows.iter().map(|row| row.text("id")).collect()
+}
+
+/// What a request with an access token needs.
+pub(super) struct CheckRow {
+    pub(super) user_id: String,
+    pub(super) username: String,
+    pub(super) roles: String,
+    pub(super) facts: Facts,
+    /// Until when the key is accepted; nothing for a key that there is not.
+    pub(super) key_accepted_until: Option<Timestamp>,
+}
+
+/// The session, its account and the key `kid` in one read.
+pub(super) fn for_check(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<CheckRow>> {
+    // Not the usual list of columns: this is read with every request.
+    let sql = format!(
+        "SELECT s.user_id, s.authenticated_at, s.last_seen_at, s.expires_at, s.revoked_at,
+                u.username, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles,
+                (SELECT COALESCE(k.accepted_until, 9223372036854775807) FROM signing_keys k
+                 WHERE k.id = $2) AS key_accepted_until
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
+    );
+    let row = tx.first(&sql, &[id.into(), kid.into()])?;
+    row.map(|row| {
+        Ok(CheckRow {
+            user_id: row.text("user_id")?,
+            username: row.text("username")?,
+            facts: facts(&row)?,
+            roles: row.opt_text("roles")?.unwrap_or_default(),
+            key_accepted_until: row.opt_time("key_accepted_until")?,
+        })
+    })
+    .transpose()
+}
+
+/// What a refresh needs.
+pub(super) struct RefreshRow {
+    pub(super) user_id: String,
+    pub(super) generation: i64,
+    pub(super) refreshed_at: Timestamp,
+    pub(super) facts: Facts,
+}
+
+/// The session with its generation.
+pub(super) fn for_refresh(tx: &mut Tx<'_>, id: &str) -> Result<Option<RefreshRow>> {
+    let sql = format!(
+        "SELECT s.user_id, s.generation, s.refreshed_at, s.authenticated_at, s.last_seen_at,
+                s.expires_at, s.revoked_at, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
+    );
+    let row = tx.first(&sql, &[id.into()])?;
+    row.map(|row| {
+        Ok(RefreshRow {
+            user_id: row.text("user_id")?,
+            generation: row.int("generation")?,
+            refreshed_at: row.time("refreshed_at")?,
+            facts: facts(&row)?,
+        })
+    })
+    .transpose()
+}
+
+/// Begins the next generation. Returns false, changing nothing, if `generation` is not the one
+/// that is good, or the session has ended.
+pub(super) fn rotate(tx: &mut Tx<'_>, id: &str, generation: i64, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE sessions SET generation = generation + 1, refreshed_at = $3, last_seen_at = $3
+         WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $3",
+        &[id.into(), generation.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Ends a session. Returns false, changing nothing, if it was ended before.
+pub(super) fn set_revoked(
+    tx: &mut Tx<'_>,
+    id: &str,
+    reason: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE sessions SET revoked_at = $3, revoked_reason = $2
+         WHERE id = $1 AND revoked_at IS NULL",
+        &[id.into(), reason.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Notes that a session was seen, unless it was seen since.
+pub(super) fn set_last_seen(tx: &mut Tx<'_>, id: &str, at: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE sessions SET last_seen_at = $2 WHERE id = $1 AND last_seen_at < $2",
+        &[id.into(), at.into()],
+    )
+}
+
+/// The id of the user whose session it is.
+pub(super) fn owner(tx: &mut Tx<'_>, id: &str) -> Result<Option<String>> {
+    let row = tx.first("SELECT user_id FROM sessions WHERE id = $1", &[id.into()])?;
+    row.map(|row| row.text("user_id")).transpose()
+}
+
+/// The sessions of a user that nobody has ended yet, but for `except`.
+pub(super) fn open_ids(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    except: Option<&str>,
+    now: Timestamp,
+) -> Result<Vec<String>> {
+    let rows = tx.all(
+        "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+           AND id <> $3
+         ORDER BY id",
+        &[
+            user_id.into(),
+            now.into(),
+            except.unwrap_or_default().into(),
+        ],
+    )?;
+    rows.iter().map(|row| row.text("id")).collect()
+}
+
+const COLUMNS: &str = "s.id, s.created_at, s.last_seen_at, s.expires_at, s.authenticated_at,
+    s.methods, s.ip, s.client, s.revoked_at, s.revoked_reason, u.username";
+
+/// The start of every statement that shows sessions.
+fn select() -> String {
+    format!(
+        "SELECT {COLUMNS}, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles
+         FROM sessions s JOIN users u ON u.id = s.user_id"
+    )
+}
+
+/// At most two of the sessions from one id to another: enough to know whether there is exactly one.
+pub(super) fn between(
+    tx: &mut Tx<'_>,
+    (low, high): (&str, &str),
+    limits: &[Limits; 2],
+    now: Timestamp,
+) -> Result<Vec<Session>> {
+    let sql = format!(
+        "{} WHERE s.id >= $1 AND s.id <= $2 ORDER BY s.id LIMIT 2",
+        select()
+    );
+    let rows = tx.all(&sql, &[low.into(), high.into()])?;
+    rows.iter().map(|row| session(row, limits, now)).collect()
+}
+
+/// What to look for.
+pub(super) struct Search<'a> {
+    pub(super) filter: &'a Filter,
+    /// The user's id.
+    pub(super) user: Option<&'a str>,
+    /// For ordinary users, for administrators.
+    pub(super) limits: [Limits; 2],
+    pub(super) now: Timestamp,
+}
+
+/// How many rows one statement may look at before the page is full.
+const STEP: u32 = 500;
+
+/// Sessions before `before`, which is a place in the list, the newest first. What no index serves
+/// (a pattern, a network) is asked of each row, so that the engine's words for it do not matter.
+pub(super) fn page(
+    tx: &mut Tx<'_>,
+    search: &Search<'_>,
+    before: (Timestamp, &str),
+    limit: u32,
+) -> Result<Vec<Session>> {
+    let mut found = Vec::new();
+    let mut before = (before.0, before.1.to_owned());
+    let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
+    let step = if search.is_narrow() { STEP } else { limit };
+    loop {
+        let rows = rows(tx, search, (before.0, &before.1), step)?;
+        let last = rows.len() < usize::try_from(step).unwrap_or(usize::MAX);
+        for row in &rows {
+            let session = session(row, &search.limits, search.now)?;
+            before = (session.created_at, session.id.clone());
+            if search.fits(&session) {
+                found.push(session);
+                if found.len() == wanted {
+                    return Ok(found);
+                }
+            }
+        }
+        if last {
+            return Ok(found);
+        }
+    }
+}
+
+fn rows(
+    tx: &mut Tx<'_>,
+    search: &Search<'_>,
+    before: (Timestamp, &str),
+    step: u32,
+) -> Result<Vec<Row>> {
+    let mut sql = format!("{} WHERE 1 = 1", select());
+    let mut values: Vec<Value> = Vec::new();
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        let condition = condition.replace("$N", &format!("${}", values.len()));
+        let _infallible = write!(sql, " AND {condition}");
+    };
+    if let Some(user) = search.user {
+        and("s.user_id = $N", user.into());
+    }
+    if let Some(since) = search.filter.idle_since {
+        and("s.last_seen_at < $N", since.into());
+    }
+    if let Some(created) = search.filter.created_before {
+        and("s.created_at < $N", created.into());
+    }
+    values.extend([before.0.into(), before.1.into(), step.into()]);
+    let (at, id, limit) = (values.len() - 2, values.len() - 1, values.len());
+    let _infallible = write!(
+        sql,
+        " AND (s.created_at, s.id) < (${at}, ${id})
+         ORDER BY s.created_at DESC, s.id DESC LIMIT ${limit}"
+    );
+    tx.all(&sql, &values)
+}
+
+impl Search<'_> {
+    /// Whether rows that the statement finds may still not fit.
+    fn is_narrow(&self) -> bool {
+        let Filter {
+            state, ip, client, ..
+        } = self.filter;
+        state.is_some() || ip.is_some() || client.is_some()
+    }
+
+    fn fits(&self, session: &Session) -> bool {
+        let Filter {
+            state, ip, client, ..
+        } = self.filter;
+        let within = |network: &IpNet| {
+            let ip = session.ip.as_deref().and_then(|ip| ip.parse().ok());
+            ip.is_some_and(|ip: std::net::IpAddr| network.contains(&ip))
+        };
+        let like = |pattern: &String| {
+            let name = session.client.as_deref().unwrap_or_default();
+            super::model::fits(&pattern.to_lowercase(), &name.to_lowercase())
+        };
+        state.is_none_or(|state| state == session.state)
+            && ip.as_ref().is_none_or(within)
+            && client.as_ref().is_none_or(like)
+    }
+}
+
+/// How many sessions of a user are good.
+pub(super) fn count_live(
+    tx: &mut Tx<'_>,
+    user_id: &str,
+    limits: &[Limits; 2],
+    now: Timestamp,
+) -> Result<u64> {
+    let sql = format!(
+        "{} WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2",
+        select()
+    );
+    let rows = tx.all(&sql, &[user_id.into(), now.into()])?;
+    let mut live = 0;
+    for row in &rows {
+        live += u64::from(session(row, limits, now)?.state == State::Active);
+    }
+    Ok(live)
+}
+
+fn facts(row: &Row) -> Result<Facts> {
+    let roles = row.opt_text("roles")?.unwrap_or_default();
+    Ok(Facts {
+        authenticated_at: row.time("authenticated_at")?,
+        last_seen_at: row.time("last_seen_at")?,
+        expires_at: row.time("expires_at")?,
+        revoked_at: row.opt_time("revoked_at")?,
+        same_epoch: row.flag("same_epoch")?,
+        admin: roles.split_ascii_whitespace().any(|role| role == "admin"),
+    })
+}
+
+fn session(row: &Row, limits: &[Limits; 2], now: Timestamp) -> Result<Session> {
+    let facts = facts(row)?;
+    let [user, admin] = limits;
+    let methods = row.text("methods")?;
+    Ok(Session {
+        id: row.text("id")?,
+        user: row.text("username")?,
+        state: facts.state(now, if facts.admin { admin } else { user }),
+        created_at: row.time("created_at")?,
+        last_seen_at: facts.last_seen_at,
+        expires_at: facts.expires_at,
+        authenticated_at: facts.authenticated_at,
+        methods: methods
+            .split_ascii_whitespace()
+            .map(str::to_owned)
+            .collect(),
+        ip: row.opt_text("ip")?,
+        client: row.opt_text("client")?,
+        revoked_at: facts.revoked_at,
+        revoked_reason: row.opt_text("revoked_reason")?,
+    })
+}
+
+/// A way in which a session ends for good: the condition, and the column that says when. Each is
+/// served by an index of its own; the conditions exclude one another.
+pub(super) struct Ended {
+    condition: String,
+    at: &'static str,
+}
+
+/// Expired, not used for `idle`, revoked. `$1` is the instant until which it happened.
+pub(super) fn ended(idle: Duration) -> [Ended; 3] {
+    let idle = idle.as_millis();
+    [
+        Ended {
+            condition: "revoked_at IS NULL AND expires_at <= $1".into(),
+            at: "expires_at",
+        },
+        Ended {
+            condition: format!(
+                "revoked_at IS NULL AND expires_at > $1
+                 AND last_seen_at <= CAST($1 AS BIGINT) - {idle}"
+            ),
+            at: "last_seen_at",
+        },
+        Ended {
+            condition: "revoked_at <= $1".into(),
+            at: "revoked_at",
+        },
+    ]
+}
+
+/// How many sessions ended so, and when the first of them did.
+pub(super) fn count_ended(
+    tx: &mut Tx<'_>,
+    ended: &Ended,
+    until: Timestamp,
+) -> Result<(u64, Option<Timestamp>)> {
+    let Ended { condition, at } = ended;
+    let sql = format!(
+        "SELECT CAST(COUNT(*) AS BIGINT) AS n, MIN({at}) AS oldest FROM sessions WHERE {condition}"
+    );
+    let row = tx.first(&sql, &[until.into()])?;
+    row.map_or(Ok((0, None)), |row| {
+        let n = u64::try_from(row.int("n")?).unwrap_or(0);
+        Ok((n, row.opt_time("oldest")?))
+    })
+}
+
+/// When the first of the sessions ended that ended so: a look-up, not a count.
+pub(super) fn first_ended(
+    tx: &mut Tx<'_>,
+    ended: &Ended,
+    until: Timestamp,
+) -> Result<Option<Timestamp>> {
+    let Ended { condition, at } = ended;
+    let sql =
+        format!("SELECT {at} AS oldest FROM sessions WHERE {condition} ORDER BY {at} LIMIT 1");
+    let row = tx.first(&sql, &[until.into()])?;
+    row.map(|row| row.time("oldest")).transpose()
+}
+
+/// Deletes at most `most` of the sessions that ended so, the longest gone first. Both times the
+/// condition: what was seen again meanwhile stays.
+pub(super) fn delete_ended(
+    tx: &mut Tx<'_>,
+    ended: &Ended,
+    until: Timestamp,
+    most: u64,
+) -> Result<u64> {
+    let Ended { condition, at } = ended;
+    let sql = format!(
+        "DELETE FROM sessions WHERE {condition} AND id IN (
+           SELECT id FROM sessions WHERE {condition} ORDER BY {at} LIMIT $2)"
+    );
+    let most = i64::try_from(most).unwrap_or(i64::MAX);
+    tx.run(&sql, &[until.into(), most.into()])
+}
+
+/// A key as it is stored.
+pub(super) struct KeyRow {
+    pub(super) id: String,
+    pub(super) algorithm: Algorithm,
+    pub(super) created_at: Timestamp,
+    pub(super) signs_from: Timestamp,
+    pub(super) accepted_until: Option<Timestamp>,
+}
+
+/// The key that signs at `now`: of this algorithm, and of this id if one is given.
+pub(super) fn active_key(
+    tx: &mut Tx<'_>,
+    algorithm: Algorithm,
+    id: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<String>> {
+    let row = tx.first(
+        "SELECT id FROM signing_keys
+         WHERE algorithm = $1 AND signs_from <= $2
+           AND (accepted_until IS NULL OR accepted_until > $2)
+           AND (CAST($3 AS TEXT) IS NULL OR id = $3)
+         ORDER BY signs_from DESC, id DESC LIMIT 1",
+        &[algorithm.as_str().into(), now.into(), id.into()],
+    )?;
+    row.map(|row| row.text("id")).transpose()
+}
+
+/// Adds a key. Returns false, changing nothing, if there is one of this id.
+pub(super) fn insert_key(
+    tx: &mut Tx<'_>,
+    id: &str,
+    algorithm: Algorithm,
+    signs_from: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx.run(
+        "INSERT INTO signing_keys (id, algorithm, created_at, signs_from) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO NOTHING",
+        &[
+            id.into(),
+            algorithm.as_str().into(),
+            now.into(),
+            signs_from.into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Every key, the newest first: a few.
+pub(super) fn keys(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>> {
+    let rows = tx.all(
+        "SELECT id, algorithm, created_at, signs_from, accepted_until FROM signing_keys
+         ORDER BY signs_from DESC, id DESC",
+        &[],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeyRow {
+                id: row.text("id")?,
+                algorithm: row.str("algorithm")?.parse()?,
+                created_at: row.time("created_at")?,
+                signs_from: row.time("signs_from")?,
+                accepted_until: row.opt_time("accepted_until")?,
+            })
+        })
+        .collect()
+}
+
+/// The algorithm of a key, if there is one of this id that is accepted.
+pub(super) fn key_algorithm(
+    tx: &mut Tx<'_>,
+    id: &str,
+) -> Result<Option<(Algorithm, Option<Timestamp>)>> {
+    let row = tx.first(
+        "SELECT algorithm, accepted_until FROM signing_keys WHERE id = $1",
+        &[id.into()],
+    )?;
+    row.map(|row| {
+        Ok((
+            row.str("algorithm")?.parse()?,
+            row.opt_time("accepted_until")?,
+        ))
+    })
+    .transpose()
+}
+
+/// Has all keys but `id` accepted no longer than until then.
+pub(super) fn retire_keys(tx: &mut Tx<'_>, but: &str, until: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE signing_keys SET accepted_until = $2
+         WHERE id <> $1 AND (accepted_until IS NULL OR accepted_until > $2)",
+        &[but.into(), until.into()],
+    )
+}

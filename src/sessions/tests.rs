@@ -1,0 +1,601 @@
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::*;
+use crate::app::{Actor, App};
+use crate::audit::Filter as Wanted;
+use crate::password::PasswordHash;
+use crate::users::{NewPassword, NewUser, Role};
+
+const T0: Timestamp = Timestamp(1_800_000_000_000);
+const MINUTE: Duration = Duration::from_mins(1);
+const DAY: Duration = Duration::from_hours(24);
+
+/// A hash that nothing fits: these tests never log in by it.
+const HASH: &str = "$argon2id$v=19$m=19456,t=2,p=1$c29tZXNhbHRzb21lc2FsdA$\
+    AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+
+struct House {
+    app: App,
+    user: String,
+}
+
+impl House {
+    fn with(roles: &[Role]) -> Self {
+        let app = App::memory();
+        let mut new = NewUser::named("maria".parse().unwrap());
+        new.password = NewPassword::Hash(PasswordHash::parse(HASH).unwrap());
+        new.roles = roles.to_vec();
+        let user = users::create(&app, &Actor::operator(), new).unwrap().id;
+        let mut other = NewUser::named("root".parse().unwrap());
+        other.roles = vec![Role::Admin];
+        users::create(&app, &Actor::operator(), other).unwrap();
+        Self { app, user }
+    }
+
+    fn new() -> Self {
+        Self::with(&[Role::User])
+    }
+
+    fn open(&self, now: Timestamp) -> Turn {
+        self.open_from(now, "203.0.113.7", "Firefox, Linux")
+    }
+
+    fn open_from(&self, now: Timestamp, ip: &str, client: &str) -> Turn {
+        let (user, ip, client) = (self.user.clone(), ip.to_owned(), client.to_owned());
+        let opened = self.app.at(now, &Actor::anonymous(), move |cx| {
+            let account = users::credentials_of(cx, &user)?.unwrap();
+            let entry = Entry {
+                admin: account.roles.contains(&Role::Admin),
+                user_id: account.id,
+                username: account.username,
+                epoch: account.epoch,
+                methods: vec!["password"],
+                ip: ip.parse().ok(),
+                client: Some(client.clone()),
+            };
+            open(cx, &entry)
+        });
+        opened.unwrap()
+    }
+
+    fn mint(&self, turn: &Turn, now: Timestamp) -> Opened {
+        super::mint(self.app.kit(), turn, now).unwrap()
+    }
+
+    /// As the HTTP edge does: the token's own proof, then the row.
+    fn authenticate(&self, token: &str, now: Timestamp) -> Result<Authenticated> {
+        let parsed = crate::jwt::Parsed::of(token).ok_or(Error::Unauthenticated)?;
+        let (kid, kit) = (parsed.kid().to_owned(), self.app.kit());
+        let key = kit.signers.known(&kid).ok_or(Error::Unauthenticated)?;
+        let claims = kit
+            .signers
+            .verify(token, &parsed, &key, &expected(kit), now);
+        let claims = claims.ok_or(Error::Unauthenticated)?;
+        self.app.at(now, &Actor::anonymous(), move |cx| {
+            super::authenticate(cx, &claims, &kid)
+        })
+    }
+
+    fn refresh(&self, token: &str, now: Timestamp) -> Refreshed {
+        let token = token.to_owned();
+        self.app
+            .at(now, &Actor::anonymous(), move |cx| refresh(cx, &token))
+            .unwrap()
+    }
+
+    fn next(&self, token: &str, now: Timestamp) -> Opened {
+        match self.refresh(token, now) {
+            Refreshed::Next(turn) => self.mint(&turn, now),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn state(&self, id: &str, now: Timestamp) -> State {
+        let id = id.to_owned();
+        let session = self.app.at(now, &Actor::operator(), move |cx| get(cx, &id));
+        session.unwrap().state
+    }
+
+    fn actions(&self) -> Vec<String> {
+        let list = |cx: &mut Cx<'_, '_>| audit::list(cx, &Wanted::default(), None, 200);
+        let page = self.app.read(&Actor::operator(), list).unwrap();
+        page.items.into_iter().map(|entry| entry.action).collect()
+    }
+}
+
+fn is_refused<T>(result: &Result<T>) -> bool {
+    matches!(result, Err(Error::Unauthenticated))
+}
+
+#[test]
+fn an_access_token_is_good_as_long_as_its_session_and_no_longer_than_itself() {
+    let house = House::new();
+    let turn = house.open(T0);
+    let opened = house.mint(&turn, T0);
+    let token = opened.access_token.expose();
+    let found = house.authenticate(token, T0).unwrap();
+    assert_eq!(
+        (found.username.as_str(), found.roles.as_str()),
+        ("maria", "user")
+    );
+    assert!(!found.admin);
+    let late = T0.plus(30 * MINUTE).plus(Duration::from_secs(5));
+    assert!(
+        house
+            .authenticate(token, late.minus(Duration::from_secs(1)))
+            .is_ok()
+    );
+    assert!(is_refused(&house.authenticate(token, late)));
+    let id = turn.session_id.clone();
+    house
+        .app
+        .at(T0, &Actor::operator(), move |cx| {
+            revoke(cx, &id[..8], Some("lost"))
+        })
+        .unwrap();
+    assert!(is_refused(&house.authenticate(token, T0)));
+    assert_eq!(house.state(&turn.session_id, T0), State::Revoked);
+}
+
+#[test]
+fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
+    type Change = fn(&mut Cx<'_, '_>, &str) -> Result<()>;
+    let changes: [(&str, Change); 2] = [
+        ("disable", |cx, user| {
+            users::disable(cx, user, None)?;
+            users::enable(cx, user).map(|_| ())
+        }),
+        ("everyone", |cx, _| users::end_everyone(cx).map(|_| ())),
+    ];
+    for (name, change) in changes {
+        let house = House::new();
+        let opened = house.mint(&house.open(T0), T0);
+        let user = house.user.clone();
+        house
+            .app
+            .at(T0, &Actor::operator(), move |cx| change(cx, &user))
+            .unwrap();
+        let refused = house.authenticate(opened.access_token.expose(), T0);
+        assert!(is_refused(&refused), "{name}");
+        let refreshed = house.refresh(opened.refresh_token.expose(), T0);
+        assert!(matches!(refreshed, Refreshed::Refused), "{name}");
+        assert_eq!(
+            house.state(&opened.session_id, T0),
+            State::Revoked,
+            "{name}"
+        );
+        let again = house.mint(&house.open(T0), T0);
+        assert!(
+            house.authenticate(again.access_token.expose(), T0).is_ok(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
+fn a_session_is_not_opened_in_an_epoch_that_is_over() {
+    let house = House::new();
+    let user = house.user.clone();
+    let opened = house.app.at(T0, &Actor::operator(), move |cx| {
+        let account = users::credentials_of(cx, &user)?.unwrap();
+        users::end_everyone(cx)?;
+        let entry = Entry {
+            user_id: account.id,
+            username: account.username,
+            epoch: account.epoch,
+            admin: false,
+            methods: vec!["password"],
+            ip: None,
+            client: None,
+        };
+        open(cx, &entry).map(|_| ())
+    });
+    assert!(is_refused(&opened));
+}
+
+#[test]
+fn a_refresh_token_is_good_once_and_its_successor_is_the_same_for_a_moment() {
+    let house = House::new();
+    let first = house.mint(&house.open(T0), T0);
+    let at = T0.plus(MINUTE);
+    let second = house.next(first.refresh_token.expose(), at);
+    assert_ne!(first.refresh_token.expose(), second.refresh_token.expose());
+    assert!(house.authenticate(second.access_token.expose(), at).is_ok());
+    let again = house.next(
+        first.refresh_token.expose(),
+        at.plus(Duration::from_secs(9)),
+    );
+    assert_eq!(again.refresh_token.expose(), second.refresh_token.expose());
+    let third = house.next(
+        second.refresh_token.expose(),
+        at.plus(Duration::from_secs(9)),
+    );
+    assert!(!house.actions().contains(&"session.refresh_reused".into()));
+    // The child was used: now the grandparent is reuse, though it is within the time.
+    let reused = house.refresh(
+        first.refresh_token.expose(),
+        at.plus(Duration::from_secs(9)),
+    );
+    assert!(matches!(reused, Refreshed::Reused));
+    let dead = house.refresh(
+        third.refresh_token.expose(),
+        at.plus(Duration::from_secs(9)),
+    );
+    assert!(matches!(dead, Refreshed::Refused));
+    assert!(is_refused(
+        &house.authenticate(third.access_token.expose(), at)
+    ));
+    assert_eq!(
+        house.actions()[..2],
+        ["session.revoked", "session.refresh_reused"]
+    );
+}
+
+#[test]
+fn an_old_refresh_token_after_the_moment_ends_the_session() {
+    let house = House::new();
+    let first = house.mint(&house.open(T0), T0);
+    let second = house.next(first.refresh_token.expose(), T0);
+    let late = T0.plus(Duration::from_secs(10));
+    let reused = house.refresh(first.refresh_token.expose(), late);
+    assert!(matches!(reused, Refreshed::Reused));
+    let dead = house.refresh(second.refresh_token.expose(), late);
+    assert!(matches!(dead, Refreshed::Refused));
+}
+
+#[test]
+fn a_session_ends_when_it_rests_too_long_and_at_the_latest_after_its_whole_time() {
+    for (roles, idle, whole) in [
+        (vec![Role::User], 7 * DAY, 30 * DAY),
+        (vec![Role::Admin], DAY / 2, 7 * DAY),
+    ] {
+        let house = House::with(&roles);
+        let first = house.mint(&house.open(T0), T0);
+        let before = T0.plus(idle).minus(Duration::from_millis(1));
+        assert_eq!(house.state(&first.session_id, before), State::Active);
+        assert_eq!(
+            house.state(&first.session_id, T0.plus(idle)),
+            State::Expired
+        );
+        let refused = house.refresh(first.refresh_token.expose(), T0.plus(idle));
+        assert!(matches!(refused, Refreshed::Refused));
+        let mut token = first.refresh_token.expose().clone();
+        let mut at = T0;
+        while at.plus(idle / 2) < T0.plus(whole) {
+            at = at.plus(idle / 2);
+            token = house.next(&token, at).refresh_token.expose().clone();
+        }
+        let refused = house.refresh(&token, T0.plus(whole));
+        assert!(matches!(refused, Refreshed::Refused), "{roles:?}");
+    }
+}
+
+#[test]
+fn of_more_sessions_than_allowed_the_oldest_ends() {
+    let house = House::new();
+    let ids: Vec<String> = (0..22_u32)
+        .map(|n| house.open(T0.plus(n * MINUTE)).session_id)
+        .collect();
+    let now = T0.plus(30 * MINUTE);
+    let states: Vec<State> = ids.iter().map(|id| house.state(id, now)).collect();
+    assert_eq!(states[..2], [State::Revoked; 2]);
+    assert!(states[2..].iter().all(|state| *state == State::Active));
+}
+
+#[test]
+fn seeing_a_session_is_noted_once_a_minute_and_keeps_it_open() {
+    let house = House::new();
+    let opened = house.mint(&house.open(T0), T0);
+    let token = opened.access_token.expose();
+    for (after, noted) in [(59, 0), (60, 1), (61, 1)] {
+        let at = T0.plus(Duration::from_secs(after));
+        house.authenticate(token, at).unwrap();
+        let seen = house.app.kit().seen.take();
+        assert_eq!(seen.len(), noted, "{after}");
+        house
+            .app
+            .at(at, &Actor::job("test"), move |cx| write_seen(cx, &seen))
+            .unwrap();
+        if noted == 1 {
+            break;
+        }
+    }
+    let at = T0.plus(MINUTE).plus(7 * DAY).minus(MINUTE);
+    assert_eq!(house.state(&opened.session_id, at), State::Active);
+}
+
+#[test]
+fn people_see_and_end_their_own_sessions_only() {
+    let house = House::new();
+    let mine = house.open(T0);
+    let (other, third) = (house.open(T0), house.open(T0));
+    let me = Actor::session(&house.user, false);
+    let stranger = Actor::session("01a1fa17-4a6c-72ab-bbc5-91dadd3c7daf", false);
+    let own = house.app.at(T0, &me, |cx| list_own(cx, None, 50)).unwrap();
+    assert_eq!(own.items.len(), 3);
+    let theirs = house.app.at(T0, &stranger, |cx| list_own(cx, None, 50));
+    assert!(theirs.unwrap().items.is_empty());
+    let id = mine.session_id.clone();
+    let refused = house.app.at(T0, &stranger, move |cx| revoke_own(cx, &id));
+    assert!(matches!(refused, Err(Error::NotFound { .. })));
+    let id = other.session_id.clone();
+    house
+        .app
+        .at(T0, &me, move |cx| revoke_own(cx, &id))
+        .unwrap();
+    assert_eq!(house.state(&other.session_id, T0), State::Revoked);
+    assert_eq!(house.state(&mine.session_id, T0), State::Active);
+    let mut asking = me.clone();
+    if let Who::Session { id, .. } = &mut asking.who {
+        id.clone_from(&mine.session_id);
+    }
+    let ended = house.app.at(T0, &asking, |cx| revoke_all_own(cx, true));
+    assert_eq!(ended.unwrap(), 1);
+    assert_eq!(house.state(&third.session_id, T0), State::Revoked);
+    assert_eq!(house.state(&mine.session_id, T0), State::Active);
+    for verb in [
+        house.app.at(T0, &me, |cx| {
+            list(cx, &Filter::default(), None, 9).map(|_| ())
+        }),
+        house.app.at(T0, &me, |cx| {
+            revoke_all(cx, "maria", None, None).map(|_| ())
+        }),
+        house.app.at(T0, &me, |cx| keys(cx).map(|_| ())),
+        house.app.at(T0, &me, |cx| rotate(cx, true).map(|_| ())),
+    ] {
+        assert!(matches!(verb, Err(Error::Forbidden { .. })), "{verb:?}");
+    }
+}
+
+#[test]
+fn a_list_finds_what_each_filter_asks_for() {
+    let house = House::new();
+    let old = house.open_from(T0, "203.0.113.7", "Firefox, Linux");
+    let new = house.open_from(T0.plus(DAY), "198.51.100.9", "Safari, macOS");
+    let now = T0.plus(DAY).plus(MINUTE);
+    let found = |filter: Filter| -> Vec<String> {
+        let page = house.app.at(now, &Actor::operator(), move |cx| {
+            list(cx, &filter, None, 50)
+        });
+        page.unwrap().items.into_iter().map(|it| it.id).collect()
+    };
+    let (old, new) = (old.session_id, new.session_id);
+    assert_eq!(found(Filter::default()), [new.clone(), old.clone()]);
+    for (filter, ids) in [
+        (
+            Filter {
+                user: Some("MARIA".into()),
+                ..Filter::default()
+            },
+            vec![new.clone(), old.clone()],
+        ),
+        (
+            Filter {
+                ip: "203.0.113.0/24".parse().ok(),
+                ..Filter::default()
+            },
+            vec![old.clone()],
+        ),
+        (
+            Filter {
+                client: Some("safari*".into()),
+                ..Filter::default()
+            },
+            vec![new.clone()],
+        ),
+        (
+            Filter {
+                idle_since: Some(T0.plus(MINUTE)),
+                ..Filter::default()
+            },
+            vec![old.clone()],
+        ),
+        (
+            Filter {
+                created_before: Some(T0.plus(MINUTE)),
+                ..Filter::default()
+            },
+            vec![old.clone()],
+        ),
+        (
+            Filter {
+                state: Some(State::Revoked),
+                ..Filter::default()
+            },
+            vec![],
+        ),
+    ] {
+        assert_eq!(found(filter.clone()), ids, "{filter:?}");
+    }
+}
+
+#[test]
+fn a_list_of_pages_has_every_session_once() {
+    let house = House::new();
+    let ids: BTreeSet<String> = (0..15).map(|_| house.open(T0).session_id).collect();
+    let filter = Filter {
+        state: Some(State::Active),
+        ..Filter::default()
+    };
+    let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+    loop {
+        let (filter, from) = (filter.clone(), cursor.clone());
+        let page = house
+            .app
+            .at(T0, &Actor::operator(), move |cx| {
+                list(cx, &filter, from.as_deref(), 4)
+            })
+            .unwrap();
+        seen.extend(page.items.into_iter().map(|it| it.id));
+        cursor = page.next;
+        if cursor.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), 15);
+    assert_eq!(seen.into_iter().collect::<BTreeSet<_>>(), ids);
+}
+
+#[test]
+fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
+    let house = House::new();
+    let opened = house.mint(&house.open(T0), T0);
+    let keys_at = |now: Timestamp| {
+        let keys = house
+            .app
+            .at(now, &Actor::operator(), |cx| keys(cx))
+            .unwrap();
+        keys.into_iter().map(|key| key.state).collect::<Vec<_>>()
+    };
+    assert_eq!(keys_at(T0), [KeyState::Active]);
+    let rotation = house
+        .app
+        .at(T0, &Actor::operator(), |cx| rotate(cx, false))
+        .unwrap();
+    assert_eq!(rotation.signs_from, T0.plus(10 * MINUTE));
+    assert_eq!(rotation.accepted_until, T0.plus(45 * MINUTE));
+    assert_eq!(keys_at(T0), [KeyState::Next, KeyState::Active]);
+    let published = house
+        .app
+        .at(T0, &Actor::anonymous(), |cx| jwks(cx))
+        .unwrap();
+    assert_eq!(published.len(), 2);
+    let again = house.app.at(T0, &Actor::operator(), |cx| rotate(cx, false));
+    assert!(matches!(again, Err(Error::Invalid { .. })));
+    let after = T0.plus(10 * MINUTE);
+    assert_eq!(keys_at(after), [KeyState::Active, KeyState::Retiring]);
+    assert!(
+        house
+            .authenticate(opened.access_token.expose(), after)
+            .is_ok()
+    );
+    let next = house.next(opened.refresh_token.expose(), after);
+    let kid = |token: &str| crate::jwt::Parsed::of(token).unwrap().kid().to_owned();
+    assert_eq!(kid(next.access_token.expose()), rotation.id);
+    let late = T0.plus(45 * MINUTE);
+    assert_eq!(keys_at(late), [KeyState::Active, KeyState::Retired]);
+    let published = house
+        .app
+        .at(late, &Actor::anonymous(), |cx| jwks(cx))
+        .unwrap();
+    assert_eq!(published.len(), 1);
+}
+
+#[test]
+fn a_compromised_key_ends_everything_at_once() {
+    let house = House::new();
+    let opened = house.mint(&house.open(T0), T0);
+    let rotation = house
+        .app
+        .at(T0, &Actor::operator(), |cx| rotate(cx, true))
+        .unwrap();
+    assert_eq!((rotation.signs_from, rotation.ended_accounts), (T0, 2));
+    assert!(is_refused(
+        &house.authenticate(opened.access_token.expose(), T0)
+    ));
+    let refreshed = house.refresh(opened.refresh_token.expose(), T0);
+    assert!(matches!(refreshed, Refreshed::Refused));
+    let again = house.mint(&house.open(T0), T0);
+    assert!(house.authenticate(again.access_token.expose(), T0).is_ok());
+}
+
+#[test]
+fn a_key_is_rotated_by_itself_after_ninety_days() {
+    let house = House::new();
+    house.open(T0);
+    for (day, due) in [(0, false), (89, false), (90, true), (90, false)] {
+        let now = T0.plus(day * DAY);
+        let rotated = house.app.at(now, &Actor::job("test"), rotate_if_due);
+        assert_eq!(rotated.unwrap(), due, "day {day}");
+    }
+}
+
+#[test]
+fn purging_takes_what_has_ended_and_nothing_else() {
+    let house = House::new();
+    let mut states = Vec::new();
+    for n in 0..6 {
+        let turn = house.open(T0.plus(n * 2 * DAY));
+        states.push(turn.session_id);
+    }
+    let revoked = states[5].clone();
+    house
+        .app
+        .at(T0.plus(10 * DAY), &Actor::operator(), move |cx| {
+            revoke(cx, &revoked, None)
+        })
+        .unwrap();
+    let now = T0.plus(12 * DAY);
+    let live: BTreeSet<String> = states
+        .iter()
+        .filter(|id| house.state(id, now) == State::Active)
+        .cloned()
+        .collect();
+    assert_eq!(live.len(), 2);
+    let (expired, ended, oldest) = house
+        .app
+        .at(now, &Actor::operator(), move |cx| gone(cx, now))
+        .unwrap();
+    assert_eq!((expired, ended), (3, 1));
+    assert_eq!(oldest, Some(T0));
+    let deleted = house
+        .app
+        .at(now, &Actor::operator(), move |cx| delete_gone(cx, now, 100))
+        .unwrap();
+    assert_eq!(deleted, 4);
+    for id in &live {
+        assert_eq!(house.state(id, now), State::Active);
+    }
+}
+
+#[test]
+fn a_login_finds_the_account_by_each_of_its_names_and_never_by_an_id() {
+    let app = App::memory();
+    let mut new = NewUser::named("Maria".parse().unwrap());
+    new.email = Some("maria@example.org".parse().unwrap());
+    new.phone = Some("+375291234567".parse().unwrap());
+    new.password = NewPassword::Hash(PasswordHash::parse(HASH).unwrap());
+    let id = users::create(&app, &Actor::operator(), new).unwrap().id;
+    let found = |name: &str| {
+        let login = Login {
+            name: name.to_owned(),
+            ip: None,
+            client: None,
+        };
+        let attempt = app.at(T0, &Actor::anonymous(), move |cx| begin(cx, login.clone()));
+        attempt.unwrap().hash().is_some()
+    };
+    for name in ["maria", " MARIA ", "Maria@Example.org", "+375 29 123-45-67"] {
+        assert!(found(name), "{name}");
+    }
+    for name in ["", "nobody", id.as_str(), &id[..8]] {
+        assert!(!found(name), "{name}");
+    }
+}
+
+#[test]
+fn a_wrong_password_and_an_unknown_name_write_the_same() {
+    let house = House::new();
+    let verdict = |matches| crate::password::Verdict {
+        matches,
+        rehashed: None,
+    };
+    for name in ["maria", "nobody"] {
+        let login = Login {
+            name: name.to_owned(),
+            ip: None,
+            client: None,
+        };
+        let before = house.actions().len();
+        let answer = house.app.at(T0, &Actor::anonymous(), move |cx| {
+            let attempt = begin(cx, login.clone())?;
+            finish(cx, &attempt, &verdict(false))
+        });
+        assert!(matches!(
+            answer.unwrap(),
+            Err(Error::InvalidCredentials { .. })
+        ));
+        assert_eq!(house.actions().len(), before + 1, "{name}");
+    }
+}

@@ -1,0 +1,91 @@
+//! What logging in needs to know of an account, and what it may write there.
+
+use super::find::Key;
+use super::{Role, State, store};
+use crate::app::Cx;
+use crate::error::Result;
+use crate::password::PasswordHash;
+
+/// An account as the login sees it.
+#[derive(Clone, Debug)]
+pub struct Credentials {
+    /// The account's id.
+    pub id: String,
+    /// Its user name.
+    pub username: String,
+    /// Other names of it, which no password may be made of.
+    pub names: Vec<String>,
+    /// Whether it can be used.
+    pub state: State,
+    /// The hash of its password, if it has one.
+    pub hash: Option<PasswordHash>,
+    /// Grows when everything that it opened must end.
+    pub epoch: i64,
+    /// What it may do.
+    pub roles: Vec<Role>,
+}
+
+impl Credentials {
+    /// The hash to compare with: none if nobody may log in to the account (security.md, rule 9).
+    #[must_use]
+    pub fn usable_hash(&self) -> Option<&PasswordHash> {
+        self.hash.as_ref().filter(|_| self.state == State::Active)
+    }
+}
+
+/// The account that `login` names: its user name, e-mail address or phone number. Nothing for a
+/// name that nobody has; ids are no names to log in with.
+///
+/// # Errors
+/// Those of the database.
+pub fn credentials(cx: &mut Cx<'_, '_>, login: &str) -> Result<Option<Credentials>> {
+    match Key::read(login.trim()) {
+        None | Some(Key::Ids(..)) => Ok(None),
+        Some(key) => store::credentials(cx.tx, &key),
+    }
+}
+
+/// The same for an account whose id is known.
+///
+/// # Errors
+/// Those of the database.
+pub fn credentials_of(cx: &mut Cx<'_, '_>, id: &str) -> Result<Option<Credentials>> {
+    store::credentials(cx.tx, &Key::Ids(id.to_owned(), id.to_owned()))
+}
+
+/// Stores a stronger hash of the same password, unless it was changed since `old` was read. Ends
+/// nothing.
+///
+/// # Errors
+/// Those of the database.
+pub fn set_hash(
+    cx: &mut Cx<'_, '_>,
+    id: &str,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool> {
+    store::replace_hash(cx.tx, id, old, new)
+}
+
+/// Stores the hash of a password that its owner changed, and ends everything that the account
+/// opened before (security.md, rule 6). Returns the new epoch; nothing, changing nothing, unless the
+/// account is active and still in `epoch`.
+///
+/// # Errors
+/// Those of the database.
+pub fn change_password(
+    cx: &mut Cx<'_, '_>,
+    id: &str,
+    epoch: i64,
+    hash: &PasswordHash,
+) -> Result<Option<i64>> {
+    store::change_password(cx.tx, id, epoch, hash, cx.now)
+}
+
+/// Ends everything that anybody opened; returns for how many accounts.
+///
+/// # Errors
+/// Those of the database.
+pub fn end_everyone(cx: &mut Cx<'_, '_>) -> Result<u64> {
+    store::end_everyone(cx.tx, cx.now)
+}

@@ -62,7 +62,7 @@ Examples:
         #[arg(value_name = "NEW", value_parser = value::<Username>)]
         to: Username,
     },
-    /// Refuse accounts whatever they opened, until they are enabled again
+    /// End whatever accounts opened, and let them open nothing until they are enabled again
     Disable(DisableArgs),
     /// Let an account be used again
     Enable(UserArg),
@@ -342,7 +342,9 @@ fn disable(args: DisableArgs, operator: &Operator, out: &mut Output) -> Result<(
         for user in &found {
             out.message(match user.state {
                 State::Active => format!("would disable {}", user.username),
-                State::Disabled => format!("{} is disabled already", user.username),
+                State::Disabled | State::Deleted => {
+                    format!("{} is disabled already", user.username)
+                }
             })?;
         }
         return print(users.len(), found, out);
@@ -361,17 +363,17 @@ fn disable(args: DisableArgs, operator: &Operator, out: &mut Output) -> Result<(
     let ids: Vec<String> = found.into_iter().map(|user| user.id).collect();
     let done = operator.write(move |cx| {
         let disable = |id: &String| {
+            let ended = ended(cx, id)?;
             let user = super::disable(cx, id, reason.as_deref())?;
-            let refused = refused(cx, id)?;
-            Ok((user, refused))
+            Ok((user, ended))
         };
         ids.iter().map(disable).collect::<Result<Vec<_>>>()
     })?;
-    for (user, refused) in &done {
+    for (user, ended) in &done {
         if before.contains(&user.id) {
             out.message(format_args!("{} is disabled already", user.username))?;
         } else {
-            out.message(format_args!("disabled {}{refused}", user.username))?;
+            out.message(format_args!("disabled {}{ended}", user.username))?;
         }
     }
     let done = done.into_iter().map(|(user, _)| user).collect();
@@ -389,31 +391,22 @@ fn print(named: usize, mut users: Vec<User>, out: &mut Output) -> Result<()> {
     }
 }
 
-/// What else is refused while the account is disabled, as the end of a sentence.
-fn refused(cx: &mut Cx<'_, '_>, id: &str) -> Result<String> {
-    let (mut parts, mut total) = (Vec::new(), 0);
-    for (kind, noun) in [
-        (tokens::Kind::Api, "API token"),
-        (tokens::Kind::Temporary, "temporary token"),
-    ] {
-        let filter = tokens::Filter {
-            kind: Some(kind),
-            owner: Some(id.to_owned()),
-            state: Some(tokens::State::OwnerDisabled),
-            ..tokens::Filter::default()
-        };
-        let count = tokens::count_matching(cx, &filter)?;
-        if count > 0 {
-            let plural = if count == 1 { "" } else { "s" };
-            parts.push(format!("{count} {noun}{plural}"));
-        }
-        total += count;
-    }
-    let (parts, verb) = (parts.join(" and "), if total == 1 { "is" } else { "are" });
-    Ok(if total == 0 {
+/// What an account loses, as the end of a sentence. To be asked before it does.
+fn ended(cx: &mut Cx<'_, '_>, id: &str) -> Result<String> {
+    let noun = |kind| match kind {
+        tokens::Kind::Api => "API token",
+        tokens::Kind::Temporary => "temporary token",
+    };
+    let counted = |(kind, count): (tokens::Kind, u64)| {
+        let plural = if count == 1 { "" } else { "s" };
+        format!("{count} {}{plural}", noun(kind))
+    };
+    let live = tokens::live_of(cx, id)?;
+    let parts: Vec<String> = live.into_iter().map(counted).collect();
+    Ok(if parts.is_empty() {
         String::new()
     } else {
-        format!(": {parts} {verb} refused while the account is disabled")
+        format!(": ended {}", parts.join(", "))
     })
 }
 

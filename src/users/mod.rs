@@ -2,7 +2,8 @@
 //!
 //! Invariants: a user name, an e-mail address and a phone number each belong to at most one
 //! account, compared without regard to case; at least one enabled administrator always remains;
-//! a password is hashed outside any transaction, and its hash is never shown.
+//! a password is hashed outside any transaction, and its hash is never shown; a change after which
+//! nothing that is open may stay so moves `security_epoch` in the same transaction.
 
 pub mod cli;
 mod find;
@@ -201,7 +202,7 @@ pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
     by_id(cx, &user.id)
 }
 
-/// Disables an account: whatever it opened is refused from now on. Disabling one that is disabled
+/// Disables an account: whatever it opened has ended for good. Disabling one that is disabled
 /// already changes nothing and is no error.
 ///
 /// # Errors
@@ -226,6 +227,7 @@ pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<
             audit::record(cx, event.with(json!({ "reason": reason })))?;
         }
         (false, State::Disabled) => {}
+        (false, State::Deleted) => return Err(Error::no_such("user", &id)),
         (false, State::Active) => return Err(Error::LastAdmin),
     }
     Ok(user)
@@ -244,7 +246,21 @@ pub fn enable(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
     by_id(cx, &id)
 }
 
-/// Sets an account's password, by an administrator who need not know the old one.
+/// Ends whatever the account opened: sessions, tokens, links. For other slices, whose verbs check
+/// what the actor may do and write down why. What is opened later is not touched.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn end_everything(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
+    if store::end_everything(cx.tx, id, cx.now)? {
+        Ok(())
+    } else {
+        Err(Error::no_such("user", id))
+    }
+}
+
+/// Sets an account's password, by an administrator who need not know the old one. What was
+/// opened with the old one has ended.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::Invalid`] for a
@@ -279,7 +295,8 @@ pub fn grants(cx: &mut Cx<'_, '_>, user: &str) -> Result<Vec<Grant>> {
     store::grants(cx.tx, &id)
 }
 
-/// Gives an account a role.
+/// Gives an account a role. What it opened before has ended: nothing that is open gains a role
+/// (security.md, rule 27).
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`].
@@ -292,7 +309,7 @@ pub fn grant(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
     by_id(cx, &id)
 }
 
-/// Takes a role away.
+/// Takes a role away. What the account opened with it has ended.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::LastAdmin`].
@@ -314,7 +331,7 @@ fn hold_administrators(cx: &mut Cx<'_, '_>) -> Result<()> {
 }
 
 fn note_role(cx: &mut Cx<'_, '_>, action: &'static str, id: &str, role: Role) -> Result<()> {
-    store::touch(cx.tx, id, cx.now)?;
+    end_everything(cx, id)?;
     let event = Event::new(action, object(id));
     audit::record(cx, event.with(json!({ "role": role })))
 }

@@ -1,6 +1,7 @@
 //! What an account is, and what may be asked of it.
 
 use serde::Serialize;
+use serde_json::{Map, Value as Json};
 
 use super::{Email, FullName, Phone, Role, State, Username};
 use crate::password::{Password, PasswordHash};
@@ -16,14 +17,28 @@ pub struct User {
     pub username: String,
     /// The e-mail address, in lower case.
     pub email: Option<String>,
+    /// Whether somebody has shown that the address is theirs.
+    pub email_verified: bool,
     /// The phone number: `+` and digits.
     pub phone: Option<String>,
     /// The name shown to other people.
     pub name: Option<String>,
+    /// The language that its person reads (BCP 47).
+    #[schema(example = "be-BY")]
+    pub locale: Option<String>,
+    /// What the account's person or its programs want to remember with it.
+    #[schema(value_type = Option<Object>)]
+    pub meta: Option<Map<String, Json>>,
     /// Whether the account can be used.
     pub state: State,
     /// Why it was disabled.
     pub disabled_reason: Option<String>,
+    /// Since when it is disabled.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub disabled_at: Option<Timestamp>,
+    /// Since when it is deleted.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub deleted_at: Option<Timestamp>,
     /// What it may do.
     pub roles: Vec<Role>,
     /// Whether it has a password to sign in with.
@@ -34,6 +49,11 @@ pub struct User {
     /// When anything of this was last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+    /// Grows when all that the account opened must end: what was opened keeps the number that it
+    /// had then, and is refused once it has another.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub epoch: i64,
 }
 
 /// A role that an account has.

@@ -11,8 +11,9 @@ use crate::password::PasswordHash;
 use crate::time::Timestamp;
 
 /// Everything that may be shown. Of the password only whether there is one.
-const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.state, u.disabled_reason,
-    u.created_at, u.updated_at,
+const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.locale, u.meta, u.state,
+    u.disabled_reason, u.disabled_at, u.deleted_at, u.created_at, u.updated_at, u.security_epoch,
+    CASE WHEN u.email_verified_at IS NULL THEN 0 ELSE 1 END AS email_verified,
     CASE WHEN u.password_hash IS NULL THEN 0 ELSE 1 END AS has_password,
     (SELECT STRING_AGG(r.role, ' ' ORDER BY r.role) FROM user_roles r WHERE r.user_id = u.id) AS roles";
 
@@ -166,7 +167,8 @@ pub(super) fn disable(
     now: Timestamp,
 ) -> Result<bool> {
     let sql = format!(
-        "UPDATE users SET state = 'disabled', disabled_reason = $2, updated_at = $3
+        "UPDATE users SET state = 'disabled', disabled_reason = $2, disabled_at = $3, updated_at = $3,
+                          security_epoch = security_epoch + 1, ended_at = $3
          WHERE id = $1 AND state = 'active'
            AND (NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin')
                 OR {ANOTHER_ADMIN})"
@@ -177,14 +179,14 @@ pub(super) fn disable(
 /// Enables an account. Returns false, changing nothing, if it is enabled already.
 pub(super) fn enable(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
     let changed = tx.run(
-        "UPDATE users SET state = 'active', disabled_reason = NULL, updated_at = $2
+        "UPDATE users SET state = 'active', disabled_reason = NULL, disabled_at = NULL, updated_at = $2
          WHERE id = $1 AND state = 'disabled'",
         &[id.into(), now.into()],
     )?;
     Ok(changed == 1)
 }
 
-/// Stores a password's hash, or none. Returns false, changing nothing, if there was none before.
+/// Stores a password's hash, or none, and ends what was opened with the old one. Returns false, changing nothing, if there was none before.
 pub(super) fn set_password(
     tx: &mut Tx<'_>,
     id: &str,
@@ -192,7 +194,8 @@ pub(super) fn set_password(
     now: Timestamp,
 ) -> Result<bool> {
     let changed = tx.run(
-        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3
+        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3,
+                          security_epoch = security_epoch + 1, ended_at = $3
          WHERE id = $1 AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
         &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
     )?;
@@ -219,12 +222,14 @@ pub(super) fn revoke(tx: &mut Tx<'_>, id: &str, role: Role) -> Result<bool> {
     Ok(tx.run(&sql, &[id.into(), role.as_str().into()])? == 1)
 }
 
-/// Notes that something about an account was changed.
-pub(super) fn touch(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
-    tx.run(
-        "UPDATE users SET updated_at = $2 WHERE id = $1",
+/// Ends what an account opened. Returns false, changing nothing, if there is no such account.
+pub(super) fn end_everything(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $2, updated_at = $2
+         WHERE id = $1",
         &[id.into(), now.into()],
-    )
+    )?;
+    Ok(changed == 1)
 }
 
 /// The roles of an account, and since when.
@@ -257,17 +262,26 @@ fn user(row: &Row) -> Result<User> {
     let state: State = row.text("state")?.parse()?;
     let roles = row.opt_text("roles")?.unwrap_or_default();
     let roles: Result<Vec<Role>, Error> = roles.split_ascii_whitespace().map(str::parse).collect();
+    let meta = row
+        .opt_text("meta")?
+        .map(|meta| serde_json::from_str(&meta));
     Ok(User {
         id: row.text("id")?,
         username: row.text("username")?,
         email: row.opt_text("email")?,
+        email_verified: row.flag("email_verified")?,
         phone: row.opt_text("phone")?,
         name: row.opt_text("name")?,
+        locale: row.opt_text("locale")?,
+        meta: meta.transpose().map_err(Error::internal)?,
         state,
         disabled_reason: row.opt_text("disabled_reason")?,
+        disabled_at: row.opt_time("disabled_at")?,
+        deleted_at: row.opt_time("deleted_at")?,
         roles: roles?,
         has_password: row.flag("has_password")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
+        epoch: row.int("security_epoch")?,
     })
 }

@@ -24,7 +24,7 @@
 //!
 //! - kernel: `escape` `error` `file` `time` `secret` `id` `scope` `page` `problem` `config` `keys` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `purge` `backup`
+//! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `access` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -46,6 +46,7 @@
 //!
 //! `tests/it/architecture.rs` reads these sources and holds them to this page.
 
+pub mod access;
 pub mod app;
 pub mod audit;
 pub mod backup;

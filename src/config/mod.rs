@@ -3,6 +3,7 @@
 //! Invariants: a [`Config`] that exists is valid, each value by itself and all of them together;
 //! it remembers where each value came from; no error or row of it shows a password.
 
+mod auth;
 mod file;
 mod read;
 pub mod settings;
@@ -13,6 +14,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ipnet::IpNet;
 
+pub use self::auth::{Auth, Registration};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
 pub(crate) use self::sources::test_server;
@@ -42,6 +44,8 @@ pub struct Config {
     pub app: Labels,
     /// `[tokens]`
     pub tokens: Tokens,
+    /// `[auth]`
+    pub auth: Auth,
     /// `[password]`
     pub password: Passwords,
     /// `[compat]`
@@ -237,6 +241,7 @@ impl Config {
                 api_ttl: layers.period("tokens.api_ttl")?,
                 api_max: layers.period("tokens.api_max")?,
             },
+            auth: Auth::load(&layers)?,
             password: Passwords {
                 min_length: layers.number("password.min_length")?,
                 hash_slots: Some(layers.number("password.hash_slots")?).filter(|slots| *slots > 0),

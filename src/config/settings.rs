@@ -215,6 +215,9 @@ pub const SETTINGS: &[Setting] = &[
     period("tokens.api_ttl", [SECOND, DAYS_365], "90d", "Life of an API token that asks for none"),
     period("tokens.api_max", [SECOND, DAYS_365], "365d", "Longest life of an API token, unless it is made to last for ever"),
 
+    setting("auth.registration", Kind::Choice(&["open", "closed", "invitation"]), "open", "Who may make an account: everybody, nobody, or who was invited"),
+    period("auth.restore_period", [Duration::ZERO, DAYS_365], "7d", "How long a deleted account can be restored; then what it says of a person is erased"),
+
     number("password.min_length", [8, 256], "12", "Shortest password, in characters; 8 is the floor (SP 800-63B-4)"),
     number("password.hash_slots", [0, 256], "0", "Passwords hashed at the same time; 0: the number of cores"),
 

@@ -35,7 +35,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, jobs, purge, tokens};
+use crate::{audit, jobs, purge, tokens, users};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -45,6 +45,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
     let api = OpenApiRouter::with_openapi(description::describe(config))
         .merge(health::routes(config))
         .merge(audit::http::routes())
+        .merge(users::http::routes())
         .merge(tokens::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes());

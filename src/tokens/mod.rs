@@ -253,6 +253,16 @@ pub fn live_of(cx: &mut Cx<'_, '_>, user_id: &str) -> Result<Vec<(Kind, u64)>> {
     store::live_of(cx.tx, user_id, cx.now)
 }
 
+/// Whether the token with this id ended with everything that its owner had opened.
+///
+/// # Errors
+/// [`Error::NotFound`]; those of the database.
+pub fn ended_with_owner(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<bool> {
+    let row = store::for_check(cx.tx, id)?;
+    let row = row.ok_or_else(|| Error::no_such("token", &id.to_string()))?;
+    Ok(row.facts.ended)
+}
+
 /// The id of the user whose tokens `filter` asks for.
 fn owner_id(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<Option<String>> {
     let user = filter.owner.as_deref();

@@ -2,9 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::find::Key;
+use super::find::{Among, Key};
 use super::names::folded;
-use super::{Email, Filter, FullName, Grant, NewUser, Phone, Role, State, User, Username};
+use super::{
+    Email, Filter, FullName, Grant, Locale, Meta, NewUser, Phone, Role, State, User, Username,
+};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::password::PasswordHash;
@@ -32,8 +34,8 @@ pub(super) fn insert(
 ) -> Result<bool> {
     let changed = tx.run(
         "INSERT INTO users (id, username, username_key, email, phone, name, name_key, state,
-                            password_hash, password_changed_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $10)
+                            password_hash, password_changed_at, created_at, updated_at, locale, meta)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $10, $11, $12)
          ON CONFLICT DO NOTHING",
         &[
             id.into(),
@@ -46,6 +48,8 @@ pub(super) fn insert(
             hash.map(PasswordHash::expose).into(),
             hash.map(|_| now).into(),
             now.into(),
+            new.locale.as_ref().map(Locale::as_str).into(),
+            new.meta.as_ref().map(Meta::as_str).into(),
         ],
     )?;
     Ok(changed == 1)
@@ -58,7 +62,7 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<User>> {
 }
 
 /// At most two of the accounts with this key: enough to know whether there is exactly one.
-pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key) -> Result<Vec<User>> {
+pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key, among: Among) -> Result<Vec<User>> {
     let (condition, values): (_, Vec<Value>) = match key {
         Key::Ids(low, high) => (
             "u.id >= $1 AND u.id <= $2",
@@ -68,7 +72,12 @@ pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key) -> Result<Vec<User>> {
         Key::Email(email) => ("u.email = $1", vec![email.as_str().into()]),
         Key::Phone(phone) => ("u.phone = $1", vec![phone.as_str().into()]),
     };
-    let sql = format!("SELECT {COLUMNS} FROM users u WHERE {condition} ORDER BY u.id LIMIT 2");
+    let standing = match among {
+        Among::Standing => " AND u.state <> 'deleted'",
+        Among::All => "",
+    };
+    let sql =
+        format!("SELECT {COLUMNS} FROM users u WHERE {condition}{standing} ORDER BY u.id LIMIT 2");
     tx.all(&sql, &values)?.iter().map(user).collect()
 }
 
@@ -80,7 +89,11 @@ pub(super) fn page(
     before: (Timestamp, &str),
     limit: u32,
 ) -> Result<Vec<User>> {
-    let mut sql = format!("SELECT {COLUMNS} FROM users u WHERE 1 = 1");
+    let standing = match filter.state {
+        Some(State::Deleted) => "u.erased_at IS NULL",
+        Some(State::Active | State::Disabled) | None => "u.state <> 'deleted'",
+    };
+    let mut sql = format!("SELECT {COLUMNS} FROM users u WHERE {standing}");
     let mut values = Vec::new();
     let mut and = |condition: &str, value: Value| {
         values.push(value);
@@ -120,6 +133,8 @@ pub(super) enum Field<'a> {
     Email(Option<&'a Email>),
     Phone(Option<&'a Phone>),
     Name(Option<&'a FullName>),
+    Locale(Option<&'a Locale>),
+    Meta(Option<&'a Meta>),
 }
 
 /// Writes `fields`. Returns false, changing nothing, if one of them belongs to somebody else, or
@@ -146,15 +161,23 @@ pub(super) fn set(tx: &mut Tx<'_>, id: &str, fields: &[Field<'_>], now: Timestam
                 write("username", name.as_str().into(), false);
                 write("username_key", name.key().into(), true);
             }
-            Field::Email(email) => write("email", email.map(Email::as_str).into(), true),
+            Field::Email(email) => {
+                write("email", email.map(Email::as_str).into(), true);
+                // The old one was verified.
+                write("email_verified_at", Value::Null, false);
+            }
             Field::Phone(phone) => write("phone", phone.map(Phone::as_str).into(), true),
             Field::Name(name) => {
                 write("name", name.map(FullName::as_str).into(), false);
                 write("name_key", name.map(FullName::key).into(), false);
             }
+            Field::Locale(locale) => {
+                write("locale", locale.map(Locale::as_str).into(), false);
+            }
+            Field::Meta(meta) => write("meta", meta.map(Meta::as_str).into(), false),
         }
     }
-    let sql = format!("UPDATE users SET {sets} WHERE id = $1{taken}");
+    let sql = format!("UPDATE users SET {sets} WHERE id = $1 AND state <> 'deleted'{taken}");
     Ok(tx.run(&sql, &values)? == 1)
 }
 
@@ -186,7 +209,33 @@ pub(super) fn enable(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> 
     Ok(changed == 1)
 }
 
-/// Stores a password's hash, or none, and ends what was opened with the old one. Returns false, changing nothing, if there was none before.
+/// Deletes an account. Returns false, changing nothing, if it is deleted already, or is the last
+/// enabled administrator.
+pub(super) fn delete(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
+    let sql = format!(
+        "UPDATE users SET state = 'deleted', deleted_at = $2, updated_at = $2,
+                          security_epoch = security_epoch + 1, ended_at = $2
+         WHERE id = $1 AND state <> 'deleted'
+           AND (state = 'disabled' OR {ANOTHER_ADMIN}
+                OR NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin'))"
+    );
+    Ok(tx.run(&sql, &[id.into(), now.into()])? == 1)
+}
+
+/// Makes an account what it was before it was deleted. Returns false, changing nothing, if it is
+/// not deleted, or was before `since`.
+pub(super) fn restore(tx: &mut Tx<'_>, id: &str, since: Timestamp, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET state = CASE WHEN disabled_at IS NULL THEN 'active' ELSE 'disabled' END,
+                          deleted_at = NULL, updated_at = $3
+         WHERE id = $1 AND state = 'deleted' AND erased_at IS NULL AND deleted_at > $2",
+        &[id.into(), since.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Stores a password's hash, or none, and ends what was opened with the old one. Returns false,
+/// changing nothing, if there was none before, or the account is deleted.
 pub(super) fn set_password(
     tx: &mut Tx<'_>,
     id: &str,
@@ -196,7 +245,8 @@ pub(super) fn set_password(
     let changed = tx.run(
         "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3,
                           security_epoch = security_epoch + 1, ended_at = $3
-         WHERE id = $1 AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
+         WHERE id = $1 AND state <> 'deleted'
+           AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
         &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
     )?;
     Ok(changed == 1)
@@ -246,6 +296,15 @@ pub(super) fn grants(tx: &mut Tx<'_>, id: &str) -> Result<Vec<Grant>> {
             })
         })
         .collect()
+}
+
+/// Notes that an account's e-mail address was shown to be its person's.
+#[cfg(test)]
+pub(super) fn verify_email(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE users SET email_verified_at = $2 WHERE id = $1",
+        &[id.into(), now.into()],
+    )
 }
 
 /// The stored hash of an account's password.

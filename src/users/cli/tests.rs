@@ -13,6 +13,7 @@ use crate::cli::flags::Format;
 use crate::cli::output::Terminal;
 use crate::error::Error;
 use crate::time::Timestamp;
+use crate::tokens;
 
 #[derive(Debug, clap::Parser)]
 struct Program {

@@ -15,6 +15,7 @@ CREATE TABLE users (
   deleted_at INTEGER CHECK ((deleted_at IS NOT NULL) = (state = 'deleted')),
   erased_at INTEGER,                    -- since when nothing here is about a person any more
   security_epoch INTEGER NOT NULL DEFAULT 0, -- grows when all that was opened must end
+  ended_at INTEGER,                     -- when it grew last
   password_hash TEXT,                   -- PHC string; null: nobody can log in with a password
   password_changed_at INTEGER,
   created_at INTEGER NOT NULL,
@@ -24,6 +25,7 @@ CREATE UNIQUE INDEX users_username_key ON users (username_key);
 CREATE UNIQUE INDEX users_email_key ON users (email);
 CREATE UNIQUE INDEX users_phone_key ON users (phone);
 CREATE INDEX users_created_idx ON users (created_at, id);
+CREATE INDEX users_ended_idx ON users (ended_at) WHERE ended_at IS NOT NULL;
 CREATE INDEX users_deleted_idx ON users (deleted_at) WHERE deleted_at IS NOT NULL AND erased_at IS NULL;
 
 CREATE TABLE user_roles (

@@ -11,7 +11,7 @@ use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
@@ -28,6 +28,9 @@ use crate::password::{Hasher, Limits};
 use crate::rate::Rates;
 use crate::scope::Scopes;
 use crate::time::{Clock, Timestamp};
+
+/// For how long a login counts as having just happened (security.md, rule 32; ASVS 7.5.1).
+const FRESH: Duration = Duration::from_mins(10);
 
 /// Who asks, from where, under which request.
 #[derive(Clone, Debug)]
@@ -108,6 +111,24 @@ impl Actor {
                 needs: scope.to_owned(),
             }),
             Who::Anonymous => Err(Error::Unauthenticated),
+        }
+    }
+
+    /// Lets the actor pass if a person has proved just now who it is, or if it is no person: for
+    /// what a stolen session must not do (security.md, rule 32).
+    ///
+    /// # Errors
+    /// [`Error::ReauthenticationNeeded`].
+    pub fn require_fresh(&self, now: Timestamp) -> Result<()> {
+        match &self.who {
+            Who::Session {
+                authenticated_at, ..
+            } if now.since(*authenticated_at) > FRESH => Err(Error::ReauthenticationNeeded),
+            Who::Session { .. }
+            | Who::Operator { .. }
+            | Who::Job(_)
+            | Who::Token { .. }
+            | Who::Anonymous => Ok(()),
         }
     }
 

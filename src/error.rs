@@ -76,8 +76,17 @@ pub enum Error {
         /// The scope that would have been enough.
         needs: String,
     },
+    /// A good credential of a person who has to prove once more who it is.
+    #[error("log in again: this needs an authentication not older than 10 minutes")]
+    ReauthenticationNeeded,
 
     // users
+    /// Nobody can make an account for themselves.
+    #[error("nobody can register here: ask an administrator for an account")]
+    RegistrationClosed,
+    /// Who wants to make an account needs an invitation.
+    #[error("an invitation is needed to register here")]
+    InvitationNeeded,
     /// The user name belongs to somebody else.
     #[error("that user name is already in use")]
     UsernameTaken,
@@ -309,6 +318,9 @@ impl Error {
             Self::InvalidCredentials { .. } => row("invalid_credentials", 401, 3),
             Self::CrossSite { .. } => row("cross_site", 403, 3),
             Self::Forbidden { .. } => row("forbidden", 403, 3),
+            Self::ReauthenticationNeeded => row("reauthentication_needed", 403, 3),
+            Self::RegistrationClosed => row("registration_closed", 403, 3),
+            Self::InvitationNeeded => row("invitation_needed", 403, 3),
             Self::UsernameTaken => row("username_taken", 409, 6),
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),

@@ -25,6 +25,7 @@
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `migrations` `databases` `idempotency` `users` `sessions` `tokens` `purge` `backup`
+//! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `access` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -46,6 +47,7 @@
 //!
 //! `tests/it/architecture.rs` reads these sources and holds them to this page.
 
+pub mod access;
 pub mod app;
 pub mod audit;
 pub mod backup;

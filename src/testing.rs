@@ -21,12 +21,22 @@ impl App {
         Self::on(Db::fresh())
     }
 
+    /// The same with these variables.
+    pub(crate) fn with(variables: &[(&str, &str)]) -> Self {
+        Self::made(Db::fresh(), variables)
+    }
+
     /// The same on this database.
     pub(crate) fn on(db: Db) -> Self {
-        let config = Config::load(
-            &Sources::default(),
-            &Environment::bare(std::path::Path::new("/nonexistent")),
-        );
+        Self::made(db, &[])
+    }
+
+    fn made(db: Db, variables: &[(&str, &str)]) -> Self {
+        let bare = Environment::bare(std::path::Path::new("/nonexistent"));
+        let environment = variables
+            .iter()
+            .fold(bare, |all, (name, value)| all.with(name, value));
+        let config = Config::load(&Sources::default(), &environment);
         let app = Self::new(config.unwrap(), Keys::ephemeral().unwrap(), db);
         crate::migrations::up(&app, &Actor::operator()).unwrap();
         app

@@ -103,7 +103,7 @@ impl Init {
             return Ok(None);
         };
         let name = username.as_str().to_owned();
-        match operator.read(|cx| users::get(cx, &name)) {
+        match operator.read(|cx| users::resolve(cx, &name)) {
             Ok(user) if user.roles.contains(&Role::Admin) => {
                 if self.password.any() {
                     out.message(format_args!(

@@ -32,7 +32,9 @@ pub use site::{Site, printable};
 
 use crate::config::arguments;
 use crate::error::Result;
-use crate::{audit, backup, databases, jobs, migrations, purge, sessions, time, tokens, users};
+use crate::{
+    access, audit, backup, databases, jobs, migrations, purge, sessions, time, tokens, users,
+};
 use flags::Format;
 use output::Output;
 
@@ -80,6 +82,8 @@ enum Command {
     /// See and rotate the keys that sign access tokens
     #[command(subcommand, visible_alias = "keys")]
     Key(sessions::cli::KeyCommand),
+    /// Say whether a user or a token may do something, and why
+    Can(access::cli::Can),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -120,6 +124,7 @@ impl Command {
             Self::User(command) => command.run(&site.operator(out)?, out),
             Self::Session(command) => command.run(&site.operator(out)?, out),
             Self::Key(command) => command.run(&site.operator(out)?, out),
+            Self::Can(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
@@ -149,7 +154,7 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
         "usage",
         "bad flags, a bad value, or it would have to ask and there is no terminal",
     ),
-    ("3", "denied", "not allowed"),
+    ("3", "denied", "not allowed; provost can: no"),
     (
         "4",
         "cancelled",
@@ -245,6 +250,8 @@ pub enum Outcome {
     Done,
     /// Something was found that was asked for: 9.
     Findings,
+    /// It was asked whether something is allowed, and it is not: 3.
+    Denied,
     /// The time is over; run it again to go on: 12.
     Partial,
     /// Something was found that cannot be right: 13.
@@ -255,6 +262,7 @@ impl From<Outcome> for ExitCode {
     fn from(outcome: Outcome) -> Self {
         Self::from(match outcome {
             Outcome::Done => 0,
+            Outcome::Denied => 3,
             Outcome::Findings => 9,
             Outcome::Partial => 12,
             Outcome::Corrupt => 13,

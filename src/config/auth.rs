@@ -6,9 +6,13 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::Period;
 
-/// Logins and sessions.
+/// Accounts, logins and sessions.
 #[derive(Clone, Debug)]
 pub struct Auth {
+    /// Who may make an account.
+    pub registration: Registration,
+    /// How long a deleted account can be restored.
+    pub restore_period: Period,
     /// Who access tokens say issued them.
     pub issuer: String,
     /// Whom access tokens are for.
@@ -33,6 +37,28 @@ pub struct Auth {
     pub insecure_cookies: bool,
 }
 
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Registration {
+    /// Everybody.
+    Open,
+    /// Nobody but administrators.
+    Closed,
+    /// Who has an invitation.
+    Invitation,
+}
+
+impl Registration {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "open" => Some(Self::Open),
+            "closed" => Some(Self::Closed),
+            "invitation" => Some(Self::Invitation),
+            _ => None,
+        }
+    }
+}
+
 /// Shorter secrets could be guessed from a token (RFC 7518 §3.2).
 const SHARED: usize = 32;
 
@@ -41,6 +67,8 @@ impl Auth {
         let issuer = layers.optional("auth.issuer", values::line)?;
         let issuer = issuer.as_deref().or(public_url).unwrap_or("provost");
         Ok(Self {
+            registration: layers.one("auth.registration", Registration::parse)?,
+            restore_period: layers.period("auth.restore_period")?,
             issuer: issuer.to_owned(),
             audience: layers.one("auth.audience", values::line)?,
             access_ttl: layers.period("auth.access_ttl")?,

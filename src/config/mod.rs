@@ -14,7 +14,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ipnet::IpNet;
 
-pub use self::auth::Auth;
+pub use self::auth::{Auth, Registration};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
 pub(crate) use self::sources::test_server;

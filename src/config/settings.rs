@@ -216,6 +216,8 @@ pub const SETTINGS: &[Setting] = &[
     period("tokens.api_ttl", [SECOND, DAYS_365], "90d", "Life of an API token that asks for none"),
     period("tokens.api_max", [SECOND, DAYS_365], "365d", "Longest life of an API token, unless it is made to last for ever"),
 
+    setting("auth.registration", Kind::Choice(&["open", "closed", "invitation"]), "open", "Who may make an account: everybody, nobody, or who was invited"),
+    period("auth.restore_period", [Duration::ZERO, DAYS_365], "7d", "How long a deleted account can be restored; then what it says of a person is erased"),
     setting("auth.issuer", Kind::Text, "", "Who access tokens say issued them; empty: server.public_url, or provost"),
     setting("auth.audience", Kind::Text, "provost", "Whom access tokens are for"),
     period("auth.access_ttl", [MINUTE, DAY], "30m", "Life of an access token"),

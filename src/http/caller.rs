@@ -33,6 +33,9 @@ fn confirm(cx: &mut Cx<'_, '_>) -> Result<()> {
     tokens::confirm(cx)?;
     sessions::confirm(cx)
 }
+/// Requests that wait for a password to be hashed, at the same time: as many as the hasher lets
+/// wait, and those that it is at (security.md, rule 2).
+const PREPARATIONS: usize = 80;
 
 /// A request that has proved who makes it.
 #[derive(Clone, Debug)]
@@ -214,6 +217,18 @@ impl Caller {
             .await
     }
 
+    /// As [`Visitor::prepare`].
+    ///
+    /// # Errors
+    /// What `f` returns; [`Error::Unavailable`].
+    pub async fn prepare<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
+    {
+        self.0.prepare(f).await
+    }
+
     /// As [`Caller::create`], for actions that make nothing: the answer has status 200.
     ///
     /// # Errors
@@ -304,6 +319,29 @@ impl Visitor {
             // It goes with the work, which goes on when the client has gone.
             let _slot = slot;
             self.watched(self.app.read(&self.actor, f))
+        };
+        tokio::task::spawn_blocking(work)
+            .await
+            .map_err(Error::internal)?
+    }
+
+    /// Slow work before a transaction, on the blocking pool: hashing a password.
+    ///
+    /// # Errors
+    /// What `f` returns; [`Error::Unavailable`] when too many are at it.
+    pub async fn prepare<T, F>(&self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
+    {
+        static SLOTS: Semaphore = Semaphore::const_new(PREPARATIONS);
+        let slot = SLOTS.try_acquire();
+        let slot = slot.map_err(|_| Error::unavailable("too many passwords wait to be hashed"))?;
+        let visitor = self.clone();
+        let work = move || {
+            // It goes with the work, which goes on when the client has gone.
+            let _slot = slot;
+            visitor.watched(f(&visitor.app, &visitor.actor))
         };
         tokio::task::spawn_blocking(work)
             .await

@@ -28,7 +28,13 @@ impl utoipa::IntoResponses for Problems {
 }
 
 /// What the groups of routes are for.
-const TAGS: [(&str, &str); 3] = [
+const TAGS: [(&str, &str); 6] = [
+    ("auth", "Making an account for oneself."),
+    ("me", "What people see and change of their own account."),
+    (
+        "users",
+        "Accounts: make, list, change, disable, delete and restore them, give and take roles.",
+    ),
     (
         "tokens",
         "API tokens and temporary tokens: issue, list, renew, use up, revoke; and the questions of \
@@ -248,6 +254,7 @@ mod tests {
         assert_eq!(
             open,
             [
+                "/api/v1/auth/register",
                 "/app/clear/all/tokens",
                 "/app/token",
                 "/app/valid/{token}",

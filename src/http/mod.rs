@@ -38,7 +38,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, jobs, purge, sessions, tokens};
+use crate::{audit, jobs, purge, sessions, tokens, users};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -49,6 +49,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(health::routes(config))
         .merge(audit::http::routes())
         .merge(sessions::http::routes())
+        .merge(users::http::routes())
         .merge(tokens::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes());

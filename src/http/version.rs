@@ -98,6 +98,16 @@ pub fn changed<T: Serialize>(object: &T) -> Result<Response> {
     Known::default().answer(object)
 }
 
+/// The same with more in the answer than the object: `body` holds it, and what came of the change.
+///
+/// # Errors
+/// [`Error::Internal`] if one of them cannot be written.
+pub fn changed_with<T: Serialize>(body: &impl Serialize, object: &T) -> Result<Response> {
+    let mut response = extract::json(json(body)?);
+    mark(&mut response, &tag(&json(object)?))?;
+    Ok(response)
+}
+
 /// The `ETag` of `object`.
 ///
 /// # Errors

@@ -21,7 +21,7 @@ use crate::metrics::KindLabel;
 use crate::scope::known;
 use crate::time::{Period, Timestamp};
 use crate::tokens::Gone;
-use crate::{idempotency, sessions, tokens};
+use crate::{idempotency, sessions, tokens, users};
 
 use batches::{Pace, Size};
 
@@ -36,7 +36,7 @@ pub struct Kind {
 }
 
 /// Everything that is purged, in this order.
-pub const KINDS: [Kind; 3] = [
+pub const KINDS: [Kind; 4] = [
     Kind {
         name: "token",
         count: |cx, until| tokens::gone(cx, None, until),
@@ -68,6 +68,23 @@ pub const KINDS: [Kind; 3] = [
         },
         oldest: |cx, until| idempotency::oldest_expired(cx.tx, until),
         delete: |cx, until, most| idempotency::delete_expired(cx.tx, until, most),
+    },
+    // Of these the row stays; what it says of a person goes.
+    Kind {
+        name: "user",
+        count: |cx, until| {
+            let (expired, oldest) = users::erasable(cx, until)?;
+            Ok(Gone {
+                expired,
+                revoked: 0,
+                oldest,
+            })
+        },
+        oldest: users::oldest_erasable,
+        delete: |cx, until, most| {
+            let erased = users::erase_some(cx, until, most)?;
+            u64::try_from(erased.len()).map_err(Error::internal)
+        },
     },
 ];
 

@@ -129,7 +129,7 @@ fn only_the_kinds_that_are_named_are_purged() {
     let error = plan(&app, &operator(), &only("course")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "only: has no kind \"course\"; the kinds are token, idempotency_key"
+        "only: has no kind \"course\"; the kinds are token, idempotency_key, user"
     );
 }
 
@@ -195,7 +195,7 @@ fn batches_are_no_larger_than_they_may_be() {
         steps.push(n);
     })
     .unwrap();
-    assert_eq!(steps, [4, 6, 7]);
+    assert_eq!(steps, [4, 6, 7, 7]);
     for batch in [0, 5001] {
         let options = Options {
             batch: Some(batch),
@@ -203,6 +203,32 @@ fn batches_are_no_larger_than_they_may_be() {
         };
         assert!(plan(&app, &operator(), &options).is_err());
     }
+}
+
+#[test]
+fn a_deleted_account_is_erased_once_it_cannot_be_restored() {
+    let app = app();
+    let day = Duration::from_hours(24);
+    let name = crate::users::NewUser::named("ivan".parse().unwrap());
+    users::create(&app, &operator(), name).unwrap();
+    app.at(NOW.minus(day * 8), &operator(), |cx| {
+        users::delete(cx, "ivan", None)
+    })
+    .unwrap();
+    let options = |days: u32| Options {
+        only: vec!["user".into()],
+        grace: Some(Period(day * days)),
+        ..Options::default()
+    };
+    let late = lag(&app, &operator(), &options(0)).unwrap();
+    assert_eq!((late.seconds, late.kind), (24 * 3600, Some("user")));
+    let plan = plan(&app, &operator(), &options(2)).unwrap();
+    assert_eq!((plan.kinds[0].kept, plan.total), (1, 0));
+    assert_eq!(purge(&app, &options(2)).total, 0);
+    assert_eq!(purge(&app, &options(0)).total, 1);
+    assert_eq!(purge(&app, &options(0)).total, 0);
+    let name = crate::users::NewUser::named("ivan".parse().unwrap());
+    users::create(&app, &operator(), name).unwrap();
 }
 
 #[test]

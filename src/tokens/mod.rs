@@ -1,7 +1,7 @@
 //! Tokens: opaque credentials that are issued, checked, used up, renewed, revoked and purged.
 //!
 //! Invariants: a secret is shown once and stored only as a keyed digest; a token that is revoked,
-//! expired or used up is never good again; a check without a use limit writes nothing; a use is
+//! expired or used up, or older than its owner's `security_epoch`, is never good again; a check without a use limit writes nothing; a use is
 //! taken by one guarded statement, so that `max_uses` holds under any concurrency.
 
 mod check;
@@ -55,7 +55,7 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     let owner = new
         .owner
         .as_deref()
-        .map(|user| users::resolve(cx, user))
+        .map(|user| owner_of_new(cx, user))
         .transpose()?;
     let expires_at = grant::expiry(cx, new.kind, new.ttl)?;
     let cidr = grant::cidr(cx, new.cidr)?;
@@ -73,6 +73,7 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     }
     let mut row = store::NewRow {
         owner_id: owner.as_ref().map(|owner| owner.id.clone()),
+        owner_epoch: owner.as_ref().map(|owner| owner.epoch),
         label: new.label.clone(),
         scopes,
         not_before: new.not_before,
@@ -90,6 +91,20 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     let token =
         store::by_id(cx.tx, id, cx.now)?.ok_or_else(|| Error::no_such("token", &id.to_string()))?;
     Ok(Issued { token, secret })
+}
+
+/// The user for whom a token is issued. State and epoch come from one row: whoever disables the
+/// account between this and the commit moves the epoch, and the token is born revoked.
+fn owner_of_new(cx: &mut Cx<'_, '_>, user: &str) -> Result<users::User> {
+    let owner = users::resolve(cx, user)?;
+    if owner.state == users::State::Active {
+        Ok(owner)
+    } else {
+        Err(Error::invalid(
+            "owner",
+            "is disabled: enable the account first",
+        ))
+    }
 }
 
 /// Issues a temporary token without authority to anybody who asks: the older token service.
@@ -228,6 +243,25 @@ pub fn count_matching(cx: &mut Cx<'_, '_>, filter: &Filter) -> Result<u64> {
     cx.actor.require(known::TOKEN_READ)?;
     let owner = owner_id(cx, filter)?;
     store::count(cx.tx, filter, owner.as_deref(), "", cx.now)
+}
+
+/// How many tokens of the user with this id could still be used, now or later, kind by kind. For
+/// other slices, whose verbs check what the actor may do.
+///
+/// # Errors
+/// Those of the database.
+pub fn live_of(cx: &mut Cx<'_, '_>, user_id: &str) -> Result<Vec<(Kind, u64)>> {
+    store::live_of(cx.tx, user_id, cx.now)
+}
+
+/// Whether the token with this id ended with everything that its owner had opened.
+///
+/// # Errors
+/// [`Error::NotFound`]; those of the database.
+pub fn ended_with_owner(cx: &mut Cx<'_, '_>, id: TokenId) -> Result<bool> {
+    let row = store::for_check(cx.tx, id)?;
+    let row = row.ok_or_else(|| Error::no_such("token", &id.to_string()))?;
+    Ok(row.facts.ended)
 }
 
 /// The id of the user whose tokens `filter` asks for.
@@ -416,5 +450,7 @@ pub fn clear_some(cx: &mut Cx<'_, '_>) -> Result<bool> {
 
 #[cfg(test)]
 mod grant_tests;
+#[cfg(test)]
+mod owner_tests;
 #[cfg(test)]
 mod tests;

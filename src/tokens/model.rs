@@ -42,7 +42,7 @@ pub struct Token {
     /// About when it was last used.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
-    /// When it was revoked.
+    /// When it was revoked, or ended with everything else of its owner.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Timestamp>,
     /// The network from which it may be used.
@@ -63,7 +63,7 @@ pub enum State {
     Active,
     /// Its time is over.
     Expired,
-    /// Somebody ended it.
+    /// Somebody ended it, or all that its owner had opened.
     Revoked,
     /// It was used as often as it may be.
     UsedUp,
@@ -158,13 +158,15 @@ pub(super) struct Facts {
     pub(super) max_uses: Option<u32>,
     pub(super) used: u32,
     pub(super) revoked_at: Option<Timestamp>,
+    /// Everything that the owner had opened was ended since it was issued.
+    pub(super) ended: bool,
     pub(super) owner_disabled: bool,
 }
 
 impl Facts {
     /// The one place where it is decided. The first that applies is told.
     pub(super) fn state(&self, now: Timestamp) -> State {
-        if self.revoked_at.is_some() {
+        if self.revoked_at.is_some() || self.ended {
             State::Revoked
         } else if self.expires_at.is_some_and(|at| at <= now) {
             State::Expired

@@ -1,8 +1,10 @@
 //! Deleting tokens that can never be good again.
 
+mod store;
+
 use serde::Serialize;
 
-use super::{Kind, store};
+use super::Kind;
 use crate::app::Cx;
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -12,7 +14,7 @@ use crate::time::Timestamp;
 pub struct Gone {
     /// Expired, or used as often as they may be.
     pub expired: u64,
-    /// Revoked before that.
+    /// Revoked before that, or ended with everything that their owner had opened.
     pub revoked: u64,
     /// When the first of them ended.
     pub oldest: Option<Timestamp>,
@@ -23,16 +25,16 @@ pub struct Gone {
 /// # Errors
 /// Those of the database.
 pub fn gone(cx: &mut Cx<'_, '_>, kind: Option<Kind>, until: Timestamp) -> Result<Gone> {
-    let [expired, used_up, revoked] =
-        store::ENDED.map(|ended| store::count_ended(cx.tx, ended, kind, until));
-    let (expired, used_up, revoked) = (expired?, used_up?, revoked?);
-    let oldest = [expired.1, used_up.1, revoked.1]
+    let [expired, used_up, revoked, ended] =
+        store::ENDED.map(|way| store::count_ended(cx.tx, way, kind, until));
+    let (expired, used_up, revoked, ended) = (expired?, used_up?, revoked?, ended?);
+    let oldest = [expired.1, used_up.1, revoked.1, ended.1]
         .into_iter()
         .flatten()
         .min();
     Ok(Gone {
         expired: expired.0 + used_up.0,
-        revoked: revoked.0,
+        revoked: revoked.0 + ended.0,
         oldest,
     })
 }

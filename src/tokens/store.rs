@@ -21,6 +21,8 @@ pub(super) struct NewRow {
     pub(super) not_before: Option<Timestamp>,
     pub(super) max_uses: Option<u32>,
     pub(super) owner_id: Option<String>,
+    /// The owner's epoch as it was read together with the right to issue for them.
+    pub(super) owner_epoch: Option<i64>,
     pub(super) label: Option<String>,
     pub(super) scopes: Scopes,
     pub(super) cidr: Option<IpNet>,
@@ -40,6 +42,7 @@ impl NewRow {
             not_before: None,
             max_uses: None,
             owner_id: None,
+            owner_epoch: None,
             label: None,
             scopes: Scopes::default(),
             cidr: None,
@@ -61,8 +64,8 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow) -> Result<bool> {
         .map_err(Error::internal)?;
     tx.add(
         "INSERT INTO tokens (id, kind, digest, hint, created_at, expires_at, not_before, max_uses,
-                             owner_id, label, scopes, cidr, meta)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                             owner_id, label, scopes, cidr, meta, owner_epoch)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
          ON CONFLICT (id) DO NOTHING",
         &[
             row.id.0.into(),
@@ -78,6 +81,7 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow) -> Result<bool> {
             scopes.into(),
             row.cidr.map(|cidr| cidr.to_string()).into(),
             meta.into(),
+            row.owner_epoch.into(),
         ],
     )
 }
@@ -94,7 +98,8 @@ pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>
     let row = tx.first(
         "SELECT t.kind, t.digest, t.expires_at, t.not_before, t.max_uses, t.used, t.revoked_at,
                 t.owner_id, t.scopes, t.cidr, t.created_at, u.username AS owner,
-                CASE WHEN u.state = 'disabled' THEN 1 ELSE 0 END AS owner_disabled
+                CASE WHEN u.state <> 'active' THEN 1 ELSE 0 END AS owner_disabled,
+                CASE WHEN t.owner_epoch <> u.security_epoch THEN 1 ELSE 0 END AS ended
          FROM tokens t LEFT JOIN users u ON u.id = t.owner_id
          WHERE t.id = $1",
         &[id.0.into()],
@@ -122,8 +127,11 @@ pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>
 }
 
 const COLUMNS: &str = "t.id, t.kind, t.hint, t.created_at, t.expires_at, t.not_before, t.max_uses,
-    t.used, t.last_used_at, t.revoked_at, t.label, t.scopes, t.cidr, t.meta, u.username AS owner,
-    CASE WHEN u.state = 'disabled' THEN 1 ELSE 0 END AS owner_disabled";
+    t.used, t.last_used_at, t.label, t.scopes, t.cidr, t.meta, u.username AS owner,
+    CASE WHEN t.revoked_at IS NULL AND t.owner_epoch <> u.security_epoch THEN u.ended_at
+         ELSE t.revoked_at END AS revoked_at,
+    CASE WHEN u.state <> 'active' THEN 1 ELSE 0 END AS owner_disabled,
+    CASE WHEN t.owner_epoch <> u.security_epoch THEN 1 ELSE 0 END AS ended";
 const FROM: &str = "FROM tokens t LEFT JOIN users u ON u.id = t.owner_id";
 
 /// One token.
@@ -193,27 +201,51 @@ fn wanted(filter: &Filter, owner: Option<&str>, now: Timestamp) -> (String, Vec<
     (sql, values)
 }
 
+/// Holds unless the token was revoked, or ended with everything that its owner had opened.
+macro_rules! not_revoked {
+    () => {
+        "t.revoked_at IS NULL AND (t.owner_epoch IS NULL OR t.owner_epoch = u.security_epoch)"
+    };
+}
+
+/// Holds if the token has not ended by itself, at `$N`.
+macro_rules! not_over {
+    () => {
+        "(t.expires_at IS NULL OR t.expires_at > $N) AND (t.max_uses IS NULL OR t.used < t.max_uses)"
+    };
+}
+
 /// The same decision as `Facts::state`, in SQL; a test holds the two together.
 const fn in_state(state: State) -> &'static str {
     match state {
-        State::Revoked => "t.revoked_at IS NOT NULL AND CAST($N AS BIGINT) >= 0",
-        State::Expired => "t.expires_at <= $N AND t.revoked_at IS NULL",
-        State::UsedUp => {
-            "t.used >= t.max_uses AND t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $N)"
+        State::Revoked => {
+            "(t.revoked_at IS NOT NULL OR t.owner_epoch <> u.security_epoch)
+             AND CAST($N AS BIGINT) >= 0"
         }
-        State::OwnerDisabled => {
-            "u.state = 'disabled' AND t.revoked_at IS NULL
-             AND (t.expires_at IS NULL OR t.expires_at > $N) AND (t.max_uses IS NULL OR t.used < t.max_uses)"
-        }
-        State::NotYet => {
-            "t.not_before > $N AND t.revoked_at IS NULL AND (u.state IS NULL OR u.state = 'active')
-             AND (t.expires_at IS NULL OR t.expires_at > $N) AND (t.max_uses IS NULL OR t.used < t.max_uses)"
-        }
-        State::Active => {
-            "t.revoked_at IS NULL AND (t.expires_at IS NULL OR t.expires_at > $N)
-             AND (t.max_uses IS NULL OR t.used < t.max_uses) AND (u.state IS NULL OR u.state = 'active')
-             AND (t.not_before IS NULL OR t.not_before <= $N)"
-        }
+        State::Expired => concat!("t.expires_at <= $N AND ", not_revoked!()),
+        State::UsedUp => concat!(
+            "t.used >= t.max_uses AND (t.expires_at IS NULL OR t.expires_at > $N) AND ",
+            not_revoked!()
+        ),
+        State::OwnerDisabled => concat!(
+            "u.state <> 'active' AND ",
+            not_over!(),
+            " AND ",
+            not_revoked!()
+        ),
+        State::NotYet => concat!(
+            "t.not_before > $N AND (u.state IS NULL OR u.state = 'active') AND ",
+            not_over!(),
+            " AND ",
+            not_revoked!()
+        ),
+        State::Active => concat!(
+            "(t.not_before IS NULL OR t.not_before <= $N)
+             AND (u.state IS NULL OR u.state = 'active') AND ",
+            not_over!(),
+            " AND ",
+            not_revoked!()
+        ),
     }
 }
 
@@ -237,7 +269,12 @@ pub(super) fn page(
 }
 
 /// Narrows [`count`] down to what [`live_ids`] finds.
-pub(super) const LIVE: &str = " AND t.revoked_at IS NULL";
+pub(super) const LIVE: &str = concat!(" AND ", not_revoked!());
+
+/// Holds, in a change of `tokens`, unless everything that the owner had opened was ended. Only the
+/// row of the owner can tell, and what it tells can never be undone.
+const NOT_ENDED: &str = "(owner_epoch IS NULL OR owner_epoch =
+    (SELECT u.security_epoch FROM users u WHERE u.id = owner_id))";
 
 /// How many tokens there are of those that also meet `and`.
 pub(super) fn count(
@@ -252,6 +289,21 @@ pub(super) fn count(
     let row = tx.first(&sql, &values)?;
     let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
     u64::try_from(row.int("n")?).map_err(Error::internal)
+}
+
+/// How many tokens of this user could still be used, now or later, kind by kind.
+pub(super) fn live_of(tx: &mut Tx<'_>, owner: &str, now: Timestamp) -> Result<Vec<(Kind, u64)>> {
+    let over = not_over!().replace("$N", "$2");
+    let sql = format!(
+        "SELECT t.kind, COUNT(*) AS n {FROM} WHERE t.owner_id = $1 AND {over}{LIVE}
+         GROUP BY t.kind ORDER BY t.kind"
+    );
+    let rows = tx.all(&sql, &[owner.into(), now.into()])?;
+    let counted = |row: &Row| {
+        let count = u64::try_from(row.int("n")?).map_err(Error::internal)?;
+        Ok((kind(row)?, count))
+    };
+    rows.iter().map(counted).collect()
 }
 
 /// Whether there is a row at all.
@@ -282,13 +334,13 @@ pub(super) fn live_ids(
 /// Takes one use. Returns false, changing nothing, if there is none left or it is not good
 /// (security.md, rule 16).
 pub(super) fn consume(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
-    let changed = tx.run(
+    let sql = format!(
         "UPDATE tokens SET used = used + 1, last_used_at = $2
          WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
-           AND (max_uses IS NULL OR used < max_uses) AND (not_before IS NULL OR not_before <= $2)",
-        &[id.0.into(), now.into()],
-    )?;
-    Ok(changed == 1)
+           AND (max_uses IS NULL OR used < max_uses) AND (not_before IS NULL OR not_before <= $2)
+           AND {NOT_ENDED}"
+    );
+    Ok(tx.run(&sql, &[id.0.into(), now.into()])? == 1)
 }
 
 /// Notes a use, unless one at or after `unless_since` is noted already.
@@ -312,22 +364,21 @@ pub(super) fn set_expiry(
     expires_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Result<bool> {
-    let changed = tx.run(
+    let sql = format!(
         "UPDATE tokens SET expires_at = $2
          WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $3)
-           AND (max_uses IS NULL OR used < max_uses)",
-        &[id.0.into(), expires_at.into(), now.into()],
-    )?;
-    Ok(changed == 1)
+           AND (max_uses IS NULL OR used < max_uses) AND {NOT_ENDED}"
+    );
+    Ok(tx.run(&sql, &[id.0.into(), expires_at.into(), now.into()])? == 1)
 }
 
-/// Ends the token. Returns false, changing nothing, if it was revoked before.
+/// Ends the token. Returns false, changing nothing, if it was revoked before, or ended with
+/// everything else of its owner.
 pub(super) fn set_revoked(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {
-    let changed = tx.run(
-        "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL",
-        &[id.0.into(), now.into()],
-    )?;
-    Ok(changed == 1)
+    let sql = format!(
+        "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL AND {NOT_ENDED}"
+    );
+    Ok(tx.run(&sql, &[id.0.into(), now.into()])? == 1)
 }
 
 /// Deletes a temporary token that has expired. Returns false, changing nothing, for any other.
@@ -388,6 +439,7 @@ fn facts(row: &Row) -> Result<Facts> {
         max_uses: max_uses.transpose().map_err(Error::internal)?,
         used: u32::try_from(row.int("used")?).map_err(Error::internal)?,
         revoked_at: row.opt_time("revoked_at")?,
+        ended: row.flag("ended")?,
         owner_disabled: row.flag("owner_disabled")?,
     })
 }
@@ -406,89 +458,4 @@ fn cidr(row: &Row) -> Result<Option<IpNet>> {
         .map(|cidr| cidr.parse())
         .transpose()
         .map_err(Error::internal)
-}
-
-/// A way in which a token ends for good: the condition, and the column that says when. Each is
-/// served by an index of its own; the conditions exclude one another.
-#[derive(Clone, Copy)]
-pub(super) struct Ended {
-    condition: &'static str,
-    at: &'static str,
-}
-
-/// Expired, used up, revoked. `$1` is the instant until which it happened.
-pub(super) const ENDED: [Ended; 3] = [
-    Ended {
-        condition: "revoked_at IS NULL AND expires_at <= $1",
-        at: "expires_at",
-    },
-    Ended {
-        condition: "used >= max_uses AND last_used_at <= $1 AND revoked_at IS NULL
-                    AND (expires_at IS NULL OR expires_at > $1)",
-        at: "last_used_at",
-    },
-    Ended {
-        condition: "revoked_at <= $1",
-        at: "revoked_at",
-    },
-];
-
-/// How many ended that way by `until`, and when the first did.
-pub(super) fn count_ended(
-    tx: &mut Tx<'_>,
-    ended: Ended,
-    kind: Option<Kind>,
-    until: Timestamp,
-) -> Result<(u64, Option<Timestamp>)> {
-    let Ended { condition, at } = ended;
-    let row = tx.first(
-        &format!(
-            "SELECT COUNT(*) AS n, MIN({at}) AS oldest FROM tokens
-             WHERE {condition} AND (CAST($2 AS TEXT) IS NULL OR kind = $2)"
-        ),
-        &[until.into(), kind.map(Kind::as_str).into()],
-    )?;
-    let row = row.ok_or_else(|| Error::internal("a count without a row"))?;
-    Ok((
-        u64::try_from(row.int("n")?).map_err(Error::internal)?,
-        row.opt_time("oldest")?,
-    ))
-}
-
-/// When the first of them ended.
-pub(super) fn first_ended(
-    tx: &mut Tx<'_>,
-    ended: Ended,
-    until: Timestamp,
-) -> Result<Option<Timestamp>> {
-    let Ended { condition, at } = ended;
-    let row = tx.first(
-        &format!("SELECT {at} AS at FROM tokens WHERE {condition} ORDER BY {at} LIMIT 1"),
-        &[until.into()],
-    )?;
-    row.map(|row| row.time("at")).transpose()
-}
-
-/// Deletes at most `most` of them, the longest gone first. The condition stands there twice as in
-/// [`delete_expired`].
-pub(super) fn delete_ended(
-    tx: &mut Tx<'_>,
-    ended: Ended,
-    kind: Option<Kind>,
-    until: Timestamp,
-    most: u64,
-) -> Result<u64> {
-    let Ended { condition, at } = ended;
-    tx.run(
-        &format!(
-            "DELETE FROM tokens WHERE {condition} AND id IN (
-               SELECT id FROM tokens WHERE {condition} AND (CAST($2 AS TEXT) IS NULL OR kind = $2)
-               ORDER BY {at} LIMIT $3)"
-        ),
-        &[
-            until.into(),
-            kind.map(Kind::as_str).into(),
-            i64::try_from(most).unwrap_or(i64::MAX).into(),
-        ],
-    )
 }

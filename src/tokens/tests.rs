@@ -5,22 +5,22 @@ use crate::time::Timestamp;
 
 const MINUTE: i64 = 60_000;
 /// An arbitrary instant; times below are counted from it.
-const START: i64 = 1_795_000_000_000;
+pub(super) const START: i64 = 1_795_000_000_000;
 
-fn issue(app: &App, new: NewToken) -> Issued {
+pub(super) fn issue(app: &App, new: NewToken) -> Issued {
     app.at(Timestamp(START), &Actor::operator(), move |cx| {
         create(cx, &new)
     })
     .unwrap()
 }
 
-fn text(issued: &Issued) -> String {
+pub(super) fn text(issued: &Issued) -> String {
     prefixed(issued.token.kind, issued.token.id, &issued.secret)
         .expose()
         .clone()
 }
 
-fn reason_at(app: &App, after: i64, text: &str) -> Reason {
+pub(super) fn reason_at(app: &App, after: i64, text: &str) -> Reason {
     let text = text.to_owned();
     let found = app.at(Timestamp(START + after), &Actor::operator(), move |cx| {
         lookup(cx, &text)
@@ -28,11 +28,11 @@ fn reason_at(app: &App, after: i64, text: &str) -> Reason {
     found.unwrap().reason
 }
 
-fn try_create(app: &App, actor: &Actor, new: NewToken) -> Result<Issued> {
+pub(super) fn try_create(app: &App, actor: &Actor, new: NewToken) -> Result<Issued> {
     app.at(Timestamp(START), actor, move |cx| create(cx, &new))
 }
 
-fn temporary() -> NewToken {
+pub(super) fn temporary() -> NewToken {
     NewToken::of(Kind::Temporary)
 }
 

@@ -1,22 +1,24 @@
 //! `provost user …`: accounts at the shell.
 
+mod end;
+
 use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
 
 use super::{
-    Change, Changes, Email, Filter, FullName, Grant, NewUser, Phone, Role, State, User, Username,
+    Change, Changes, Email, Filter, FullName, Grant, Locale, Meta, NewUser, Phone, Role, State,
+    User, Username,
 };
-use crate::app::Cx;
+use crate::access;
 use crate::cli::complete;
 use crate::cli::flags::{ListArgs, value, word};
 use crate::cli::output::{Output, Record};
 use crate::cli::password::{self, PasswordArgs};
-use crate::cli::prompt::Confirm;
-use crate::cli::{Operator, Outcome, printable};
+use crate::cli::{Operator, Outcome};
 use crate::error::Result;
-use crate::tokens;
+use end::{DeleteArgs, DisableArgs};
 
 /// Accounts: who may sign in, under which names, with which roles
 #[derive(Debug, clap::Subcommand)]
@@ -44,7 +46,7 @@ Examples:
     },
     /// Show one account
     Show(UserArg),
-    /// Change an account's e-mail address, phone number or name
+    /// Change what an account says of its person: addresses, name, language, more
     Update {
         /// Whose
         #[command(flatten)]
@@ -62,10 +64,14 @@ Examples:
         #[arg(value_name = "NEW", value_parser = value::<Username>)]
         to: Username,
     },
-    /// Refuse accounts whatever they opened, until they are enabled again
+    /// End whatever accounts opened, and let them open nothing until they are enabled again
     Disable(DisableArgs),
-    /// Let an account be used again
+    /// Let an account be used again; what it had opened stays ended
     Enable(UserArg),
+    /// Delete accounts and end whatever they opened; for a while they can be restored
+    Delete(DeleteArgs),
+    /// Bring a deleted account back as it was
+    Restore(UserArg),
     /// Set an account's password; asks for it unless told how to get one
     #[command(after_help = "\
 Examples:
@@ -147,27 +153,18 @@ pub struct ChangeArgs {
     /// Have no name
     #[arg(long, conflicts_with = "name")]
     no_name: bool,
-}
-
-/// Accounts to be disabled: all of them or, if one of them cannot be, none.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-Examples:
-  provost user disable ivan --reason \"left the company\"
-  provost user disable ivan anna --yes=2")]
-pub struct DisableArgs {
-    /// User names, e-mail addresses, phone numbers or ids
-    #[arg(required = true, value_name = "USER", add = ArgValueCompleter::new(complete))]
-    users: Vec<String>,
-    /// Why; the account and the audit log keep it
-    #[arg(long, value_name = "TEXT", value_parser = printable)]
-    reason: Option<String>,
-    /// Only say what would be done
-    #[arg(long)]
-    dry_run: bool,
-    /// The answer, when several accounts are named
-    #[command(flatten)]
-    confirm: Confirm,
+    /// The language that its person reads, such as be or en-GB
+    #[arg(long, value_name = "TAG", value_parser = value::<Locale>)]
+    locale: Option<Locale>,
+    /// Have no language
+    #[arg(long, conflicts_with = "locale")]
+    no_locale: bool,
+    /// A JSON object to be remembered with it, in place of the old one
+    #[arg(long, value_name = "JSON", value_parser = value::<Meta>)]
+    meta: Option<Meta>,
+    /// Have nothing remembered with it
+    #[arg(long, conflicts_with = "meta")]
+    no_meta: bool,
 }
 
 /// Roles of an account.
@@ -253,7 +250,11 @@ impl Command {
             Self::Rename { user, to } => {
                 out.one(&operator.write(move |cx| super::rename(cx, &user.user, &to))?)?;
             }
-            Self::Disable(args) => disable(args, operator, out)?,
+            Self::Disable(args) => args.run(operator, out)?,
+            Self::Delete(args) => args.run(operator, out)?,
+            Self::Restore(UserArg { user }) => {
+                out.one(&operator.write(move |cx| super::restore(cx, &user))?)?;
+            }
             Self::Enable(UserArg { user }) => {
                 out.one(&operator.write(move |cx| super::enable(cx, &user))?)?;
             }
@@ -271,10 +272,14 @@ impl RoleCommand {
                 out.table(operator.read(|cx| super::grants(cx, &user))?)
             }
             Self::Add { user, role } => {
-                out.one(&operator.write(move |cx| super::grant(cx, &user.user, role))?)
+                let changed = operator.write(move |cx| access::promote(cx, &user.user, role))?;
+                end::tell(&changed, out)?;
+                out.one(&changed.user)
             }
             Self::Remove { user, role } => {
-                out.one(&operator.write(move |cx| super::revoke(cx, &user.user, role))?)
+                let changed = operator.write(move |cx| access::demote(cx, &user.user, role))?;
+                end::tell(&changed, out)?;
+                out.one(&changed.user)
             }
         }
     }
@@ -293,6 +298,8 @@ impl ChangeArgs {
             email: change(self.email, self.no_email),
             phone: change(self.phone, self.no_phone),
             name: change(self.name, self.no_name),
+            locale: change(self.locale, self.no_locale),
+            meta: change(self.meta, self.no_meta),
         }
     }
 }
@@ -305,12 +312,12 @@ fn create(args: CreateArgs, operator: &Operator, out: &mut Output) -> Result<()>
         args.role
     };
     let new = NewUser {
-        username: args.username,
         email: args.email,
         phone: args.phone,
         name: args.name,
         roles,
         password,
+        ..NewUser::named(args.username)
     };
     let user = super::create(operator.app(), operator.actor(), new)?;
     password::print(&user, generated, out)
@@ -318,103 +325,12 @@ fn create(args: CreateArgs, operator: &Operator, out: &mut Output) -> Result<()>
 
 fn passwd(user: &str, args: &PasswordArgs, operator: &Operator, out: &mut Output) -> Result<()> {
     // Before anybody types a password twice for somebody who does not exist.
-    let user = operator.read(|cx| super::get(cx, user))?;
+    let user = operator.read(|cx| super::resolve(cx, user))?;
     let (password, generated) = args.read(out)?;
-    let user = super::set_password(operator.app(), operator.actor(), &user.id, password)?;
-    password::print(&user, generated, out)
-}
-
-fn disable(args: DisableArgs, operator: &Operator, out: &mut Output) -> Result<()> {
-    let DisableArgs {
-        users,
-        reason,
-        dry_run,
-        confirm,
-    } = args;
-    let mut found: Vec<User> = Vec::new();
-    for user in &users {
-        let user = operator.read(|cx| super::get(cx, user))?;
-        if !found.iter().any(|other| other.id == user.id) {
-            found.push(user);
-        }
-    }
-    if dry_run {
-        for user in &found {
-            out.message(match user.state {
-                State::Active => format!("would disable {}", user.username),
-                State::Disabled => format!("{} is disabled already", user.username),
-            })?;
-        }
-        return print(users.len(), found, out);
-    }
-    if found.len() > 1 || confirm.yes.is_some() {
-        let names: Vec<&str> = found.iter().map(|user| user.username.as_str()).collect();
-        let count = u64::try_from(found.len()).unwrap_or(u64::MAX);
-        confirm.ask(out, &format!("disable {}", names.join(", ")), count)?;
-    }
-    let already = |user: &&User| user.state == State::Disabled;
-    let before: Vec<String> = found
-        .iter()
-        .filter(already)
-        .map(|user| user.id.clone())
-        .collect();
-    let ids: Vec<String> = found.into_iter().map(|user| user.id).collect();
-    let done = operator.write(move |cx| {
-        let disable = |id: &String| {
-            let user = super::disable(cx, id, reason.as_deref())?;
-            let refused = refused(cx, id)?;
-            Ok((user, refused))
-        };
-        ids.iter().map(disable).collect::<Result<Vec<_>>>()
-    })?;
-    for (user, refused) in &done {
-        if before.contains(&user.id) {
-            out.message(format_args!("{} is disabled already", user.username))?;
-        } else {
-            out.message(format_args!("disabled {}{refused}", user.username))?;
-        }
-    }
-    let done = done.into_iter().map(|(user, _)| user).collect();
-    print(users.len(), done, out)
-}
-
-/// One object if one was named, else a list: the form must not depend on what is in the database.
-fn print(named: usize, mut users: Vec<User>, out: &mut Output) -> Result<()> {
-    match users.pop() {
-        Some(user) if named == 1 => out.one(&user),
-        last => {
-            users.extend(last);
-            out.table(users)
-        }
-    }
-}
-
-/// What else is refused while the account is disabled, as the end of a sentence.
-fn refused(cx: &mut Cx<'_, '_>, id: &str) -> Result<String> {
-    let (mut parts, mut total) = (Vec::new(), 0);
-    for (kind, noun) in [
-        (tokens::Kind::Api, "API token"),
-        (tokens::Kind::Temporary, "temporary token"),
-    ] {
-        let filter = tokens::Filter {
-            kind: Some(kind),
-            owner: Some(id.to_owned()),
-            state: Some(tokens::State::OwnerDisabled),
-            ..tokens::Filter::default()
-        };
-        let count = tokens::count_matching(cx, &filter)?;
-        if count > 0 {
-            let plural = if count == 1 { "" } else { "s" };
-            parts.push(format!("{count} {noun}{plural}"));
-        }
-        total += count;
-    }
-    let (parts, verb) = (parts.join(" and "), if total == 1 { "is" } else { "are" });
-    Ok(if total == 0 {
-        String::new()
-    } else {
-        format!(": {parts} {verb} refused while the account is disabled")
-    })
+    let (app, actor) = (operator.app(), operator.actor());
+    let changed = access::set_password(app, actor, &user.id, password)?;
+    end::tell(&changed, out)?;
+    password::print(&changed.user, generated, out)
 }
 
 #[cfg(test)]

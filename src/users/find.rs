@@ -31,13 +31,27 @@ impl Key {
 }
 
 /// The user that `text` names: an id or the first characters of one, a user name, an e-mail
-/// address or a phone number. For other slices, whose verbs check what the actor may do.
+/// address or a phone number. Not one that is deleted. For other slices, whose verbs check what the actor may do.
 ///
 /// # Errors
 /// [`Error::NotFound`], [`Error::Ambiguous`].
 pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
+    find(cx, text, Among::Standing)
+}
+
+/// Which accounts can be meant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Among {
+    /// Those that are not deleted.
+    Standing,
+    /// Deleted ones, too.
+    All,
+}
+
+/// The user among those that `text` names.
+pub(super) fn find(cx: &mut Cx<'_, '_>, text: &str, among: Among) -> Result<User> {
     let key = Key::read(text).ok_or_else(|| Error::no_such("user", text))?;
-    let mut found = store::with_key(cx.tx, &key)?;
+    let mut found = store::with_key(cx.tx, &key, among)?;
     match (found.pop(), found.is_empty()) {
         (Some(user), true) => Ok(user),
         (Some(_), false) => Err(Error::Ambiguous {
@@ -65,7 +79,9 @@ pub(super) fn taken(
         (phone.cloned().map(Key::Phone), Error::PhoneTaken),
     ];
     for (key, error) in keys {
-        let found = key.map_or(Ok(Vec::new()), |key| store::with_key(cx.tx, &key));
+        let found = key.map_or(Ok(Vec::new()), |key| {
+            store::with_key(cx.tx, &key, Among::All)
+        });
         match found {
             Ok(found) if found.iter().any(|user| user.id != own) => return error,
             Ok(_) => {}

@@ -2,104 +2,49 @@
 //!
 //! Invariants: a user name, an e-mail address and a phone number each belong to at most one
 //! account, compared without regard to case; at least one enabled administrator always remains;
-//! a password is hashed outside any transaction, and its hash is never shown.
+//! a password is hashed outside any transaction, and its hash is never shown; a change after which
+//! nothing that is open may stay so moves `security_epoch` in the same transaction; a deleted
+//! account is found by nobody but who wants to look at it or bring it back.
 
 pub mod cli;
+mod create;
 mod credentials;
+mod erase;
 mod find;
+mod grants;
+pub mod http;
+mod life;
+mod locale;
 mod model;
 mod names;
+mod password;
 mod roles;
 mod store;
 
 use serde_json::json;
 
+pub use create::{Prepared, create, create_prepared, prepare, prepare_registration};
 pub use credentials::{
     Credentials, change_password, credentials, credentials_of, end_everyone, set_hash,
 };
+pub use erase::{erasable, erase_some, oldest_erasable};
 pub use find::resolve;
+pub use grants::{grant, grants, revoke};
+pub use life::{delete, delete_if, delete_own, disable, enable, end_everything, restore};
+pub use locale::{Locale, Meta};
 pub use model::{Change, Changes, Filter, Grant, NewPassword, NewUser, User};
 pub use names::{Email, FullName, Phone, Username};
+pub use password::{Hashed, hash_password, put_password, set_password};
 pub use roles::{Role, State};
 
-use find::taken;
+use find::{Among, find, taken};
 
-use crate::app::{Actor, App, Cx};
+use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
-use crate::id;
 use crate::page::Page;
-use crate::password::{PasswordHash, Policy};
 use crate::scope::known;
 use crate::time::Timestamp;
-
-/// The longest reason for disabling an account, in characters.
-const REASON: usize = 200;
-
-/// Makes an account, by somebody with `user:write`.
-///
-/// # Errors
-/// [`Error::Forbidden`]; [`Error::Invalid`] for a password that may not be chosen;
-/// [`Error::UsernameTaken`], [`Error::EmailTaken`], [`Error::PhoneTaken`]; [`Error::Unavailable`]
-/// when too many passwords wait to be hashed.
-pub fn create(app: &App, actor: &Actor, mut new: NewUser) -> Result<User> {
-    actor.require(known::USER_WRITE)?;
-    let names = [
-        Some(new.username.as_str()),
-        new.email.as_ref().map(Email::as_str),
-        new.phone.as_ref().map(Phone::as_str),
-        new.name.as_ref().map(FullName::as_str),
-    ];
-    let (sort, hash) = (new.password.sort(), hash(app, &new.password, &names)?);
-    // The password itself goes no further than this.
-    new.password = NewPassword::None;
-    app.write(actor, move |cx| insert(cx, &new, sort, hash.as_ref()))
-}
-
-/// The hash to store, if `password` may be chosen by whoever goes by `names`.
-fn hash(app: &App, password: &NewPassword, names: &[Option<&str>]) -> Result<Option<PasswordHash>> {
-    match password {
-        NewPassword::None => Ok(None),
-        NewPassword::Hash(hash) => Ok(Some(hash.clone())),
-        NewPassword::Text(password) => {
-            let names: Vec<&str> = names.iter().flatten().copied().collect();
-            let config = app.config();
-            Policy::new(config.password.min_length, &config.app.title).check(password, &names)?;
-            app.kit().hasher.hash(password).map(Some)
-        }
-    }
-}
-
-fn insert(
-    cx: &mut Cx<'_, '_>,
-    new: &NewUser,
-    password: &'static str,
-    hash: Option<&PasswordHash>,
-) -> Result<User> {
-    let id = id::entity(cx.now);
-    if !store::insert(cx.tx, &id, new, hash, cx.now)? {
-        let username = Some(&new.username);
-        return Err(taken(
-            cx,
-            &id,
-            username,
-            new.email.as_ref(),
-            new.phone.as_ref(),
-        ));
-    }
-    let default = [Role::User];
-    let roles = match new.roles.as_slice() {
-        [] => &default,
-        roles => roles,
-    };
-    for role in roles {
-        store::grant(cx.tx, &id, *role, cx.now)?;
-    }
-    let user = by_id(cx, &id)?;
-    let details = json!({ "username": user.username, "roles": user.roles, "password": password });
-    audit::record(cx, Event::new("user.created", object(&id)).with(details))?;
-    Ok(user)
-}
 
 fn object(id: &str) -> String {
     format!("user:{id}")
@@ -109,16 +54,46 @@ fn by_id(cx: &mut Cx<'_, '_>, id: &str) -> Result<User> {
     store::by_id(cx.tx, id)?.ok_or_else(|| Error::no_such("user", id))
 }
 
-/// One account, by any of its names.
+/// The account as it stays until the end of the transaction: of two who have seen the same
+/// version, one may change it.
+fn hold(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
+    let id = resolve(cx, user)?.id;
+    cx.tx.lock(("user", &id))?;
+    resolve(cx, &id)
+}
+
+/// One account, by any of its names; a deleted one, too.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:read`, [`Error::NotFound`], [`Error::Ambiguous`].
 pub fn get(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
     cx.actor.require(known::USER_READ)?;
-    resolve(cx, user)
+    find(cx, user, Among::All)
 }
 
-/// Accounts, the newest first.
+/// The account of whoever asks: of the person, or of the owner of a token with `user:read`.
+///
+/// # Errors
+/// [`Error::Forbidden`] for who is neither; [`Error::Unauthenticated`] if the account is gone.
+pub fn own(cx: &mut Cx<'_, '_>) -> Result<User> {
+    let id = match &cx.actor.who {
+        Who::Token {
+            owner: Some(owner),
+            scopes,
+            ..
+        } if scopes.permit(known::USER_READ) => owner,
+        Who::Token { .. }
+        | Who::Session { .. }
+        | Who::Operator { .. }
+        | Who::Job(_)
+        | Who::Anonymous => cx.actor.person()?,
+    };
+    let user = store::by_id(cx.tx, id)?;
+    user.filter(|user| user.state == State::Active)
+        .ok_or(Error::Unauthenticated)
+}
+
+/// Accounts, the newest first. Deleted ones only if they are asked for, and until they are erased.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:read`; [`Error::Invalid`] for a cursor that is none.
@@ -142,38 +117,83 @@ pub fn list(
     }))
 }
 
-/// Changes an account's e-mail address, phone number or name.
+/// Changes what an account says of its person: addresses, name, language, `meta`.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::EmailTaken`],
-/// [`Error::PhoneTaken`].
+/// [`Error::PhoneTaken`]; [`Error::ReauthenticationNeeded`] for another e-mail address.
 pub fn update(cx: &mut Cx<'_, '_>, user: &str, changes: &Changes) -> Result<User> {
+    update_if(cx, user, changes, |_| Ok(()))
+}
+
+/// As [`update`], if `still` has nothing against the account as it is.
+///
+/// # Errors
+/// As [`update`], or what `still` returns.
+pub fn update_if(
+    cx: &mut Cx<'_, '_>,
+    user: &str,
+    changes: &Changes,
+    still: impl FnOnce(&User) -> Result<()>,
+) -> Result<User> {
     cx.actor.require(known::USER_WRITE)?;
-    let user = resolve(cx, user)?;
+    let user = hold(cx, user)?;
+    still(&user)?;
+    apply(cx, user, changes)
+}
+
+/// The same by the person whose account it is.
+///
+/// # Errors
+/// [`Error::Forbidden`] for who is no person; else as [`update_if`].
+pub fn update_own(
+    cx: &mut Cx<'_, '_>,
+    changes: &Changes,
+    still: impl FnOnce(&User) -> Result<()>,
+) -> Result<User> {
+    let id = cx.actor.person()?.to_owned();
+    let user = hold(cx, &id)?;
+    still(&user)?;
+    apply(cx, user, changes)
+}
+
+fn apply(cx: &mut Cx<'_, '_>, user: User, changes: &Changes) -> Result<User> {
+    use store::Field;
+    let meta = user.meta.as_ref().map(serde_json::to_string).transpose();
+    let meta = meta.map_err(Error::internal)?;
+    let email = changes
+        .email
+        .written(user.email.as_deref(), Email::as_str, |to| to);
     let written = [
-        changes
-            .email
-            .written(user.email.as_deref(), Email::as_str, |to| {
-                ("email", store::Field::Email(to))
-            }),
         changes
             .phone
             .written(user.phone.as_deref(), Phone::as_str, |to| {
-                ("phone", store::Field::Phone(to))
+                ("phone", Field::Phone(to))
             }),
         changes
             .name
             .written(user.name.as_deref(), FullName::as_str, |to| {
-                ("name", store::Field::Name(to))
+                ("name", Field::Name(to))
             }),
+        changes
+            .locale
+            .written(user.locale.as_deref(), Locale::as_str, |to| {
+                ("locale", Field::Locale(to))
+            }),
+        changes.meta.written(meta.as_deref(), Meta::as_str, |to| {
+            ("meta", Field::Meta(to))
+        }),
     ];
-    let (members, fields): (Vec<_>, Vec<_>) = written.into_iter().flatten().unzip();
-    if fields.is_empty() {
+    let (mut members, fields): (Vec<_>, Vec<_>) = written.into_iter().flatten().unzip();
+    if let Some(email) = email {
+        members.insert(0, "email");
+        set_email(cx, &user.id, email)?;
+    }
+    if members.is_empty() {
         return Ok(user);
     }
-    if !store::set(cx.tx, &user.id, &fields, cx.now)? {
-        let (email, phone) = (changes.email.value(), changes.phone.value());
-        return Err(taken(cx, &user.id, None, email, phone));
+    if !fields.is_empty() && !store::set(cx.tx, &user.id, &fields, cx.now)? {
+        return Err(taken(cx, &user.id, None, None, changes.phone.value()));
     }
     // Which, but not from what to what: the log keeps for ever what may have to be forgotten.
     let details = json!({ "changed": members });
@@ -184,13 +204,29 @@ pub fn update(cx: &mut Cx<'_, '_>, user: &str, changes: &Changes) -> Result<User
     by_id(cx, &user.id)
 }
 
+/// Gives the account with this id another e-mail address, which nobody has shown yet to be theirs,
+/// or none. The one way in which an address changes; for verbs that check what the actor may do
+/// and write it down.
+///
+/// # Errors
+/// [`Error::ReauthenticationNeeded`] (security.md, rule 32); [`Error::EmailTaken`];
+/// [`Error::NotFound`].
+pub fn set_email(cx: &mut Cx<'_, '_>, id: &str, to: Option<&Email>) -> Result<()> {
+    cx.actor.require_fresh(cx.now)?;
+    if store::set(cx.tx, id, &[store::Field::Email(to)], cx.now)? {
+        Ok(())
+    } else {
+        Err(taken(cx, id, None, to, None))
+    }
+}
+
 /// Gives an account another user name.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::UsernameTaken`].
 pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
     cx.actor.require(known::USER_WRITE)?;
-    let user = resolve(cx, user)?;
+    let user = hold(cx, user)?;
     if user.username == to.as_str() {
         return Ok(user);
     }
@@ -205,123 +241,7 @@ pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
     by_id(cx, &user.id)
 }
 
-/// Disables an account: whatever it opened is refused from now on. Disabling one that is disabled
-/// already changes nothing and is no error.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::LastAdmin`];
-/// [`Error::Invalid`] for a reason that is too long.
-pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<User> {
-    cx.actor.require(known::USER_WRITE)?;
-    let good = |reason: &str| {
-        (1..=REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control)
-    };
-    if !reason.is_none_or(good) {
-        let rule = format!("must have 1 to {REASON} printable characters");
-        return Err(Error::invalid("reason", rule));
-    }
-    let id = resolve(cx, user)?.id;
-    hold_administrators(cx)?;
-    let done = store::disable(cx.tx, &id, reason, cx.now)?;
-    let user = by_id(cx, &id)?;
-    match (done, user.state) {
-        (true, _) => {
-            let event = Event::new("user.disabled", object(&id));
-            audit::record(cx, event.with(json!({ "reason": reason })))?;
-        }
-        (false, State::Disabled) => {}
-        (false, State::Active) => return Err(Error::LastAdmin),
-    }
-    Ok(user)
-}
-
-/// Enables an account again.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`].
-pub fn enable(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
-    cx.actor.require(known::USER_WRITE)?;
-    let id = resolve(cx, user)?.id;
-    if store::enable(cx.tx, &id, cx.now)? {
-        audit::record(cx, Event::new("user.enabled", object(&id)))?;
-    }
-    by_id(cx, &id)
-}
-
-/// Sets an account's password, by an administrator who need not know the old one.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::Invalid`] for a
-/// password that may not be chosen; [`Error::Unavailable`] when too many wait to be hashed.
-pub fn set_password(app: &App, actor: &Actor, user: &str, password: NewPassword) -> Result<User> {
-    actor.require(known::USER_WRITE)?;
-    let user = app.read(actor, |cx| resolve(cx, user))?;
-    let names = [
-        Some(user.username.as_str()),
-        user.email.as_deref(),
-        user.phone.as_deref(),
-        user.name.as_deref(),
-    ];
-    let (sort, hash) = (password.sort(), hash(app, &password, &names)?);
-    drop(password);
-    let id = user.id;
-    app.write(actor, move |cx| {
-        if store::set_password(cx.tx, &id, hash.as_ref(), cx.now)? {
-            let event = Event::new("user.password_set", object(&id));
-            audit::record(cx, event.with(json!({ "password": sort })))?;
-        }
-        by_id(cx, &id)
-    })
-}
-
-/// The roles of an account, and since when it has them.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `user:read`; [`Error::NotFound`].
-pub fn grants(cx: &mut Cx<'_, '_>, user: &str) -> Result<Vec<Grant>> {
-    let id = get(cx, user)?.id;
-    store::grants(cx.tx, &id)
-}
-
-/// Gives an account a role.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`].
-pub fn grant(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
-    cx.actor.require(known::USER_WRITE)?;
-    let id = resolve(cx, user)?.id;
-    if store::grant(cx.tx, &id, role, cx.now)? {
-        note_role(cx, "user.role_granted", &id, role)?;
-    }
-    by_id(cx, &id)
-}
-
-/// Takes a role away.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `user:write`; [`Error::NotFound`]; [`Error::LastAdmin`].
-pub fn revoke(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
-    cx.actor.require(known::USER_WRITE)?;
-    let id = resolve(cx, user)?.id;
-    hold_administrators(cx)?;
-    if store::revoke(cx.tx, &id, role)? {
-        note_role(cx, "user.role_revoked", &id, role)?;
-    } else if by_id(cx, &id)?.roles.contains(&role) {
-        return Err(Error::LastAdmin);
-    }
-    by_id(cx, &id)
-}
-
-/// Two who end one administrator each, at the same time, would each see the other's.
-fn hold_administrators(cx: &mut Cx<'_, '_>) -> Result<()> {
-    cx.tx.lock(("role", Role::Admin.as_str()))
-}
-
-fn note_role(cx: &mut Cx<'_, '_>, action: &'static str, id: &str, role: Role) -> Result<()> {
-    store::touch(cx.tx, id, cx.now)?;
-    let event = Event::new(action, object(id));
-    audit::record(cx, event.with(json!({ "role": role })))
-}
-
+#[cfg(test)]
+mod life_tests;
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,9 @@
 //! What an account is, and what may be asked of it.
 
-use serde::Serialize;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value as Json};
 
-use super::{Email, FullName, Phone, Role, State, Username};
+use super::{Email, FullName, Locale, Meta, Phone, Role, State, Username};
 use crate::password::{Password, PasswordHash};
 use crate::time::Timestamp;
 
@@ -16,14 +17,28 @@ pub struct User {
     pub username: String,
     /// The e-mail address, in lower case.
     pub email: Option<String>,
+    /// Whether somebody has shown that the address is theirs.
+    pub email_verified: bool,
     /// The phone number: `+` and digits.
     pub phone: Option<String>,
     /// The name shown to other people.
     pub name: Option<String>,
+    /// The language that its person reads (BCP 47).
+    #[schema(example = "be-BY")]
+    pub locale: Option<String>,
+    /// What the account's person or its programs want to remember with it.
+    #[schema(value_type = Option<Object>)]
+    pub meta: Option<Map<String, Json>>,
     /// Whether the account can be used.
     pub state: State,
     /// Why it was disabled.
     pub disabled_reason: Option<String>,
+    /// Since when it is disabled.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub disabled_at: Option<Timestamp>,
+    /// Since when it is deleted.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub deleted_at: Option<Timestamp>,
     /// What it may do.
     pub roles: Vec<Role>,
     /// Whether it has a password to sign in with.
@@ -34,6 +49,11 @@ pub struct User {
     /// When anything of this was last changed.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
+    /// Grows when all that the account opened must end: what was opened keeps the number that it
+    /// had then, and is refused once it has another.
+    #[serde(skip)]
+    #[schema(ignore)]
+    pub epoch: i64,
 }
 
 /// A role that an account has.
@@ -57,6 +77,10 @@ pub struct NewUser {
     pub phone: Option<Phone>,
     /// The name shown to other people.
     pub name: Option<FullName>,
+    /// The language that its person reads.
+    pub locale: Option<Locale>,
+    /// What is to be remembered with it.
+    pub meta: Option<Meta>,
     /// What it may do; with none given it is an ordinary [`Role::User`].
     pub roles: Vec<Role>,
     /// The password.
@@ -72,6 +96,8 @@ impl NewUser {
             email: None,
             phone: None,
             name: None,
+            locale: None,
+            meta: None,
             roles: Vec::new(),
             password: NewPassword::None,
         }
@@ -113,6 +139,15 @@ pub enum Change<T> {
     Set(T),
 }
 
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Change<T> {
+    /// A member that is there: `null` clears, anything else sets. One that is not there keeps, by
+    /// its default.
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let value = Option::deserialize(from)?;
+        Ok(value.map_or(Self::Clear, Self::Set))
+    }
+}
+
 impl<T> Change<T> {
     /// What `write` makes of the new value, unless that is the `old` one.
     pub(super) fn written<'a, U>(
@@ -146,6 +181,10 @@ pub struct Changes {
     pub phone: Change<Phone>,
     /// The name shown to other people.
     pub name: Change<FullName>,
+    /// The language that its person reads.
+    pub locale: Change<Locale>,
+    /// What is remembered with it, all of it.
+    pub meta: Change<Meta>,
 }
 
 /// Which accounts to list; what is `None` is not asked for.
@@ -153,7 +192,7 @@ pub struct Changes {
 pub struct Filter {
     /// With this role.
     pub role: Option<Role>,
-    /// In this state.
+    /// In this state; deleted ones only if they are asked for.
     pub state: Option<State>,
     /// With this in the user name, the e-mail address or the name, in any case.
     pub q: Option<String>,

@@ -77,13 +77,15 @@ impl FromStr for Role {
 pub enum State {
     /// It can be used.
     Active,
-    /// Whatever it opened is refused until it is enabled again.
+    /// Whatever it opened has ended, and it opens nothing until it is enabled again.
     Disabled,
+    /// It is gone for everybody, and can be brought back for a while.
+    Deleted,
 }
 
 impl State {
     /// All there are, in the order in which help texts name them.
-    pub const ALL: [Self; 2] = [Self::Active, Self::Disabled];
+    pub const ALL: [Self; 3] = [Self::Active, Self::Disabled, Self::Deleted];
 
     /// The word, as stored and as typed.
     #[must_use]
@@ -91,6 +93,7 @@ impl State {
         match self {
             Self::Active => "active",
             Self::Disabled => "disabled",
+            Self::Deleted => "deleted",
         }
     }
 }
@@ -106,7 +109,7 @@ impl FromStr for State {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        found.ok_or_else(|| Error::invalid("state", "must be active or disabled"))
+        found.ok_or_else(|| Error::invalid("state", "must be active, disabled or deleted"))
     }
 }
 

@@ -1,20 +1,25 @@
 //! The users' tables.
 
+mod credentials;
+
 use std::fmt::Write as _;
 
-use super::find::Key;
+pub(super) use credentials::{change_password, credentials, end_everyone, replace_hash};
+
+use super::find::{Among, Key};
 use super::names::folded;
 use super::{
-    Credentials, Email, Filter, FullName, Grant, NewUser, Phone, Role, State, User, Username,
+    Email, Filter, FullName, Grant, Locale, Meta, NewUser, Phone, Role, State, User, Username,
 };
 use crate::db::{Row, Tx, Value};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::password::PasswordHash;
 use crate::time::Timestamp;
 
 /// Everything that may be shown. Of the password only whether there is one.
-const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.state, u.disabled_reason,
-    u.created_at, u.updated_at,
+const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.locale, u.meta, u.state,
+    u.disabled_reason, u.disabled_at, u.deleted_at, u.created_at, u.updated_at, u.security_epoch,
+    CASE WHEN u.email_verified_at IS NULL THEN 0 ELSE 1 END AS email_verified,
     CASE WHEN u.password_hash IS NULL THEN 0 ELSE 1 END AS has_password,
     (SELECT STRING_AGG(r.role, ' ' ORDER BY r.role) FROM user_roles r WHERE r.user_id = u.id) AS roles";
 
@@ -33,8 +38,8 @@ pub(super) fn insert(
 ) -> Result<bool> {
     let changed = tx.run(
         "INSERT INTO users (id, username, username_key, email, phone, name, name_key, state,
-                            password_hash, password_changed_at, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $10)
+                            password_hash, password_changed_at, created_at, updated_at, locale, meta)
+         VALUES ($1, $2, $3, $4, $5, $6, $7, 'active', $8, $9, $10, $10, $11, $12)
          ON CONFLICT DO NOTHING",
         &[
             id.into(),
@@ -47,6 +52,8 @@ pub(super) fn insert(
             hash.map(PasswordHash::expose).into(),
             hash.map(|_| now).into(),
             now.into(),
+            new.locale.as_ref().map(Locale::as_str).into(),
+            new.meta.as_ref().map(Meta::as_str).into(),
         ],
     )?;
     Ok(changed == 1)
@@ -59,7 +66,7 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<User>> {
 }
 
 /// At most two of the accounts with this key: enough to know whether there is exactly one.
-pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key) -> Result<Vec<User>> {
+pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key, among: Among) -> Result<Vec<User>> {
     let (condition, values): (_, Vec<Value>) = match key {
         Key::Ids(low, high) => (
             "u.id >= $1 AND u.id <= $2",
@@ -69,7 +76,12 @@ pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key) -> Result<Vec<User>> {
         Key::Email(email) => ("u.email = $1", vec![email.as_str().into()]),
         Key::Phone(phone) => ("u.phone = $1", vec![phone.as_str().into()]),
     };
-    let sql = format!("SELECT {COLUMNS} FROM users u WHERE {condition} ORDER BY u.id LIMIT 2");
+    let standing = match among {
+        Among::Standing => " AND u.state <> 'deleted'",
+        Among::All => "",
+    };
+    let sql =
+        format!("SELECT {COLUMNS} FROM users u WHERE {condition}{standing} ORDER BY u.id LIMIT 2");
     tx.all(&sql, &values)?.iter().map(user).collect()
 }
 
@@ -81,7 +93,11 @@ pub(super) fn page(
     before: (Timestamp, &str),
     limit: u32,
 ) -> Result<Vec<User>> {
-    let mut sql = format!("SELECT {COLUMNS} FROM users u WHERE 1 = 1");
+    let standing = match filter.state {
+        Some(State::Deleted) => "u.erased_at IS NULL",
+        Some(State::Active | State::Disabled) | None => "u.state <> 'deleted'",
+    };
+    let mut sql = format!("SELECT {COLUMNS} FROM users u WHERE {standing}");
     let mut values = Vec::new();
     let mut and = |condition: &str, value: Value| {
         values.push(value);
@@ -121,6 +137,8 @@ pub(super) enum Field<'a> {
     Email(Option<&'a Email>),
     Phone(Option<&'a Phone>),
     Name(Option<&'a FullName>),
+    Locale(Option<&'a Locale>),
+    Meta(Option<&'a Meta>),
 }
 
 /// Writes `fields`. Returns false, changing nothing, if one of them belongs to somebody else, or
@@ -147,15 +165,23 @@ pub(super) fn set(tx: &mut Tx<'_>, id: &str, fields: &[Field<'_>], now: Timestam
                 write("username", name.as_str().into(), false);
                 write("username_key", name.key().into(), true);
             }
-            Field::Email(email) => write("email", email.map(Email::as_str).into(), true),
+            Field::Email(email) => {
+                write("email", email.map(Email::as_str).into(), true);
+                // The old one was verified.
+                write("email_verified_at", Value::Null, false);
+            }
             Field::Phone(phone) => write("phone", phone.map(Phone::as_str).into(), true),
             Field::Name(name) => {
                 write("name", name.map(FullName::as_str).into(), false);
                 write("name_key", name.map(FullName::key).into(), false);
             }
+            Field::Locale(locale) => {
+                write("locale", locale.map(Locale::as_str).into(), false);
+            }
+            Field::Meta(meta) => write("meta", meta.map(Meta::as_str).into(), false),
         }
     }
-    let sql = format!("UPDATE users SET {sets} WHERE id = $1{taken}");
+    let sql = format!("UPDATE users SET {sets} WHERE id = $1 AND state <> 'deleted'{taken}");
     Ok(tx.run(&sql, &values)? == 1)
 }
 
@@ -168,7 +194,8 @@ pub(super) fn disable(
     now: Timestamp,
 ) -> Result<bool> {
     let sql = format!(
-        "UPDATE users SET state = 'disabled', disabled_reason = $2, updated_at = $3
+        "UPDATE users SET state = 'disabled', disabled_reason = $2, disabled_at = $3, updated_at = $3,
+                          security_epoch = security_epoch + 1, ended_at = $3
          WHERE id = $1 AND state = 'active'
            AND (NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin')
                 OR {ANOTHER_ADMIN})"
@@ -179,14 +206,40 @@ pub(super) fn disable(
 /// Enables an account. Returns false, changing nothing, if it is enabled already.
 pub(super) fn enable(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
     let changed = tx.run(
-        "UPDATE users SET state = 'active', disabled_reason = NULL, updated_at = $2
+        "UPDATE users SET state = 'active', disabled_reason = NULL, disabled_at = NULL, updated_at = $2
          WHERE id = $1 AND state = 'disabled'",
         &[id.into(), now.into()],
     )?;
     Ok(changed == 1)
 }
 
-/// Stores a password's hash, or none. Returns false, changing nothing, if there was none before.
+/// Deletes an account. Returns false, changing nothing, if it is deleted already, or is the last
+/// enabled administrator.
+pub(super) fn delete(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
+    let sql = format!(
+        "UPDATE users SET state = 'deleted', deleted_at = $2, updated_at = $2,
+                          security_epoch = security_epoch + 1, ended_at = $2
+         WHERE id = $1 AND state <> 'deleted'
+           AND (state = 'disabled' OR {ANOTHER_ADMIN}
+                OR NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin'))"
+    );
+    Ok(tx.run(&sql, &[id.into(), now.into()])? == 1)
+}
+
+/// Makes an account what it was before it was deleted. Returns false, changing nothing, if it is
+/// not deleted, or was before `since`.
+pub(super) fn restore(tx: &mut Tx<'_>, id: &str, since: Timestamp, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET state = CASE WHEN disabled_at IS NULL THEN 'active' ELSE 'disabled' END,
+                          deleted_at = NULL, updated_at = $3
+         WHERE id = $1 AND state = 'deleted' AND erased_at IS NULL AND deleted_at > $2",
+        &[id.into(), since.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Stores a password's hash, or none, and ends what was opened with the old one. Returns false,
+/// changing nothing, if there was none before, or the account is deleted.
 pub(super) fn set_password(
     tx: &mut Tx<'_>,
     id: &str,
@@ -194,8 +247,10 @@ pub(super) fn set_password(
     now: Timestamp,
 ) -> Result<bool> {
     let changed = tx.run(
-        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3
-         WHERE id = $1 AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
+        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3,
+                          security_epoch = security_epoch + 1, ended_at = $3
+         WHERE id = $1 AND state <> 'deleted'
+           AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
         &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
     )?;
     Ok(changed == 1)
@@ -221,12 +276,14 @@ pub(super) fn revoke(tx: &mut Tx<'_>, id: &str, role: Role) -> Result<bool> {
     Ok(tx.run(&sql, &[id.into(), role.as_str().into()])? == 1)
 }
 
-/// Notes that something about an account was changed.
-pub(super) fn touch(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
-    tx.run(
-        "UPDATE users SET updated_at = $2 WHERE id = $1",
+/// Ends what an account opened. Returns false, changing nothing, if there is no such account.
+pub(super) fn end_everything(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $2, updated_at = $2
+         WHERE id = $1",
         &[id.into(), now.into()],
-    )
+    )?;
+    Ok(changed == 1)
 }
 
 /// The roles of an account, and since when.
@@ -245,6 +302,15 @@ pub(super) fn grants(tx: &mut Tx<'_>, id: &str) -> Result<Vec<Grant>> {
         .collect()
 }
 
+/// Notes that an account's e-mail address was shown to be its person's.
+#[cfg(test)]
+pub(super) fn verify_email(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE users SET email_verified_at = $2 WHERE id = $1",
+        &[id.into(), now.into()],
+    )
+}
+
 /// The stored hash of an account's password.
 #[cfg(test)]
 pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<PasswordHash>> {
@@ -257,92 +323,28 @@ pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<Password
 
 fn user(row: &Row) -> Result<User> {
     let state: State = row.text("state")?.parse()?;
+    let meta = row
+        .opt_text("meta")?
+        .map(|meta| serde_json::from_str(&meta));
     Ok(User {
         id: row.text("id")?,
         username: row.text("username")?,
         email: row.opt_text("email")?,
+        email_verified: row.flag("email_verified")?,
         phone: row.opt_text("phone")?,
         name: row.opt_text("name")?,
+        locale: row.opt_text("locale")?,
+        meta: meta.transpose().map_err(Error::internal)?,
         state,
         disabled_reason: row.opt_text("disabled_reason")?,
+        disabled_at: row.opt_time("disabled_at")?,
+        deleted_at: row.opt_time("deleted_at")?,
         roles: roles(row)?,
         has_password: row.flag("has_password")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
+        epoch: row.int("security_epoch")?,
     })
-}
-
-/// What a login needs of the account with this key.
-pub(super) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option<Credentials>> {
-    let (condition, value): (_, Value) = match key {
-        Key::Ids(id, _) => ("u.id = $1", id.as_str().into()),
-        Key::Username(key) => ("u.username_key = $1", key.as_str().into()),
-        Key::Email(email) => ("u.email = $1", email.as_str().into()),
-        Key::Phone(phone) => ("u.phone = $1", phone.as_str().into()),
-    };
-    let sql = format!(
-        "SELECT u.id, u.username, u.email, u.phone, u.name, u.state, u.password_hash,
-                u.security_epoch,
-                (SELECT STRING_AGG(r.role, ' ' ORDER BY r.role)
-                 FROM user_roles r WHERE r.user_id = u.id) AS roles
-         FROM users u WHERE {condition}"
-    );
-    let row = tx.first(&sql, &[value])?;
-    row.map(|row| {
-        let names = ["email", "phone", "name"].map(|name| row.opt_text(name));
-        let names: Result<Vec<Option<String>>> = names.into_iter().collect();
-        Ok(Credentials {
-            id: row.text("id")?,
-            username: row.text("username")?,
-            names: names?.into_iter().flatten().collect(),
-            state: row.text("state")?.parse()?,
-            hash: row.opt_text("password_hash")?.map(PasswordHash::stored),
-            epoch: row.int("security_epoch")?,
-            roles: roles(&row)?,
-        })
-    })
-    .transpose()
-}
-
-/// Puts `new` in the place of `old`. Returns false, changing nothing, if that is no longer there.
-pub(super) fn replace_hash(
-    tx: &mut Tx<'_>,
-    id: &str,
-    old: &PasswordHash,
-    new: &PasswordHash,
-) -> Result<bool> {
-    let changed = tx.run(
-        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
-        &[id.into(), old.expose().into(), new.expose().into()],
-    )?;
-    Ok(changed == 1)
-}
-
-/// Stores a password's hash and begins a new epoch, which it returns; nothing, changing nothing,
-/// if the account is not active or not in `epoch`.
-pub(super) fn change_password(
-    tx: &mut Tx<'_>,
-    id: &str,
-    epoch: i64,
-    hash: &PasswordHash,
-    now: Timestamp,
-) -> Result<Option<i64>> {
-    let row = tx.first(
-        "UPDATE users SET password_hash = $3, password_changed_at = $4, updated_at = $4,
-                security_epoch = security_epoch + 1
-         WHERE id = $1 AND security_epoch = $2 AND state = 'active'
-         RETURNING security_epoch",
-        &[id.into(), epoch.into(), hash.expose().into(), now.into()],
-    )?;
-    row.map(|row| row.int("security_epoch")).transpose()
-}
-
-/// Begins a new epoch of every account; returns of how many.
-pub(super) fn end_everyone(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
-    tx.run(
-        "UPDATE users SET security_epoch = security_epoch + 1, updated_at = $1",
-        &[now.into()],
-    )
 }
 
 fn roles(row: &Row) -> Result<Vec<Role>> {

@@ -1,5 +1,7 @@
+use super::create::insert;
 use super::*;
-use crate::app::Kit;
+use crate::app::{Actor, App, Kit};
+use crate::password::PasswordHash;
 
 /// An arbitrary instant; times below are counted from it.
 const START: i64 = 1_795_000_000_000;
@@ -145,7 +147,7 @@ fn what_is_not_named_stays_and_what_is_cleared_goes() {
     let changes = Changes {
         email: Change::Set("m@x.org".parse().unwrap()),
         phone: Change::Clear,
-        name: Change::Keep,
+        ..Changes::default()
     };
     let after = change(&app, "maria", changes).unwrap();
     assert_eq!(
@@ -181,6 +183,8 @@ fn doing_what_is_done_already_changes_nothing_and_leaves_no_trace() {
         email: Change::Set("M@x.org".parse().unwrap()),
         phone: Change::Clear,
         name: Change::Clear,
+        locale: Change::Clear,
+        meta: Change::Clear,
     };
     change(&app, "maria", changes).unwrap();
     as_operator(&app, 9, |cx| {

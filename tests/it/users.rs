@@ -167,7 +167,7 @@ fn an_account_is_named_by_any_of_its_names() {
 }
 
 #[test]
-fn tokens_of_a_disabled_account_are_refused_until_it_is_enabled() {
+fn tokens_of_a_disabled_account_have_ended_for_good() {
     let shell = shell();
     let token = shell.ok(&["token", "create", "--owner", "ivan", "--quiet"]);
     let reason = || {
@@ -177,15 +177,17 @@ fn tokens_of_a_disabled_account_are_refused_until_it_is_enabled() {
     assert_eq!(reason(), "ok");
     let ran = shell.run(&["user", "disable", "ivan", "--reason", "left the company"]);
     assert_eq!(ran.status, 0);
-    assert_eq!(
-        ran.stderr,
-        "disabled ivan: 1 API token is refused while the account is disabled\n"
-    );
-    assert_eq!(reason(), "owner_disabled");
+    assert_eq!(ran.stderr, "disabled ivan: ended 1 API token\n");
+    assert_eq!(reason(), "revoked");
+    let told = shell.fails(7, &["token", "create", "--owner", "ivan"]);
+    assert!(told.contains("owner: is disabled"), "{told}");
     let shown = shell.json(&["user", "show", "ivan"]);
     assert_eq!(shown["disabled_reason"], "left the company");
     shell.ok(&["user", "enable", "ivan"]);
-    assert_eq!(reason(), "ok");
+    assert_eq!(reason(), "revoked");
+    let other = shell.ok(&["token", "create", "--owner", "ivan", "--quiet"]);
+    let ran = shell.run_with(&["token", "lookup", "-", "--json"], &other);
+    assert_eq!(ran.json()["reason"], "ok");
 }
 
 #[test]

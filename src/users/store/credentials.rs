@@ -1,0 +1,82 @@
+//! What a login reads and writes.
+
+use super::roles;
+use crate::db::{Tx, Value};
+use crate::error::Result;
+use crate::password::PasswordHash;
+use crate::time::Timestamp;
+use crate::users::Credentials;
+use crate::users::find::Key;
+
+/// What a login needs of the account with this key.
+pub(in crate::users) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option<Credentials>> {
+    let (condition, value): (_, Value) = match key {
+        Key::Ids(id, _) => ("u.id = $1", id.as_str().into()),
+        Key::Username(key) => ("u.username_key = $1", key.as_str().into()),
+        Key::Email(email) => ("u.email = $1", email.as_str().into()),
+        Key::Phone(phone) => ("u.phone = $1", phone.as_str().into()),
+    };
+    let sql = format!(
+        "SELECT u.id, u.username, u.email, u.phone, u.name, u.state, u.password_hash,
+                u.security_epoch,
+                (SELECT STRING_AGG(r.role, ' ' ORDER BY r.role)
+                 FROM user_roles r WHERE r.user_id = u.id) AS roles
+         FROM users u WHERE {condition}"
+    );
+    let row = tx.first(&sql, &[value])?;
+    row.map(|row| {
+        let names = ["email", "phone", "name"].map(|name| row.opt_text(name));
+        let names: Result<Vec<Option<String>>> = names.into_iter().collect();
+        Ok(Credentials {
+            id: row.text("id")?,
+            username: row.text("username")?,
+            names: names?.into_iter().flatten().collect(),
+            state: row.text("state")?.parse()?,
+            hash: row.opt_text("password_hash")?.map(PasswordHash::stored),
+            epoch: row.int("security_epoch")?,
+            roles: roles(&row)?,
+        })
+    })
+    .transpose()
+}
+
+/// Puts `new` in the place of `old`. Returns false, changing nothing, if that is no longer there.
+pub(in crate::users) fn replace_hash(
+    tx: &mut Tx<'_>,
+    id: &str,
+    old: &PasswordHash,
+    new: &PasswordHash,
+) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2",
+        &[id.into(), old.expose().into(), new.expose().into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Stores a password's hash and begins a new epoch, which it returns; nothing, changing nothing,
+/// if the account is not active or not in `epoch`.
+pub(in crate::users) fn change_password(
+    tx: &mut Tx<'_>,
+    id: &str,
+    epoch: i64,
+    hash: &PasswordHash,
+    now: Timestamp,
+) -> Result<Option<i64>> {
+    let row = tx.first(
+        "UPDATE users SET password_hash = $3, password_changed_at = $4, updated_at = $4,
+                security_epoch = security_epoch + 1, ended_at = $4
+         WHERE id = $1 AND security_epoch = $2 AND state = 'active'
+         RETURNING security_epoch",
+        &[id.into(), epoch.into(), hash.expose().into(), now.into()],
+    )?;
+    row.map(|row| row.int("security_epoch")).transpose()
+}
+
+/// Begins a new epoch of every account; returns of how many.
+pub(in crate::users) fn end_everyone(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $1, updated_at = $1",
+        &[now.into()],
+    )
+}

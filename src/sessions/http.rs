@@ -160,7 +160,7 @@ async fn verify(app: &App, password: Password, stored: Option<PasswordHash>) -> 
 /// Log in
 ///
 /// By a user name, an e-mail address or a phone number. Whatever is wrong, the answer is the same.
-#[utoipa::path(post, path = "/api/v1/auth/login", operation_id = "login", tag = "sessions", request_body = Credentials,
+#[utoipa::path(post, path = "/api/v1/auth/login", operation_id = "login", tag = "auth", request_body = Credentials,
     responses((status = 200, description = "logged in; with `cookies` the tokens are in `Set-Cookie`", body = Tokens), Problems))]
 async fn login(
     visitor: Visitor,
@@ -214,7 +214,7 @@ impl Refresh {
 /// A refresh token is good once. Whoever presents an older one ends the session; only the one just
 /// before gets the same successor again for a moment, as two tabs of a browser need it. From a cookie
 /// it takes the CSRF header.
-#[utoipa::path(post, path = "/api/v1/auth/refresh", operation_id = "refresh", tag = "sessions", request_body = Option<Refresh>,
+#[utoipa::path(post, path = "/api/v1/auth/refresh", operation_id = "refresh", tag = "auth", request_body = Option<Refresh>,
     params(("X-CSRF-Token" = Option<String>, Header, description = "The CSRF token, with cookies")),
     responses((status = 200, description = "the next tokens, where the last ones came from", body = Tokens), Problems))]
 async fn refresh(
@@ -241,7 +241,7 @@ async fn refresh(
 ///
 /// Ends the session and all that was opened with it, and has the browser forget its cookies. The
 /// access token may have expired: the refresh token is enough.
-#[utoipa::path(post, path = "/api/v1/auth/logout", operation_id = "logout", tag = "sessions", request_body = Option<Refresh>,
+#[utoipa::path(post, path = "/api/v1/auth/logout", operation_id = "logout", tag = "auth", request_body = Option<Refresh>,
     security(("bearer" = []), ("cookie" = [])),
     params(("X-CSRF-Token" = Option<String>, Header, description = "The CSRF token, with cookies")),
     responses((status = 204, description = "logged out, now or before"), Problems))]
@@ -306,7 +306,7 @@ struct PasswordChange {
 /// Change one's own password
 ///
 /// Ends every session and every token of the account; the answer holds the tokens of a new session.
-#[utoipa::path(post, path = "/api/v1/auth/password", operation_id = "change_password", tag = "sessions", request_body = PasswordChange,
+#[utoipa::path(post, path = "/api/v1/auth/password", operation_id = "change_password", tag = "auth", request_body = PasswordChange,
     security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "changed", body = Tokens), Problems))]
 async fn change_password(
@@ -358,7 +358,7 @@ struct KeySet {
 ///
 /// For services that verify an access token by themselves. They cannot see that a session was ended:
 /// who needs to know asks `GET /api/v1/auth/verify`.
-#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "sessions",
+#[utoipa::path(get, path = "/.well-known/jwks.json", operation_id = "jwks", tag = "auth",
     responses((status = 200, description = "the keys; empty where tokens are signed with a shared secret", body = KeySet), Problems))]
 async fn jwks(visitor: Visitor) -> Result<Response> {
     let keys = visitor.read(super::jwks).await?;

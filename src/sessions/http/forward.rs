@@ -34,7 +34,7 @@ struct Demand {
 /// Envoy. Takes what every route takes: an access token, an API token or the cookies. The answer says
 /// who it is in `X-Auth-User-Id`, `X-Auth-User` (UTF-8), `X-Auth-Roles`, and `X-Auth-Session` or
 /// `X-Auth-Token` and `X-Auth-Scopes`. The proxy must not let those pass that a client sends.
-#[utoipa::path(get, path = "/api/v1/auth/verify", operation_id = "verify", tag = "sessions", params(Demand),
+#[utoipa::path(get, path = "/api/v1/auth/verify", operation_id = "verify", tag = "auth", params(Demand),
     security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "it may pass", headers(
         ("X-Auth-User-Id", description = "The user's id"), ("X-Auth-User", description = "The user's name"),

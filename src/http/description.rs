@@ -255,6 +255,7 @@ mod tests {
             open,
             [
                 "/api/v1/auth/register",
+                "/api/v1/whoami/ip",
                 "/app/clear/all/tokens",
                 "/app/token",
                 "/app/valid/{token}",

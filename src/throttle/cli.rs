@@ -54,7 +54,7 @@ pub struct Clear {
     #[arg(long)]
     all: bool,
     /// With --all: only tell how many there are
-    #[arg(long, requires = "all")]
+    #[arg(long, conflicts_with = "account")]
     dry_run: bool,
     #[command(flatten)]
     confirm: Confirm,

@@ -104,9 +104,8 @@ impl Actor {
     /// [`Error::Unauthenticated`] without a credential, [`Error::Forbidden`] without the scope.
     pub fn require(&self, scope: &str) -> Result<()> {
         match &self.who {
-            Who::Operator { .. } | Who::Job(_) => Ok(()),
+            Who::Operator { .. } | Who::Job(_) | Who::Session { admin: true, .. } => Ok(()),
             Who::Token { scopes, .. } if scopes.permit(scope) => Ok(()),
-            Who::Session { admin: true, .. } => Ok(()),
             Who::Token { .. } | Who::Session { .. } => Err(Error::Forbidden {
                 needs: scope.to_owned(),
             }),

@@ -4,7 +4,7 @@
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::rate::Policy;
 
 const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
@@ -21,7 +21,7 @@ pub async fn limited(
         Ok(left) => (left, work.await),
         Err(refused) => (Some(0), Err(refused)),
     };
-    let mut response = answer.unwrap_or_else(|error| error.into_response());
+    let mut response = answer.unwrap_or_else(Error::into_response);
     if let (Some(policy), Some(left)) = (policy, left) {
         let Policy {
             name,
@@ -44,7 +44,6 @@ pub async fn limited(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::Error;
     use crate::rate::{Buckets, Quota};
 
     fn told(taken: Result<Option<u32>>, answer: Result<Response>) -> (u16, String) {

@@ -106,7 +106,7 @@ pub fn add(cx: &mut Cx<'_, '_>, new: &NewBan) -> Result<Ban> {
         Some(Lifetime::For(period)) => Some(cx.now.plus(period.0)),
         Some(Lifetime::Never) | None => None,
     };
-    if store::count_bans(cx.tx)? >= MOST {
+    if store::ban(cx.tx, new.network, cx.now)?.is_none() && store::count_bans(cx.tx)? >= MOST {
         let reason = format!("is one too many: there are {MOST} bans already");
         return Err(Error::invalid("network", reason));
     }

@@ -89,7 +89,7 @@ impl Command {
                 operator.read(|cx| super::list(cx, users::name_of, cursor, limit))
             })?,
             Self::Clear(clear) => match clear.account {
-                Some(account) => one(account, &clear.confirm, operator, out)?,
+                Some(account) => one(&account, &clear.confirm, operator, out)?,
                 None => all(clear.dry_run, &clear.confirm, operator, out)?,
             },
         }
@@ -97,13 +97,13 @@ impl Command {
     }
 }
 
-fn one(account: String, confirm: &Confirm, operator: &Operator, out: &mut Output) -> Result<()> {
+fn one(account: &str, confirm: &Confirm, operator: &Operator, out: &mut Output) -> Result<()> {
     // One account, typed out, is no slip.
     if confirm.yes.is_some() {
         confirm.ask(out, &format!("clear the failures of {account}"), 1)?;
     }
     let cleared = operator.write({
-        let account = account.clone();
+        let account = account.to_owned();
         move |cx| super::lift(cx, users::id_of, &account)
     })?;
     if !cleared {

@@ -105,7 +105,7 @@ pub fn standing(cx: &mut Cx<'_, '_>, account: &Account, ip: Option<IpAddr>) -> R
     let network = ip.map(|ip| mac(&cx.kit.keys, account, ip));
     let facts = store::standing(cx.tx, account, network)?;
     let row = facts.failures.unwrap_or_default();
-    let off = row.failures >= OFF;
+    let off = row.count >= OFF;
     Ok(Standing {
         delayed_until: Some(row.delayed_until).filter(|until| !off && *until > cx.now),
         off,
@@ -230,12 +230,12 @@ pub fn list(
             Some(id) => name(cx, id)?,
             None => None,
         };
-        let off = row.failures >= OFF;
+        let off = row.count >= OFF;
         Ok(Limit {
             account: account.0,
             user,
             state: if off { State::Off } else { State::Delayed },
-            failures: row.failures,
+            failures: row.count,
             last_at: row.last_at,
             ends_at: Some(row.delayed_until).filter(|_| !off),
         })

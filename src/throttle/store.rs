@@ -18,14 +18,14 @@ const FOR_EVER: i64 = i64::MAX;
 /// Failures in a row.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Failures {
-    pub(super) failures: u32,
+    pub(super) count: u32,
     pub(super) last_at: Timestamp,
     pub(super) delayed_until: Timestamp,
 }
 
 fn failures(row: &Row) -> Result<Failures> {
     Ok(Failures {
-        failures: u32::try_from(row.int("failures")?).map_err(Error::internal)?,
+        count: u32::try_from(row.int("failures")?).map_err(Error::internal)?,
         last_at: row.time("last_at")?,
         delayed_until: row.time("delayed_until")?,
     })

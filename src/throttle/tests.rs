@@ -11,8 +11,8 @@ const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-fn ip(text: &str) -> Option<IpAddr> {
-    Some(text.parse().unwrap())
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
 }
 
 /// What a request without a credential does at `now`.
@@ -30,12 +30,12 @@ fn fail(app: &App, account: &Account, now: Timestamp) {
 }
 
 fn succeed(app: &App, account: &Account, from: &str, now: Timestamp) {
-    let (account, ip) = (account.clone(), ip(from));
+    let (account, ip) = (account.clone(), Some(ip(from)));
     at(app, now, move |cx| succeeded(cx, &account, ip));
 }
 
 fn stand(app: &App, account: &Account, from: &str, now: Timestamp) -> Standing {
-    let (account, ip) = (account.clone(), ip(from));
+    let (account, ip) = (account.clone(), Some(ip(from)));
     at(app, now, move |cx| standing(cx, &account, ip))
 }
 
@@ -397,7 +397,7 @@ fn a_network_whose_ban_may_lock_out_everybody_has_to_be_confirmed() {
         add_at(&app, START, ban(network)).unwrap();
     }
     let own = Actor {
-        ip: ip("::ffff:198.51.100.7"),
+        ip: Some(ip("::ffff:198.51.100.7")),
         ..Actor::token("limit:write")
     };
     let mine = ban("198.51.100.0/24");

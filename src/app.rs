@@ -25,7 +25,7 @@ use crate::jwt::Signers;
 use crate::keys::Keys;
 use crate::metrics::Metrics;
 use crate::password::{Hasher, Limits};
-use crate::rate::Rates;
+use crate::rate::{Bans, Rates};
 use crate::scope::Scopes;
 use crate::time::{Clock, Timestamp};
 
@@ -104,9 +104,8 @@ impl Actor {
     /// [`Error::Unauthenticated`] without a credential, [`Error::Forbidden`] without the scope.
     pub fn require(&self, scope: &str) -> Result<()> {
         match &self.who {
-            Who::Operator { .. } | Who::Job(_) => Ok(()),
+            Who::Operator { .. } | Who::Job(_) | Who::Session { admin: true, .. } => Ok(()),
             Who::Token { scopes, .. } if scopes.permit(scope) => Ok(()),
-            Who::Session { admin: true, .. } => Ok(()),
             Who::Token { .. } | Who::Session { .. } => Err(Error::Forbidden {
                 needs: scope.to_owned(),
             }),
@@ -191,6 +190,8 @@ pub struct Kit {
     pub hasher: Hasher,
     /// Limits that hold in this process.
     pub rates: Rates,
+    /// Networks that are not answered.
+    pub bans: Bans,
 }
 
 /// Everything that a service function may see: one transaction, one instant, one actor.
@@ -244,6 +245,7 @@ impl App {
             hasher: Hasher::new(Limits::with_slots(slots)),
             rates: Rates::new(&config.throttle),
             signers: Signers::new(config.auth.shared_secret.as_ref()),
+            bans: Bans::default(),
             config,
             keys,
             serials: Serials::default(),

@@ -80,6 +80,10 @@ pub enum Error {
     #[error("log in again: this needs an authentication not older than 10 minutes")]
     ReauthenticationNeeded,
 
+    /// The request comes from a network that an operator banned.
+    #[error("not permitted")]
+    Banned,
+
     // users
     /// Nobody can make an account for themselves.
     #[error("nobody can register here: ask an administrator for an account")]
@@ -321,6 +325,7 @@ impl Error {
             Self::ReauthenticationNeeded => row("reauthentication_needed", 403, 3),
             Self::RegistrationClosed => row("registration_closed", 403, 3),
             Self::InvitationNeeded => row("invitation_needed", 403, 3),
+            Self::Banned => row("banned", 403, 3),
             Self::UsernameTaken => row("username_taken", 409, 6),
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),

@@ -24,8 +24,8 @@
 //!
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `databases` `idempotency` `users` `sessions` `tokens` `purge` `backup`
-//! - slices: `audit` `migrations` `databases` `idempotency` `users` `tokens` `access` `purge` `backup`
+//! - slices: `audit` `migrations` `databases` `idempotency` `throttle` `users` `sessions` `tokens` `access` `purge`
+//!   `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -35,7 +35,8 @@
 //! - A service function sees one transaction, one instant, one actor ([`app::Cx`]) and checks the
 //!   actor's permission itself. Slow work (hashing) happens between transactions.
 //! - No row of the database is cached: the shell is a second process on the same file, and what it
-//!   revokes is refused at the daemon's very next request.
+//!   revokes is refused at the daemon's very next request. One exception: the banned networks,
+//!   which every request is held against, are read again once a second (`rate::Bans`).
 //! - A secret is a [`secret::Secret`]: never printed, logged or serialised; at rest only its digest.
 //! - Only [`config`] reads the environment, only [`time`] the wall clock, only [`db`] knows an engine.
 //!
@@ -76,6 +77,7 @@ pub mod rate;
 pub mod scope;
 pub mod secret;
 pub mod sessions;
+pub mod throttle;
 pub mod time;
 pub mod tokens;
 pub mod users;

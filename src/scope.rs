@@ -44,6 +44,10 @@ pub mod known {
     pub const JOB_READ: &str = "job:read";
     /// Run a job now.
     pub const JOB_RUN: &str = "job:run";
+    /// See whose logins are delayed, and which networks are banned.
+    pub const LIMIT_READ: &str = "limit:read";
+    /// End such delays, ban networks and end that.
+    pub const LIMIT_WRITE: &str = "limit:write";
     /// See the schema's version.
     pub const SCHEMA_READ: &str = "schema:read";
 }

@@ -33,7 +33,8 @@ pub use site::{Site, printable};
 use crate::config::arguments;
 use crate::error::Result;
 use crate::{
-    access, audit, backup, databases, jobs, migrations, purge, sessions, time, tokens, users,
+    access, audit, backup, databases, jobs, migrations, purge, sessions, throttle, time, tokens,
+    users,
 };
 use flags::Format;
 use output::Output;
@@ -84,6 +85,12 @@ enum Command {
     Key(sessions::cli::KeyCommand),
     /// Say whether a user or a token may do something, and why
     Can(access::cli::Can),
+    /// See whose logins have to wait, and end that
+    #[command(subcommand, visible_alias = "limits")]
+    Limit(throttle::cli::Command),
+    /// Ban networks: the daemon does not answer them
+    #[command(subcommand, visible_alias = "bans")]
+    Ban(throttle::cli::ban::Command),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -125,6 +132,8 @@ impl Command {
             Self::Session(command) => command.run(&site.operator(out)?, out),
             Self::Key(command) => command.run(&site.operator(out)?, out),
             Self::Can(command) => command.run(&site.operator(out)?, out),
+            Self::Limit(command) => command.run(&site.operator(out)?, out),
+            Self::Ban(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),

@@ -20,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::http::listener::Listener;
 use crate::keys::Keys;
 use crate::log::{self, Log};
-use crate::{http, jobs, migrations};
+use crate::{http, jobs, migrations, throttle};
 
 /// Storage faults in a row after which nothing good can come of going on.
 const FAULTS: u32 = 3;
@@ -73,6 +73,8 @@ impl Serve {
         migrations::verify(app.db())?;
         app.clock().raise(app.db().read(clock::mark)?);
         operator::own_keys(&app)?;
+        // Before anybody is answered: a restart must not let in who is banned.
+        throttle::read_bans(&app, &actor)?;
         if made.new_database {
             let config = app.config();
             let (database, key) = (config.db.place(), config.key_file.display());

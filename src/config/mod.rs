@@ -152,6 +152,24 @@ pub struct Throttle {
     pub api_per_second: u32,
     /// The same, all at once; at least 1.
     pub api_burst: u32,
+    /// Attempts to log in from one address in a minute.
+    pub login_per_minute: u32,
+    /// The same, all at once; at least 1.
+    pub login_burst: u32,
+    /// Registrations from one address in an hour.
+    pub register_per_hour: u32,
+    /// Requests for a new password from one address in an hour.
+    pub reset_per_hour: u32,
+    /// Messages to one mail address in an hour.
+    pub address_per_hour: u32,
+    /// Refreshes of one session in a minute.
+    pub refresh_per_minute: u32,
+    /// Names under which logins may fail from one address within `spray_window`.
+    pub spray_names: usize,
+    /// The time in which they fail.
+    pub spray_window: Period,
+    /// How long such an address is blocked.
+    pub spray_block: Period,
 }
 
 /// Removal of what has expired.
@@ -256,6 +274,15 @@ impl Config {
                 issue_burst: layers.number("throttle.issue_burst")?,
                 api_per_second: layers.number("throttle.api_per_second")?,
                 api_burst: layers.number("throttle.api_burst")?,
+                login_per_minute: layers.number("throttle.login_per_minute")?,
+                login_burst: layers.number("throttle.login_burst")?,
+                register_per_hour: layers.number("throttle.register_per_hour")?,
+                reset_per_hour: layers.number("throttle.reset_per_hour")?,
+                address_per_hour: layers.number("throttle.address_per_hour")?,
+                refresh_per_minute: layers.number("throttle.refresh_per_minute")?,
+                spray_names: layers.number("throttle.spray_names")?,
+                spray_window: layers.period("throttle.spray_window")?,
+                spray_block: layers.period("throttle.spray_block")?,
             },
             purge: Purge {
                 schedule: layers.one("purge.schedule", Schedule::parse)?,

@@ -274,6 +274,7 @@ mod tests {
                 "/api/v1/auth/login",
                 "/api/v1/auth/refresh",
                 "/api/v1/auth/register",
+                "/api/v1/whoami/ip",
                 "/app/clear/all/tokens",
                 "/app/token",
                 "/app/valid/{token}",

@@ -307,9 +307,9 @@ fn refused(message: &str, member: &str) -> Error {
 }
 
 /// Names under which the domain's types refuse a value.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "scope", "scopes", "kind", "duration", "time", "id", "username", "email", "phone", "name",
-    "password", "role", "limit", "locale", "meta", "state",
+    "password", "role", "limit", "locale", "meta", "state", "network",
 ];
 
 /// Members whose types have another name.

@@ -126,7 +126,7 @@ where
     fn call(&mut self, mut request: Request<Body>) -> Answer {
         let shared = Arc::clone(&self.shared);
         let seen = shared.see(&request);
-        let allowed = shared.admit(&request);
+        let allowed = shared.admit(&request, seen.call.ip);
         request.extensions_mut().insert(seen.call.clone());
         // The future does nothing before it is polled: a refused request never reaches its route.
         let answer = self.inner.call(request);
@@ -180,7 +180,14 @@ impl Shared {
     }
 
     /// Refusals that need no route, and answers to preflights.
-    fn admit(&self, request: &Request<Body>) -> Result<Option<Response>> {
+    fn admit(&self, request: &Request<Body>, ip: Option<IpAddr>) -> Result<Option<Response>> {
+        let banned = |ip| {
+            let clock = self.app.clock();
+            self.app.kit().bans.hold(ip, || clock.now())
+        };
+        if ip.is_some_and(banned) {
+            return Err(Error::Banned);
+        }
         check_head(request.extensions())?;
         if !self.hosts.is_empty() {
             let host = request

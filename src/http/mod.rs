@@ -15,6 +15,7 @@ mod framing;
 mod gate;
 mod health;
 mod layers;
+pub mod limited;
 pub mod listener;
 mod problem;
 mod refusal;
@@ -38,7 +39,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, jobs, purge, sessions, tokens, users};
+use crate::{audit, jobs, purge, sessions, throttle, tokens, users};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -50,6 +51,7 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(audit::http::routes())
         .merge(sessions::http::routes())
         .merge(users::http::routes())
+        .merge(throttle::http::routes())
         .merge(tokens::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes());

@@ -9,7 +9,7 @@ use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use crate::{audit, purge, sessions, tokens};
+use crate::{audit, purge, sessions, throttle, tokens};
 
 /// Uses written in one transaction.
 const USES: usize = 500;
@@ -89,6 +89,14 @@ pub(super) fn rotate_keys(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) ->
     Ok(Done {
         complete: true,
         details: json!({ "rotated": rotated }),
+    })
+}
+
+pub(super) fn read_bans(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let bans = throttle::read_bans(app, actor)?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "bans": bans }),
     })
 }
 

@@ -63,7 +63,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 7] = [
+pub const JOBS: [Job; 8] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -98,6 +98,13 @@ pub const JOBS: [Job; 7] = [
         reach: Reach::Each(Duration::from_hours(1)),
         at_stop: false,
         work: chores::rotate_keys,
+    },
+    Job {
+        name: "bans.read",
+        about: "learn which networks are banned",
+        reach: Reach::Each(Duration::from_secs(1)),
+        at_stop: false,
+        work: chores::read_bans,
     },
     Job {
         name: "clock.mark",

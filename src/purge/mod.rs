@@ -19,9 +19,10 @@ use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::metrics::KindLabel;
 use crate::scope::known;
+use crate::throttle::Ended;
 use crate::time::{Period, Timestamp};
 use crate::tokens::Gone;
-use crate::{idempotency, sessions, tokens, users};
+use crate::{idempotency, sessions, throttle, tokens, users};
 
 use batches::{Pace, Size};
 
@@ -36,7 +37,7 @@ pub struct Kind {
 }
 
 /// Everything that is purged, in this order.
-pub const KINDS: [Kind; 4] = [
+pub const KINDS: [Kind; 7] = [
     Kind {
         name: "token",
         count: |cx, until| tokens::gone(cx, None, until),
@@ -86,7 +87,34 @@ pub const KINDS: [Kind; 4] = [
             u64::try_from(erased.len()).map_err(Error::internal)
         },
     },
+    Kind {
+        name: "login_failure",
+        count: |cx, until| throttled(cx, Ended::Failures, until),
+        oldest: |cx, until| throttle::oldest_ended(cx.tx, Ended::Failures, until),
+        delete: |cx, until, most| throttle::delete_ended(cx.tx, Ended::Failures, until, most),
+    },
+    Kind {
+        name: "known_network",
+        count: |cx, until| throttled(cx, Ended::Networks, until),
+        oldest: |cx, until| throttle::oldest_ended(cx.tx, Ended::Networks, until),
+        delete: |cx, until, most| throttle::delete_ended(cx.tx, Ended::Networks, until, most),
+    },
+    Kind {
+        name: "ban",
+        count: |cx, until| throttled(cx, Ended::Bans, until),
+        oldest: |cx, until| throttle::oldest_ended(cx.tx, Ended::Bans, until),
+        delete: |cx, until, most| throttle::delete_ended(cx.tx, Ended::Bans, until, most),
+    },
 ];
+
+fn throttled(cx: &mut Cx<'_, '_>, sort: Ended, until: Timestamp) -> Result<Gone> {
+    let (expired, oldest) = throttle::count_ended(cx.tx, sort, until)?;
+    Ok(Gone {
+        expired,
+        revoked: 0,
+        oldest,
+    })
+}
 
 /// What to purge and how; what is `None` comes from the configuration.
 #[derive(Clone, Debug, Default)]

@@ -130,7 +130,8 @@ fn only_the_kinds_that_are_named_are_purged() {
     let error = plan(&app, &operator(), &only("course")).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "only: has no kind \"course\"; the kinds are token, session, idempotency_key, user"
+        "only: has no kind \"course\"; the kinds are token, session, idempotency_key, user, \
+         login_failure, known_network, ban"
     );
 }
 
@@ -196,6 +197,7 @@ fn batches_are_no_larger_than_they_may_be() {
         steps.push(n);
     })
     .unwrap();
+    // Kinds of which nothing has ended add nothing.
     steps.dedup();
     assert_eq!(steps, [4, 6, 7]);
     for batch in [0, 5001] {

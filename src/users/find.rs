@@ -62,6 +62,29 @@ pub(super) fn find(cx: &mut Cx<'_, '_>, text: &str, among: Among) -> Result<User
     }
 }
 
+/// The id of the user that `text` names, if it names one. For other slices, as [`resolve`].
+///
+/// # Errors
+/// [`Error::Ambiguous`].
+pub fn id_of(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<String>> {
+    Ok(maybe(resolve(cx, text))?.map(|user| user.id))
+}
+
+/// The name of the user with this id, if there is one. For other slices, as [`resolve`].
+///
+/// # Errors
+/// Those of the database.
+pub fn name_of(cx: &mut Cx<'_, '_>, id: &str) -> Result<Option<String>> {
+    Ok(maybe(resolve(cx, id))?.map(|user| user.username))
+}
+
+fn maybe(found: Result<User>) -> Result<Option<User>> {
+    match found {
+        Err(Error::NotFound { .. }) => Ok(None),
+        found => found.map(Some),
+    }
+}
+
 /// Which of these belongs to somebody other than `own`, as an error.
 pub(super) fn taken(
     cx: &mut Cx<'_, '_>,

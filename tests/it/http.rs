@@ -11,6 +11,7 @@ use site::{Answer, Site, bearer, is_ok, request, with};
 mod api;
 mod compat;
 mod site;
+mod throttle;
 
 fn raw(site: &Site, request: &str) -> String {
     let mut client = site.connect();

@@ -29,5 +29,6 @@ mod readme;
 mod refusals;
 mod server;
 mod support;
+mod throttle;
 mod tokens;
 mod users;

@@ -3,7 +3,7 @@
 use axum::extract::RawPathParams;
 use axum::extract::rejection::RawPathParamsRejection;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -11,6 +11,7 @@ use utoipa_axum::routes;
 use crate::app::{App, Cx};
 use crate::error::{Error, Result};
 use crate::http::extract::{self, Json, MaybePosted, Query};
+use crate::http::limited::limited;
 use crate::http::{Caller, Problems, Visitor};
 use crate::page::{Limit, Page};
 use crate::problem::Problem;
@@ -68,9 +69,6 @@ impl PlainStatus {
     }
 }
 
-const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
-const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
-
 /// Issue a temporary token
 ///
 /// Anybody may; it has authority over nothing.
@@ -84,9 +82,9 @@ async fn issue_plain(
     visitor: Visitor,
     MaybePosted(posted): MaybePosted<PlainIssue>,
 ) -> Result<Response> {
-    let throttle = visitor.app().config().throttle.clone();
-    let allowed = visitor.app().kit().rates.take_issue(visitor.ip());
-    let left = allowed.as_ref().map_or(Some(0), |left| *left);
+    let app = visitor.app().clone();
+    let rates = &app.kit().rates;
+    let taken = rates.take_issue(visitor.ip());
     let work = |cx: &mut Cx<'_, '_>, new: &PlainIssue| {
         let ttl = new.ttl_minutes.map(minutes).transpose()?;
         let (id, secret) = create_anonymous(cx, ttl)?;
@@ -95,27 +93,8 @@ async fn issue_plain(
             token: decimal(id, &secret).expose().clone(),
         })
     };
-    let mut response = match allowed {
-        Ok(_) => {
-            let route = "POST /app/token";
-            let made = visitor.create(route, posted, StatusCode::OK, work);
-            made.await?
-        }
-        Err(error) => error.into_response(),
-    };
-    if let Some(left) = left {
-        let burst = throttle.issue_burst;
-        let window = burst.div_ceil(throttle.issue_per_second.max(1));
-        let policy = format!("\"issue\";q={burst};w={window}");
-        let headers = response.headers_mut();
-        let left = format!("\"issue\";r={left}");
-        for (name, value) in [(RATELIMIT, left), (RATELIMIT_POLICY, policy)] {
-            if let Ok(value) = HeaderValue::try_from(value) {
-                headers.insert(name, value);
-            }
-        }
-    }
-    Ok(response)
+    let made = visitor.create("POST /app/token", posted, StatusCode::OK, work);
+    Ok(limited(rates.issue.policy(), taken, made).await)
 }
 
 fn minutes(minutes: u32) -> Result<Period> {

@@ -15,7 +15,7 @@ mod framing;
 mod gate;
 mod health;
 mod layers;
-pub mod limited;
+mod limited;
 pub mod listener;
 mod problem;
 mod refusal;
@@ -34,6 +34,7 @@ use utoipa_axum::router::OpenApiRouter;
 pub use caller::{Caller, Place, Visitor};
 pub use credential::{check_origin, check_same_site};
 pub use description::Problems;
+pub use limited::limited;
 
 use crate::app::App;
 use crate::config::{Config, ListenAddr};

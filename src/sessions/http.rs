@@ -16,7 +16,7 @@ use crate::app::{App, Who};
 use crate::error::{Error, Result};
 use crate::http::cookies::Cookies;
 use crate::http::extract::{Brief, Json, MaybePosted};
-use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site};
+use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site, limited};
 use crate::jwt::Public;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
 use crate::users::{self, User};
@@ -162,20 +162,31 @@ async fn verify(app: &App, password: Password, stored: Option<PasswordHash>) -> 
 /// By a user name, an e-mail address or a phone number. Whatever is wrong, the answer is the same.
 #[utoipa::path(post, path = "/api/v1/auth/login", operation_id = "login", tag = "auth", request_body = Credentials,
     responses((status = 200, description = "logged in; with `cookies` the tokens are in `Set-Cookie`", body = Tokens), Problems))]
-async fn login(
-    visitor: Visitor,
-    headers: HeaderMap,
-    Brief(mut given): Brief<Credentials>,
-) -> Result<Response> {
+async fn login(visitor: Visitor, headers: HeaderMap, Brief(given): Brief<Credentials>) -> Response {
+    let app = visitor.app().clone();
+    let rates = &app.kit().rates;
+    let taken = rates
+        .blocked(visitor.ip())
+        .and_then(|()| rates.take_login(visitor.ip()));
+    limited(
+        rates.login.policy(),
+        taken,
+        log_in(visitor, &headers, given),
+    )
+    .await
+}
+
+async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -> Result<Response> {
     if given.cookies {
         // Nobody is logged in by another site's page into an account that is not theirs.
-        check_origin(&headers, visitor.app())?;
+        check_origin(headers, visitor.app())?;
     }
     let login = Login {
         name: given.name()?,
         ip: visitor.ip(),
-        client: client(&headers),
+        client: client(headers),
     };
+    let name = login.name.clone();
     let attempt = visitor
         .clone()
         .read(move |cx| super::begin(cx, login.clone()));
@@ -184,7 +195,10 @@ async fn login(
     let finished = visitor
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
-    opened(&visitor, &finished.await??, given.cookies).await
+    let turn = finished.await?.inspect_err(|_| {
+        visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+    })?;
+    opened(&visitor, &turn, given.cookies).await
 }
 
 /// What refreshing takes, unless the refresh token is in a cookie.
@@ -230,11 +244,16 @@ async fn refresh(
     if by_cookie {
         check_same_site(&Method::POST, &headers, app, &session)?;
     }
-    let refreshed = visitor.clone().write(move |cx| super::refresh(cx, &token));
-    match refreshed.await? {
-        Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
-        Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
-    }
+    let rates = &app.kit().rates;
+    let taken = rates.take_refresh(&session);
+    let work = async {
+        let refreshed = visitor.clone().write(move |cx| super::refresh(cx, &token));
+        match refreshed.await? {
+            Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
+            Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
+        }
+    };
+    Ok(limited(rates.refresh.policy(), taken, work).await)
 }
 
 /// Log out
@@ -331,9 +350,10 @@ async fn change_password(
     attempt.may_choose(&given.new_password, &policy)?;
     let verdict = verify(&app, given.current_password, attempt.hash().cloned()).await?;
     if !verdict.matches {
-        let refused = visitor.clone().write(super::refuse_change);
-        refused.await?;
-        return Err(Error::InvalidCredentials { retry_after: None });
+        let refused = visitor
+            .clone()
+            .write(move |cx| super::refuse_change(cx, &attempt));
+        return Err(refused.await?);
     }
     let (tell, told) = oneshot::channel();
     app.kit().hasher.hash_then(given.new_password, |hash| {

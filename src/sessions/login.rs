@@ -5,6 +5,7 @@
 //! whether the name exists, not whether the account is disabled (security.md, rule 9).
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -14,6 +15,8 @@ use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::password::{Password, PasswordHash, Policy, Verdict};
+use crate::throttle::{self, Account, Standing};
+use crate::time::Timestamp;
 use crate::users::{self, Credentials, Role};
 
 /// Somebody who wants to log in.
@@ -32,13 +35,29 @@ pub struct Login {
 pub struct Attempt {
     login: Login,
     account: Option<Credentials>,
+    /// Whose failures are counted.
+    counted: Account,
+    standing: Standing,
 }
+
+/// How long somebody has to wait whose logins are off: until somebody clears it, so this is only a
+/// polite word.
+const OFF: Duration = throttle::CAP;
 
 impl Attempt {
     /// The hash to compare the password with; with none the comparison takes as long and fails.
     #[must_use]
     pub fn hash(&self) -> Option<&PasswordHash> {
-        self.account.as_ref().and_then(Credentials::usable_hash)
+        let account = self.account.as_ref().filter(|_| self.standing.may_try());
+        account.and_then(Credentials::usable_hash)
+    }
+
+    fn refusal(&self, now: Timestamp) -> Error {
+        let wait = self.standing.delayed_until.map(|until| until.since(now));
+        let wait = wait.or(self.standing.off.then_some(OFF));
+        Error::InvalidCredentials {
+            retry_after: wait.filter(|_| !self.standing.may_try()),
+        }
     }
 }
 
@@ -48,7 +67,26 @@ impl Attempt {
 /// Those of the database.
 pub fn begin(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
     let account = users::credentials(cx, &login.name)?;
-    Ok(Attempt { login, account })
+    let counted = match &account {
+        Some(account) => Account::user(&account.id),
+        None => Account::name(&cx.kit.keys, &login.name),
+    };
+    look_at(cx, login, account, counted)
+}
+
+fn look_at(
+    cx: &mut Cx<'_, '_>,
+    login: Login,
+    account: Option<Credentials>,
+    counted: Account,
+) -> Result<Attempt> {
+    let standing = throttle::standing(cx, &counted, login.ip)?;
+    Ok(Attempt {
+        login,
+        account,
+        counted,
+        standing,
+    })
 }
 
 /// Opens a session if the password was the right one: the second half of a login. The inner result
@@ -57,20 +95,26 @@ pub fn begin(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
 /// # Errors
 /// Those of the database.
 pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Result<Result<Turn>> {
+    if !attempt.standing.may_try() {
+        // Nobody looked at the password. Counting would let a stranger keep the owner out for ever.
+        return Ok(Err(attempt.refusal(cx.now)));
+    }
     let account = attempt.account.as_ref().filter(|_| verdict.matches);
     let Some(account) = account else {
+        throttle::failed(cx, &attempt.counted)?;
         let known = attempt.account.as_ref();
         let object = known.map_or("user:?".into(), |account| format!("user:{}", account.id));
         audit::record(cx, Event::refused("session.login_failed", object))?;
-        return Ok(Err(Error::InvalidCredentials { retry_after: None }));
+        return Ok(Err(attempt.refusal(cx.now)));
     };
+    throttle::succeeded(cx, &attempt.counted, attempt.login.ip)?;
     if let (Some(old), Some(new)) = (&account.hash, &verdict.rehashed) {
         users::set_hash(cx, &account.id, old, new)?;
     }
     let entry = entry(account, account.epoch, vec!["password"], &attempt.login);
     match open(cx, &entry) {
         // Disabled or changed while the password was being hashed.
-        Err(Error::Unauthenticated) => Ok(Err(Error::InvalidCredentials { retry_after: None })),
+        Err(Error::Unauthenticated) => Ok(Err(attempt.refusal(cx.now))),
         opened => opened.map(Ok),
     }
 }
@@ -94,7 +138,7 @@ fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &
 pub fn begin_change(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
     let user = cx.actor.person()?.to_owned();
     let account = users::credentials_of(cx, &user)?;
-    Ok(Attempt { login, account })
+    look_at(cx, login, account, Account::user(&user))
 }
 
 impl Attempt {
@@ -124,12 +168,17 @@ pub fn change_password(cx: &mut Cx<'_, '_>, attempt: &Attempt, new: &PasswordHas
     open(cx, &entry(account, epoch, vec!["password"], &attempt.login))
 }
 
-/// Notes that a password change was refused because the current one was wrong.
+/// Counts that the current password was wrong, if it was looked at; returns the refusal.
 ///
 /// # Errors
 /// Those of the database.
-pub fn refuse_change(cx: &mut Cx<'_, '_>) -> Result<()> {
+pub fn refuse_change(cx: &mut Cx<'_, '_>, attempt: &Attempt) -> Result<Error> {
     let user = cx.actor.person()?.to_owned();
+    if !attempt.standing.may_try() {
+        return Ok(attempt.refusal(cx.now));
+    }
+    throttle::failed(cx, &attempt.counted)?;
     let event = Event::refused("user.password_change_failed", format!("user:{user}"));
-    audit::record(cx, event.with(json!({ "code": "invalid_credentials" })))
+    audit::record(cx, event.with(json!({ "code": "invalid_credentials" })))?;
+    Ok(attempt.refusal(cx.now))
 }

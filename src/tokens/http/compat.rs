@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::app::{App, Cx};
 use crate::error::{Error, Result};
 use crate::http::extract::{self, Json, MaybePosted, Query};
-use crate::http::limited::limited;
+use crate::http::limited;
 use crate::http::{Caller, Problems, Visitor};
 use crate::page::{Limit, Page};
 use crate::problem::Problem;

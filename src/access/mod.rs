@@ -15,12 +15,15 @@ pub use can::{Question, Step, Verdict, can};
 use crate::app::{Actor, App, Cx};
 use crate::error::Result;
 use crate::scope::known;
+use crate::sessions;
 use crate::tokens::{self, Kind};
 use crate::users::{self, NewPassword, Role, User};
 
 /// What a change ended: what could have been used the moment before, and never can be again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Ended {
+    /// Sessions.
+    pub sessions: u64,
     /// Tokens, kind by kind.
     #[serde(serialize_with = "by_kind")]
     #[schema(value_type = Object, example = json!({ "api": 3, "temporary": 1 }))]
@@ -35,22 +38,26 @@ impl Ended {
     /// Whether there was nothing to end.
     #[must_use]
     pub fn is_nothing(&self) -> bool {
-        self.tokens.is_empty()
+        self.sessions == 0 && self.tokens.is_empty()
     }
 }
 
 impl fmt::Display for Ended {
-    /// `3 API tokens, 1 temporary token`.
+    /// `2 sessions, 3 API tokens, 1 temporary token`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let noun = |kind: Kind| match kind {
             Kind::Api => "API token",
             Kind::Temporary => "temporary token",
         };
+        let tokens = self.tokens.iter();
+        let tokens = tokens.map(|(kind, count)| (*count, noun(*kind)));
         let mut comma = "";
-        for (kind, count) in &self.tokens {
-            let plural = if *count == 1 { "" } else { "s" };
-            write!(f, "{comma}{count} {}{plural}", noun(*kind))?;
-            comma = ", ";
+        for (count, noun) in [(self.sessions, "session")].into_iter().chain(tokens) {
+            if count > 0 {
+                let plural = if count == 1 { "" } else { "s" };
+                write!(f, "{comma}{count} {noun}{plural}")?;
+                comma = ", ";
+            }
         }
         Ok(())
     }
@@ -72,6 +79,7 @@ pub struct Changed {
 /// Those of the database.
 fn open(cx: &mut Cx<'_, '_>, id: &str) -> Result<Ended> {
     Ok(Ended {
+        sessions: sessions::live(cx, id)?,
         tokens: tokens::live_of(cx, id)?,
     })
 }

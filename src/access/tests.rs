@@ -1,6 +1,7 @@
 use super::*;
 use crate::app::Who;
 use crate::error::Error;
+use crate::sessions::{self, Entry};
 use crate::time::Timestamp;
 use crate::tokens::NewToken;
 use crate::users::NewUser;
@@ -38,7 +39,7 @@ fn of_ivan(kind: Kind) -> NewToken {
     }
 }
 
-/// `root`, an administrator, and `ivan` with two API tokens and one temporary token.
+/// `root`, an administrator, and `ivan` with a session, two API tokens and one temporary token.
 fn app() -> App {
     let app = App::memory();
     user(&app, "root", vec![Role::Admin]);
@@ -48,6 +49,20 @@ fn app() -> App {
     }
     let lost = token(&app, of_ivan(Kind::Api));
     at(&app, 1, move |cx| tokens::revoke(cx, &lost, None)).unwrap();
+    at(&app, 1, |cx| {
+        let account = users::credentials(cx, "ivan")?.unwrap();
+        let entry = Entry {
+            admin: false,
+            user_id: account.id,
+            username: account.username,
+            epoch: account.epoch,
+            methods: vec!["password"],
+            ip: None,
+            client: None,
+        };
+        sessions::open(cx, &entry)
+    })
+    .unwrap();
     app
 }
 
@@ -70,13 +85,13 @@ fn each_verb_that_takes_access_away_tells_what_it_ended_and_only_once() {
         let changed = verb(&app).unwrap();
         assert_eq!(
             changed.ended.to_string(),
-            "2 API tokens, 1 temporary token",
+            "1 session, 2 API tokens, 1 temporary token",
             "verb {number}"
         );
         let json = serde_json::to_value(&changed).unwrap();
         assert_eq!(
             json["ended"],
-            serde_json::json!({ "tokens": { "api": 2, "temporary": 1 } })
+            serde_json::json!({ "sessions": 1, "tokens": { "api": 2, "temporary": 1 } })
         );
         assert_eq!(json["username"], "ivan");
         // Deleted, it is not found; else there is nothing left to end.

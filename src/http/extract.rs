@@ -32,6 +32,10 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Brief<T>(pub T);
 
+/// As [`Posted`], but small as [`Brief`].
+#[derive(Clone, Debug)]
+pub struct BriefPosted<T>(pub Posted<T>);
+
 /// The largest small body, in bytes.
 const BRIEF: usize = 4 * 1024;
 
@@ -91,6 +95,16 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Brief<T> {
     type Rejection = Error;
 
+    async fn from_request(request: Request, state: &S) -> Result<Self> {
+        BriefPosted::from_request(request, state)
+            .await
+            .map(|BriefPosted(posted)| Self(posted.value))
+    }
+}
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BriefPosted<T> {
+    type Rejection = Error;
+
     async fn from_request(request: Request, _state: &S) -> Result<Self> {
         if !is(request.headers(), "application/json") {
             return Err(Error::UnsupportedMediaType {
@@ -98,7 +112,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Brief<T> {
             });
         }
         let bytes = read_within(request, BRIEF).await?;
-        parse(&bytes).map(Self)
+        let value = parse(&bytes)?;
+        Ok(Self(Posted { value, bytes }))
     }
 }
 

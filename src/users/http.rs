@@ -58,7 +58,7 @@ struct Wanted {
 /// List accounts
 ///
 /// The newest first. Needs `user:read`.
-#[utoipa::path(get, path = "/api/v1/users", operation_id = "list_users", tag = "users", params(Wanted), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/users", operation_id = "list_users", tag = "users", params(Wanted), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<User>), Problems))]
 async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoResponse> {
     let Wanted {
@@ -131,7 +131,7 @@ fn place(user: &User) -> Result<Place> {
 /// Make an account
 ///
 /// With `roles` of `admin` this registers an administrator. Needs `user:write`.
-#[utoipa::path(post, path = "/api/v1/users", operation_id = "create_user", tag = "users", request_body = NewAccount, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/users", operation_id = "create_user", tag = "users", request_body = NewAccount, security(("bearer" = []), ("cookie" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 201, description = "made", body = User, headers(("Location", description = "The path of the account"), ("ETag", description = "The version of the account"))),
         (status = 409, description = "A name is taken"), Problems))]
@@ -151,7 +151,7 @@ async fn create(caller: Caller, posted: Posted<NewAccount>) -> Result<Response> 
 /// Show an account
 ///
 /// A deleted one, too. Needs `user:read`.
-#[utoipa::path(get, path = "/api/v1/users/{id}", operation_id = "show_user", tag = "users", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/users/{id}", operation_id = "show_user", tag = "users", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
     responses((status = 200, description = "the account", body = User, headers(("ETag", description = "The version of the account"))),
@@ -192,7 +192,7 @@ struct Patch {
 /// Change an account
 ///
 /// Needs `user:write`.
-#[utoipa::path(patch, path = "/api/v1/users/{id}", operation_id = "update_user", tag = "users", request_body = Patch, security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/v1/users/{id}", operation_id = "update_user", tag = "users", request_body = Patch, security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the account as it is known: 412 if it has changed")),
     responses((status = 200, description = "changed", body = User, headers(("ETag", description = "The version of the account"))), Problems))]

@@ -19,7 +19,7 @@ fn answer(changed: &Changed) -> Result<Response> {
 ///
 /// Ends whatever it opened. For `auth.restore_period` it can be restored; then everything about a
 /// person is erased from it. Needs `user:write`.
-#[utoipa::path(delete, path = "/api/v1/users/{id}", operation_id = "delete_user", tag = "users", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/users/{id}", operation_id = "delete_user", tag = "users", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the account as it is known: 412 if it has changed")),
     responses((status = 200, description = "deleted", body = Changed, headers(("ETag", description = "The version of the account"))), Problems))]
@@ -46,7 +46,7 @@ pub(super) struct Reason {
 /// Disable an account
 ///
 /// Ends whatever it opened; it opens nothing until it is enabled again. Needs `user:write`.
-#[utoipa::path(post, path = "/api/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = Option<Reason>, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = Option<Reason>, security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria")),
     responses((status = 200, description = "disabled, now or before", body = Changed, headers(("ETag", description = "The version of the account"))), Problems))]
 pub(super) async fn disable(
@@ -62,7 +62,7 @@ pub(super) async fn disable(
 /// Enable an account again
 ///
 /// What it had opened stays ended. Needs `user:write`.
-#[utoipa::path(post, path = "/api/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/users/{id}/enable", operation_id = "enable_user", tag = "users", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria")),
     responses((status = 200, description = "enabled, now or before", body = User, headers(("ETag", description = "The version of the account"))), Problems))]
 pub(super) async fn enable(caller: Caller, Path(id): Path<String>) -> Result<Response> {
@@ -73,7 +73,7 @@ pub(super) async fn enable(caller: Caller, Path(id): Path<String>) -> Result<Res
 /// Restore a deleted account
 ///
 /// As it was: if it was disabled, disabled. What it had opened stays ended. Needs `user:write`.
-#[utoipa::path(post, path = "/api/v1/users/{id}/restore", operation_id = "restore_user", tag = "users", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/users/{id}/restore", operation_id = "restore_user", tag = "users", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria")),
     responses((status = 200, description = "restored, now or before", body = User, headers(("ETag", description = "The version of the account"))),
         (status = 422, description = "It is too late"), Problems))]
@@ -85,7 +85,7 @@ pub(super) async fn restore(caller: Caller, Path(id): Path<String>) -> Result<Re
 /// Give an account a role
 ///
 /// What it opened before has ended. Needs `user:write`.
-#[utoipa::path(put, path = "/api/v1/users/{id}/roles/{role}", operation_id = "grant_role", tag = "users", security(("bearer" = [])),
+#[utoipa::path(put, path = "/api/v1/users/{id}/roles/{role}", operation_id = "grant_role", tag = "users", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria"),
         ("role" = Role, Path, description = "The role")),
     responses((status = 200, description = "given, now or before", body = Changed, headers(("ETag", description = "The version of the account"))), Problems))]
@@ -101,7 +101,7 @@ pub(super) async fn grant(
 /// Take a role away
 ///
 /// What the account opened with it has ended. Needs `user:write`.
-#[utoipa::path(delete, path = "/api/v1/users/{id}/roles/{role}", operation_id = "revoke_role", tag = "users", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/users/{id}/roles/{role}", operation_id = "revoke_role", tag = "users", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria"),
         ("role" = Role, Path, description = "The role")),
     responses((status = 200, description = "taken, now or before", body = Changed, headers(("ETag", description = "The version of the account"))), Problems))]

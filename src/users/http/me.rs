@@ -1,12 +1,13 @@
 //! One's own account: making it, seeing it, changing it, deleting it.
 
 use axum::response::Response;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::access::{self, Changed};
 use crate::error::Result;
-use crate::http::extract::{Json, Posted};
+use crate::http::cookies::Cookies;
+use crate::http::extract::{BriefPosted, Json, Posted};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Problems, Visitor};
 use crate::password::Password;
@@ -58,7 +59,10 @@ impl From<Registration> for NewUser {
     responses((status = 201, description = "made", body = User),
         (status = 403, description = "Nobody may register, or only with an invitation"),
         (status = 409, description = "A name is taken"), Problems))]
-pub(super) async fn register(visitor: Visitor, posted: Posted<Registration>) -> Result<Response> {
+pub(super) async fn register(
+    visitor: Visitor,
+    BriefPosted(posted): BriefPosted<Registration>,
+) -> Result<Response> {
     let Posted { value, bytes } = posted;
     let prepared = visitor
         .prepare(move |app, actor| users::prepare_registration(app, actor, value.into()))
@@ -75,7 +79,7 @@ pub(super) async fn register(visitor: Visitor, posted: Posted<Registration>) -> 
 /// Show one's own account
 ///
 /// Of the person whose session it is, or of the owner of a token with `user:read`.
-#[utoipa::path(get, path = "/api/v1/me", operation_id = "show_me", tag = "me", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/me", operation_id = "show_me", tag = "me", security(("bearer" = []), ("cookie" = [])),
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
     responses((status = 200, description = "the account", body = User, headers(("ETag", description = "The version of the account"))),
         (status = 304, description = "as it was"), Problems))]
@@ -112,7 +116,7 @@ pub(super) struct Profile {
 /// Change one's own account
 ///
 /// Needs a session; another e-mail address, one that was opened in the last 10 minutes.
-#[utoipa::path(patch, path = "/api/v1/me", operation_id = "update_me", tag = "me", request_body = Profile, security(("bearer" = [])),
+#[utoipa::path(patch, path = "/api/v1/me", operation_id = "update_me", tag = "me", request_body = Profile, security(("bearer" = []), ("cookie" = [])),
     params(("If-Match" = Option<String>, Header, description = "The `ETag` of the account as it is known: 412 if it has changed")),
     responses((status = 200, description = "changed", body = User, headers(("ETag", description = "The version of the account"))),
         (status = 409, description = "A name is taken"), Problems))]
@@ -145,12 +149,19 @@ pub(super) async fn update(
 ///
 /// Ends whatever it opened, this session too. Needs a session that was opened in the last 10
 /// minutes. The last administrator stays.
-#[utoipa::path(delete, path = "/api/v1/me", operation_id = "delete_me", tag = "me", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/me", operation_id = "delete_me", tag = "me", security(("bearer" = []), ("cookie" = [])),
     params(("If-Match" = Option<String>, Header, description = "The `ETag` of the account as it is known: 412 if it has changed")),
     responses((status = 200, description = "deleted", body = Changed), Problems))]
-pub(super) async fn remove(caller: Caller, known: Known) -> Result<Response> {
+pub(super) async fn remove(caller: Caller, headers: HeaderMap, known: Known) -> Result<Response> {
+    let insecure = caller.visitor().app().config().auth.insecure_cookies;
+    let cookies = Cookies::of(insecure);
+    let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
     let changed = caller
         .write(move |cx| access::delete_own(cx, |user| known.check(user)))
         .await?;
-    version::changed_with(&changed, &changed.user)
+    let mut response = version::changed_with(&changed, &changed.user)?;
+    if by_cookie {
+        cookies.expire(response.headers_mut())?;
+    }
+    Ok(response)
 }

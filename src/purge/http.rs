@@ -29,8 +29,8 @@ struct Order {
     /// Only count, and delete nothing.
     #[serde(default)]
     dry_run: bool,
-    /// Only these kinds: `token`, `idempotency_key`, `login_failure`, `known_network`, `ban`; all
-    /// without it.
+    /// Only these kinds: `token`, `session`, `idempotency_key`, `user`, `login_failure`,
+    /// `known_network`, `ban`; all without it.
     #[serde(default)]
     only: Vec<String>,
 }

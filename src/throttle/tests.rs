@@ -97,6 +97,7 @@ fn the_database_follows_the_curve_for_accounts_and_for_names_that_nobody_has() {
             };
             assert_eq!(told, expected, "{failures} of {account}");
             assert_eq!(told.may_try(), wait == Duration::ZERO);
+            assert_eq!(told.wait(now), Some(wait).filter(|wait| !wait.is_zero()));
             now = now.plus(wait);
             assert!(stand(&app, &account, "192.0.2.1", now).may_try());
         }
@@ -114,7 +115,7 @@ fn after_a_hundred_failures_in_a_row_no_password_is_good_until_somebody_clears_i
         for later in [now, now.plus(CAP), now.plus(DAY * 365)] {
             let told = stand(&app, &account, "192.0.2.1", later);
             assert!(told.off && !told.may_try(), "{told:?}");
-            assert_eq!(told.delayed_until, None);
+            assert_eq!((told.delayed_until, told.wait(later)), (None, None));
         }
         // Neither a success, which cannot be by a password, nor a day without failures ends it.
         succeed(&app, &account, "192.0.2.1", now.plus(DAY * 2));
@@ -479,14 +480,9 @@ fn a_purge_deletes_what_need_not_be_remembered_and_nothing_else() {
         .kinds
         .iter()
         .map(|kind| (kind.kind, kind.deleted))
+        .filter(|(_, deleted)| *deleted > 0)
         .collect();
-    let expected = [
-        ("token", 0),
-        ("idempotency_key", 0),
-        ("login_failure", 1),
-        ("known_network", 1),
-        ("ban", 1),
-    ];
+    let expected = [("login_failure", 1), ("known_network", 1), ("ban", 1)];
     assert_eq!(deleted, expected);
     assert!(stand(&app, &off, "192.0.2.1", now).off);
     assert!(stand(&app, &new, "192.0.2.1", now).known);

@@ -10,16 +10,18 @@ use ipnet::IpNet;
 use super::{Kind, Token};
 use crate::app::{Cx, Who};
 use crate::error::{Error, Result};
-use crate::scope::Scopes;
+use crate::scope::{Scope, Scopes};
 use crate::time::{Lifetime, Timestamp};
 
 /// Lets scopes be given by who has them.
 pub(super) fn scopes(cx: &Cx<'_, '_>, scopes: &Scopes) -> Result<()> {
-    let Who::Token { scopes: own, .. } = &cx.actor.who else {
-        return Ok(());
+    let may = |scope: &Scope| match &cx.actor.who {
+        Who::Operator { .. } | Who::Job(_) | Who::Session { admin: true, .. } => true,
+        Who::Token { scopes: own, .. } => own.permit(scope.as_str()),
+        // What a scope means elsewhere is not for an ordinary user to say.
+        Who::Session { .. } | Who::Anonymous => false,
     };
-    let mut given = scopes.as_slice().iter();
-    match given.find(|scope| !own.permit(scope.as_str())) {
+    match scopes.as_slice().iter().find(|scope| !may(scope)) {
         Some(beyond) => Err(Error::Forbidden {
             needs: beyond.to_string(),
         }),

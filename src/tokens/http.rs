@@ -1,6 +1,8 @@
 //! Tokens over HTTP: the API's routes and the two of OAuth 2.0 (RFC 7009, RFC 7662).
 
 mod compat;
+mod oauth;
+mod own;
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
@@ -9,14 +11,14 @@ use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Checked, Filter, Issued, Kind, Lookup, NewToken, Reason, State, Token, prefixed};
+use super::{Filter, Issued, Kind, Lookup, NewToken, Reason, State, Token, prefixed};
 use crate::app::App;
 use crate::error::Result;
-use crate::http::extract::{FormOrJson, Json, MaybePosted, Posted, Query};
+use crate::http::extract::{Json, MaybePosted, Posted, Query};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Place, Problems};
 use crate::page::{self, Limit, Page};
-use crate::scope::{Scope, Scopes};
+use crate::scope::Scope;
 use crate::time::{Lifetime, Period, Timestamp};
 
 pub(crate) use compat::compat_routes;
@@ -27,8 +29,8 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(show, remove))
         .routes(routes!(renew))
         .routes(routes!(consume))
-        .routes(routes!(introspect))
-        .routes(routes!(revoke))
+        .merge(oauth::routes())
+        .merge(own::routes())
 }
 
 /// A token that was just issued. `token` is the whole text and is never shown again.
@@ -212,19 +214,6 @@ struct Presented {
     token: String,
 }
 
-/// A token as RFC 7009 and RFC 7662 send it.
-#[derive(Debug, Deserialize, utoipa::ToSchema)]
-#[serde(deny_unknown_fields)]
-struct Hinted {
-    /// The whole text of a token.
-    #[schema(example = "pvt_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
-    token: String,
-    /// Taken and not needed: a token says itself what it is.
-    #[serde(default)]
-    #[expect(dead_code, reason = "a client may send it (RFC 7662 §2.1)")]
-    token_type_hint: Option<String>,
-}
-
 /// What came of trying to use a token.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
 struct Consumption {
@@ -259,95 +248,4 @@ async fn consume(caller: Caller, posted: Posted<Presented>) -> Result<Response> 
         super::consume(cx, &presented.token).map(Consumption::from)
     };
     caller.answer(route, posted, work).await
-}
-
-/// What a good token is, in the words of RFC 7662 §2.2; of any other only that it is not.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Introspection {
-    active: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    username: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sub: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_type: Option<Kind>,
-    /// Seconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    exp: Option<i64>,
-    /// Seconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    iat: Option<i64>,
-    /// Seconds since the epoch.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    nbf: Option<i64>,
-    /// The token's public id.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    jti: Option<String>,
-    /// The network from which it may be used; the caller has to compare.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cidr: Option<String>,
-}
-
-impl Introspection {
-    const INACTIVE: Self = Self {
-        active: false,
-        scope: None,
-        username: None,
-        sub: None,
-        token_type: None,
-        exp: None,
-        iat: None,
-        nbf: None,
-        jti: None,
-        cidr: None,
-    };
-
-    fn of(token: Checked) -> Self {
-        let seconds = |at: Timestamp| at.0.div_euclid(1000);
-        Self {
-            active: true,
-            scope: Some(&token.scopes)
-                .filter(|scopes| !scopes.is_empty())
-                .map(Scopes::to_string),
-            username: token.owner,
-            sub: token.owner_id,
-            token_type: Some(token.kind),
-            exp: token.expires_at.map(seconds),
-            iat: Some(seconds(token.created_at)),
-            nbf: token.not_before.map(seconds),
-            jti: Some(token.id.to_string()),
-            cidr: token.cidr.map(|cidr| cidr.to_string()),
-        }
-    }
-}
-
-/// Ask whether a token is good (RFC 7662)
-///
-/// Needs `token:introspect`.
-#[utoipa::path(post, path = "/api/v1/introspect", operation_id = "introspect", tag = "tokens", security(("bearer" = [])),
-    request_body(content((Hinted = "application/x-www-form-urlencoded"), (Hinted = "application/json"))),
-    responses((status = 200, description = "what it is", body = Introspection), Problems))]
-async fn introspect(
-    caller: Caller,
-    FormOrJson(hinted): FormOrJson<Hinted>,
-) -> Result<impl IntoResponse> {
-    let found = caller.look(|cx| super::introspect(cx, &hinted.token));
-    let found = found.await?;
-    let answer = found.map_or(Introspection::INACTIVE, Introspection::of);
-    Ok(Json(answer))
-}
-
-/// Revoke a token by its text (RFC 7009)
-///
-/// An unknown one is no error. Needs `token:revoke`, or to be the token.
-#[utoipa::path(post, path = "/api/v1/revoke", operation_id = "revoke", tag = "tokens", security(("bearer" = [])),
-    request_body(content((Hinted = "application/x-www-form-urlencoded"), (Hinted = "application/json"))),
-    responses((status = 200, description = "revoked, now or before, or unknown"), Problems))]
-async fn revoke(caller: Caller, FormOrJson(hinted): FormOrJson<Hinted>) -> Result<StatusCode> {
-    caller
-        .write(move |cx| super::revoke_presented(cx, &hinted.token))
-        .await?;
-    Ok(StatusCode::OK)
 }

@@ -10,6 +10,7 @@ mod grant;
 pub mod http;
 mod leaks;
 mod model;
+mod own;
 mod purge;
 mod store;
 mod text;
@@ -21,6 +22,7 @@ pub use check::{
     take_use, write_uses,
 };
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
+pub use own::{create_own, list_own, revoke_own};
 pub use purge::{Gone, delete_gone, gone, oldest_gone};
 pub use text::{
     Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, is_opaque, parse,
@@ -50,6 +52,11 @@ const META: usize = 4096;
 /// an owner who does not exist.
 pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     cx.actor.require(known::TOKEN_CREATE)?;
+    issue(cx, new)
+}
+
+/// Issues a token to who may have one.
+fn issue(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     let scopes = Scopes::new(new.scopes.clone())?;
     grant::scopes(cx, &scopes)?;
     let owner = new
@@ -217,6 +224,15 @@ pub fn list(
     limit: u32,
 ) -> Result<Page<Token>> {
     cx.actor.require(known::TOKEN_READ)?;
+    page(cx, filter, cursor, limit)
+}
+
+fn page(
+    cx: &mut Cx<'_, '_>,
+    filter: &Filter,
+    cursor: Option<&str>,
+    limit: u32,
+) -> Result<Page<Token>> {
     let below = match cursor {
         Some(cursor) => cursor
             .parse()

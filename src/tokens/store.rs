@@ -139,6 +139,15 @@ pub(super) fn by_id(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<Opti
     Ok(between(tx, id, id, now)?.pop())
 }
 
+/// The id of the user whose token it is.
+pub(super) fn owner_of(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<String>> {
+    let row = tx.first("SELECT owner_id FROM tokens WHERE id = $1", &[id.0.into()])?;
+    Ok(row
+        .map(|row| row.opt_text("owner_id"))
+        .transpose()?
+        .flatten())
+}
+
 /// At most two of the tokens from `low` to `high`: enough to know whether there is exactly one.
 pub(super) fn between(
     tx: &mut Tx<'_>,

@@ -1,9 +1,12 @@
 //! From a text in a header to who sent it.
 
+use std::sync::Arc;
+
 use super::Visitor;
 use crate::app::Who;
 use crate::error::{Error, Result};
-use crate::jwt::Parsed;
+use crate::jwt::{Claims, Parsed};
+use crate::sessions::Authenticated;
 use crate::{sessions, tokens};
 
 impl Visitor {
@@ -33,9 +36,26 @@ impl Visitor {
         Ok(())
     }
 
-    /// Becomes the session of this access token: length, signature and claims first, then the
-    /// session's own row (security.md, rules 22 and 23).
+    /// Becomes the session of this access token.
     pub(super) async fn by_session(&mut self, text: &str) -> Result<()> {
+        let (found, _) = self.prove(text).await?;
+        self.actor.who = Who::Session {
+            id: found.session_id,
+            user: found.user_id,
+            username: found.username,
+            roles: found.roles,
+            admin: found.admin,
+            authenticated_at: found.authenticated_at,
+        };
+        Ok(())
+    }
+
+    /// What an access token proves, and what it says: length, signature and claims first, then the
+    /// session's own row (security.md, rules 22 and 23).
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] unless it is good now; those of the database.
+    pub async fn prove(&self, text: &str) -> Result<(Authenticated, Arc<Claims>)> {
         let parsed = Parsed::of(text).ok_or(Error::Unauthenticated)?;
         let kit = self.app.kit();
         let key = match kit.signers.known(parsed.kid()) {
@@ -49,15 +69,6 @@ impl Visitor {
         let claims = kit.signers.verify(text, &parsed, &key, &expected, now);
         let claims = claims.ok_or(Error::Unauthenticated)?;
         let found = self.look(|cx| sessions::authenticate(cx, &claims, parsed.kid()));
-        let found = found.await?;
-        self.actor.who = Who::Session {
-            id: found.session_id,
-            user: found.user_id,
-            username: found.username,
-            roles: found.roles,
-            admin: found.admin,
-            authenticated_at: found.authenticated_at,
-        };
-        Ok(())
+        Ok((found.await?, claims))
     }
 }

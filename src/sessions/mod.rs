@@ -24,7 +24,9 @@ pub use login::{Attempt, Login, begin, begin_change, change_password, finish, re
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
 pub use purge::{delete_gone, gone, oldest_gone};
 pub use refresh::{Refreshed, refresh, session_of};
-pub use signing::{KeyState, Rotation, SigningKey, jwks, keys, learn_key, rotate, rotate_if_due};
+pub use signing::{
+    KeyState, Rotation, SigningKey, jwks, learn_key, list_keys, rotate, rotate_if_due,
+};
 
 use model::Limits;
 

@@ -1,15 +1,15 @@
 //! Deleting sessions that can never be good again.
 
-use super::store::{self, Ended};
+use super::store::ended::{self, Ended};
 use crate::app::Cx;
 use crate::error::Result;
 use crate::time::Timestamp;
 
 /// An unused session is over after the longer of the two rests: none is deleted that could still be
 /// good.
-fn ended(cx: &Cx<'_, '_>) -> [Ended; 3] {
+fn ways(cx: &Cx<'_, '_>) -> [Ended; 3] {
     let auth = &cx.kit.config.auth;
-    store::ended(auth.idle.0.max(auth.admin_idle.0))
+    ended::ways(auth.idle.0.max(auth.admin_idle.0))
 }
 
 /// How many sessions have expired and how many were revoked by `until`, and when the first of them
@@ -18,8 +18,7 @@ fn ended(cx: &Cx<'_, '_>) -> [Ended; 3] {
 /// # Errors
 /// Those of the database.
 pub fn gone(cx: &mut Cx<'_, '_>, until: Timestamp) -> Result<(u64, u64, Option<Timestamp>)> {
-    let [expired, unused, revoked] =
-        ended(cx).map(|ended| store::count_ended(cx.tx, &ended, until));
+    let [expired, unused, revoked] = ways(cx).map(|way| ended::count(cx.tx, &way, until));
     let (expired, unused, revoked) = (expired?, unused?, revoked?);
     let oldest = [expired.1, unused.1, revoked.1].into_iter().flatten().min();
     Ok((expired.0 + unused.0, revoked.0, oldest))
@@ -31,8 +30,8 @@ pub fn gone(cx: &mut Cx<'_, '_>, until: Timestamp) -> Result<(u64, u64, Option<T
 /// Those of the database.
 pub fn oldest_gone(cx: &mut Cx<'_, '_>, until: Timestamp) -> Result<Option<Timestamp>> {
     let mut oldest = None;
-    for ended in ended(cx) {
-        let first = store::first_ended(cx.tx, &ended, until)?;
+    for way in ways(cx) {
+        let first = ended::first(cx.tx, &way, until)?;
         oldest = oldest.into_iter().chain(first).min();
     }
     Ok(oldest)
@@ -45,10 +44,10 @@ pub fn oldest_gone(cx: &mut Cx<'_, '_>, until: Timestamp) -> Result<Option<Times
 /// Those of the database.
 pub fn delete_gone(cx: &mut Cx<'_, '_>, until: Timestamp, most: u32) -> Result<u64> {
     let mut deleted = 0;
-    for ended in ended(cx) {
+    for way in ways(cx) {
         let room = u64::from(most).saturating_sub(deleted);
         if room > 0 {
-            deleted += store::delete_ended(cx.tx, &ended, until, room)?;
+            deleted += ended::delete(cx.tx, &way, until, room)?;
         }
     }
     Ok(deleted)

@@ -11,7 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 use serde_json::json;
 
-use super::store;
+use super::store::keys;
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
@@ -84,18 +84,18 @@ pub(super) fn active(cx: &mut Cx<'_, '_>) -> Result<(String, Algorithm)> {
         Some(_) => Algorithm::Hs256,
         None => Algorithm::EdDsa,
     };
-    if let Some(id) = store::active_key(cx.tx, algorithm, shared.as_deref(), cx.now)? {
+    if let Some(id) = keys::active(cx.tx, algorithm, shared.as_deref(), cx.now)? {
         return Ok((id, algorithm));
     }
     cx.tx.lock(("signing", "keys"))?;
-    if let Some(id) = store::active_key(cx.tx, algorithm, shared.as_deref(), cx.now)? {
+    if let Some(id) = keys::active(cx.tx, algorithm, shared.as_deref(), cx.now)? {
         return Ok((id, algorithm));
     }
     let id = match shared {
         Some(id) => id,
         None => fresh()?,
     };
-    if !store::insert_key(cx.tx, &id, algorithm, cx.now, cx.now)? {
+    if !keys::insert(cx.tx, &id, algorithm, cx.now, cx.now)? {
         return Err(Error::Config(
             "SECRET_KEY was retired as compromised: set another one".into(),
         ));
@@ -118,7 +118,7 @@ fn object(id: &str) -> String {
 /// # Errors
 /// [`Error::Unauthenticated`] if there is none; those of the database.
 pub fn learn_key(cx: &mut Cx<'_, '_>, id: &str) -> Result<Arc<Key>> {
-    let known = store::key_algorithm(cx.tx, id)?;
+    let known = keys::algorithm(cx.tx, id)?;
     let accepted = known.filter(|(_, until)| until.is_none_or(|until| until > cx.now));
     let (algorithm, _) = accepted.ok_or(Error::Unauthenticated)?;
     let key = cx.kit.signers.key(&cx.kit.keys, id, algorithm)?;
@@ -129,12 +129,12 @@ pub fn learn_key(cx: &mut Cx<'_, '_>, id: &str) -> Result<Arc<Key>> {
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `key:read`.
-pub fn keys(cx: &mut Cx<'_, '_>) -> Result<Vec<SigningKey>> {
+pub fn list_keys(cx: &mut Cx<'_, '_>) -> Result<Vec<SigningKey>> {
     cx.actor.require(known::KEY_READ)?;
     let shared = cx.kit.signers.shared().map(str::to_owned);
     let (mut signs, now) = (shared.is_none(), cx.now);
-    let rows = store::keys(cx.tx)?.into_iter();
-    let keys = rows.map(|row| {
+    let rows = keys::all(cx.tx)?.into_iter();
+    let listed = rows.map(|row| {
         let ours = match row.algorithm {
             Algorithm::EdDsa => shared.is_none(),
             Algorithm::Hs256 => shared.as_deref() == Some(row.id.as_str()),
@@ -159,7 +159,7 @@ pub fn keys(cx: &mut Cx<'_, '_>) -> Result<Vec<SigningKey>> {
             accepted_until: row.accepted_until,
         }
     });
-    Ok(keys.collect())
+    Ok(listed.collect())
 }
 
 /// The public halves of the keys whose tokens are accepted, also of the one that will sign soon.
@@ -168,7 +168,7 @@ pub fn keys(cx: &mut Cx<'_, '_>) -> Result<Vec<SigningKey>> {
 /// Those of the database.
 pub fn jwks(cx: &mut Cx<'_, '_>) -> Result<Vec<Public>> {
     let mut published = Vec::new();
-    for row in store::keys(cx.tx)? {
+    for row in keys::all(cx.tx)? {
         let accepted = row.accepted_until.is_none_or(|until| until > cx.now);
         if accepted && row.algorithm == Algorithm::EdDsa {
             let key = cx.kit.signers.key(&cx.kit.keys, &row.id, row.algorithm)?;
@@ -194,7 +194,7 @@ pub fn rotate(cx: &mut Cx<'_, '_>, compromised: bool) -> Result<Rotation> {
     }
     cx.tx.lock(("signing", "keys"))?;
     if !compromised {
-        let rows = store::keys(cx.tx)?;
+        let rows = keys::all(cx.tx)?;
         if let Some(next) = rows.iter().find(|row| row.signs_from > cx.now) {
             let reason = format!(
                 "{} is on its way and signs from {}",
@@ -216,7 +216,7 @@ pub fn rotate_if_due(cx: &mut Cx<'_, '_>) -> Result<bool> {
         return Ok(false);
     }
     cx.tx.lock(("signing", "keys"))?;
-    let rows = store::keys(cx.tx)?;
+    let rows = keys::all(cx.tx)?;
     let newest = rows.iter().find(|row| row.algorithm == Algorithm::EdDsa);
     if newest.is_none_or(|row| cx.now.since(row.signs_from) < LIFE) {
         return Ok(false);
@@ -236,10 +236,10 @@ fn put_new(cx: &mut Cx<'_, '_>, compromised: bool) -> Result<Rotation> {
     } else {
         signs_from.plus(cx.kit.config.auth.access_ttl.0).plus(AFTER)
     };
-    if !store::insert_key(cx.tx, &id, Algorithm::EdDsa, signs_from, cx.now)? {
+    if !keys::insert(cx.tx, &id, Algorithm::EdDsa, signs_from, cx.now)? {
         return Err(Error::internal("a fresh id was taken"));
     }
-    store::retire_keys(cx.tx, &id, accepted_until)?;
+    keys::retire(cx.tx, &id, accepted_until)?;
     let ended_accounts = if compromised {
         users::end_everyone(cx)?
     } else {

@@ -1,14 +1,15 @@
-//! The tables of sessions and of the keys that sign their access tokens.
+//! The table of sessions.
+
+pub(super) mod ended;
+pub(super) mod keys;
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use ipnet::IpNet;
 
 use super::model::{Entry, Facts, Filter, Limits, Session, State};
 use crate::db::{Row, Tx, Value};
 use crate::error::Result;
-use crate::jwt::Algorithm;
 use crate::time::Timestamp;
 
 /// Whether the account of a session `s` is what it was when that was opened.
@@ -363,175 +364,4 @@ fn session(row: &Row, limits: &[Limits; 2], now: Timestamp) -> Result<Session> {
         revoked_at: facts.revoked_at,
         revoked_reason: row.opt_text("revoked_reason")?,
     })
-}
-
-/// A way in which a session ends for good: the condition, and the column that says when. Each is
-/// served by an index of its own; the conditions exclude one another.
-pub(super) struct Ended {
-    condition: String,
-    at: &'static str,
-}
-
-/// Expired, not used for `idle`, revoked. `$1` is the instant until which it happened.
-pub(super) fn ended(idle: Duration) -> [Ended; 3] {
-    let idle = idle.as_millis();
-    [
-        Ended {
-            condition: "revoked_at IS NULL AND expires_at <= $1".into(),
-            at: "expires_at",
-        },
-        Ended {
-            condition: format!(
-                "revoked_at IS NULL AND expires_at > $1
-                 AND last_seen_at <= CAST($1 AS BIGINT) - {idle}"
-            ),
-            at: "last_seen_at",
-        },
-        Ended {
-            condition: "revoked_at <= $1".into(),
-            at: "revoked_at",
-        },
-    ]
-}
-
-/// How many sessions ended so, and when the first of them did.
-pub(super) fn count_ended(
-    tx: &mut Tx<'_>,
-    ended: &Ended,
-    until: Timestamp,
-) -> Result<(u64, Option<Timestamp>)> {
-    let Ended { condition, at } = ended;
-    let sql = format!(
-        "SELECT CAST(COUNT(*) AS BIGINT) AS n, MIN({at}) AS oldest FROM sessions WHERE {condition}"
-    );
-    let row = tx.first(&sql, &[until.into()])?;
-    row.map_or(Ok((0, None)), |row| {
-        let n = u64::try_from(row.int("n")?).unwrap_or(0);
-        Ok((n, row.opt_time("oldest")?))
-    })
-}
-
-/// When the first of the sessions ended that ended so: a look-up, not a count.
-pub(super) fn first_ended(
-    tx: &mut Tx<'_>,
-    ended: &Ended,
-    until: Timestamp,
-) -> Result<Option<Timestamp>> {
-    let Ended { condition, at } = ended;
-    let sql =
-        format!("SELECT {at} AS oldest FROM sessions WHERE {condition} ORDER BY {at} LIMIT 1");
-    let row = tx.first(&sql, &[until.into()])?;
-    row.map(|row| row.time("oldest")).transpose()
-}
-
-/// Deletes at most `most` of the sessions that ended so, the longest gone first. Both times the
-/// condition: what was seen again meanwhile stays.
-pub(super) fn delete_ended(
-    tx: &mut Tx<'_>,
-    ended: &Ended,
-    until: Timestamp,
-    most: u64,
-) -> Result<u64> {
-    let Ended { condition, at } = ended;
-    let sql = format!(
-        "DELETE FROM sessions WHERE {condition} AND id IN (
-           SELECT id FROM sessions WHERE {condition} ORDER BY {at} LIMIT $2)"
-    );
-    let most = i64::try_from(most).unwrap_or(i64::MAX);
-    tx.run(&sql, &[until.into(), most.into()])
-}
-
-/// A key as it is stored.
-pub(super) struct KeyRow {
-    pub(super) id: String,
-    pub(super) algorithm: Algorithm,
-    pub(super) created_at: Timestamp,
-    pub(super) signs_from: Timestamp,
-    pub(super) accepted_until: Option<Timestamp>,
-}
-
-/// The key that signs at `now`: of this algorithm, and of this id if one is given.
-pub(super) fn active_key(
-    tx: &mut Tx<'_>,
-    algorithm: Algorithm,
-    id: Option<&str>,
-    now: Timestamp,
-) -> Result<Option<String>> {
-    let row = tx.first(
-        "SELECT id FROM signing_keys
-         WHERE algorithm = $1 AND signs_from <= $2
-           AND (accepted_until IS NULL OR accepted_until > $2)
-           AND (CAST($3 AS TEXT) IS NULL OR id = $3)
-         ORDER BY signs_from DESC, id DESC LIMIT 1",
-        &[algorithm.as_str().into(), now.into(), id.into()],
-    )?;
-    row.map(|row| row.text("id")).transpose()
-}
-
-/// Adds a key. Returns false, changing nothing, if there is one of this id.
-pub(super) fn insert_key(
-    tx: &mut Tx<'_>,
-    id: &str,
-    algorithm: Algorithm,
-    signs_from: Timestamp,
-    now: Timestamp,
-) -> Result<bool> {
-    let changed = tx.run(
-        "INSERT INTO signing_keys (id, algorithm, created_at, signs_from) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (id) DO NOTHING",
-        &[
-            id.into(),
-            algorithm.as_str().into(),
-            now.into(),
-            signs_from.into(),
-        ],
-    )?;
-    Ok(changed == 1)
-}
-
-/// Every key, the newest first: a few.
-pub(super) fn keys(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>> {
-    let rows = tx.all(
-        "SELECT id, algorithm, created_at, signs_from, accepted_until FROM signing_keys
-         ORDER BY signs_from DESC, id DESC",
-        &[],
-    )?;
-    rows.iter()
-        .map(|row| {
-            Ok(KeyRow {
-                id: row.text("id")?,
-                algorithm: row.str("algorithm")?.parse()?,
-                created_at: row.time("created_at")?,
-                signs_from: row.time("signs_from")?,
-                accepted_until: row.opt_time("accepted_until")?,
-            })
-        })
-        .collect()
-}
-
-/// The algorithm of a key, if there is one of this id that is accepted.
-pub(super) fn key_algorithm(
-    tx: &mut Tx<'_>,
-    id: &str,
-) -> Result<Option<(Algorithm, Option<Timestamp>)>> {
-    let row = tx.first(
-        "SELECT algorithm, accepted_until FROM signing_keys WHERE id = $1",
-        &[id.into()],
-    )?;
-    row.map(|row| {
-        Ok((
-            row.str("algorithm")?.parse()?,
-            row.opt_time("accepted_until")?,
-        ))
-    })
-    .transpose()
-}
-
-/// Has all keys but `id` accepted no longer than until then.
-pub(super) fn retire_keys(tx: &mut Tx<'_>, but: &str, until: Timestamp) -> Result<u64> {
-    tx.run(
-        "UPDATE signing_keys SET accepted_until = $2
-         WHERE id <> $1 AND (accepted_until IS NULL OR accepted_until > $2)",
-        &[but.into(), until.into()],
-    )
 }

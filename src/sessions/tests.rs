@@ -341,7 +341,7 @@ fn people_see_and_end_their_own_sessions_only() {
         house.app.at(T0, &me, |cx| {
             revoke_all(cx, "maria", None, None).map(|_| ())
         }),
-        house.app.at(T0, &me, |cx| keys(cx).map(|_| ())),
+        house.app.at(T0, &me, |cx| list_keys(cx).map(|_| ())),
         house.app.at(T0, &me, |cx| rotate(cx, true).map(|_| ())),
     ] {
         assert!(matches!(verb, Err(Error::Forbidden { .. })), "{verb:?}");
@@ -444,7 +444,7 @@ fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
     let keys_at = |now: Timestamp| {
         let keys = house
             .app
-            .at(now, &Actor::operator(), |cx| keys(cx))
+            .at(now, &Actor::operator(), |cx| list_keys(cx))
             .unwrap();
         keys.into_iter().map(|key| key.state).collect::<Vec<_>>()
     };

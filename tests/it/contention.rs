@@ -54,30 +54,17 @@ fn a_thousand_tokens_revoked_at_the_shell_are_refused_at_the_very_next_request()
 fn a_user_disabled_at_the_shell_loses_the_tokens_at_the_very_next_request() {
     let shell = Shell::unthrottled();
     shell.ok(&["user", "create", "ivan", "--no-password"]);
-    let token = shell.ok(&[
-        "token",
-        "create",
-        "--owner",
-        "ivan",
-        "--scope",
-        "token:read",
-        "-q",
-    ]);
-    let guest = [
-        "token",
-        "create",
-        "--kind",
-        "temporary",
-        "--owner",
-        "ivan",
-        "-q",
-    ];
-    let guest = shell.ok(&guest);
+    let make = |kind: &str, scope: &[&str]| {
+        let command = ["token", "create", "--kind", kind, "--owner", "ivan", "-q"];
+        shell.ok(&[&command, scope].concat())
+    };
     let daemon = shell.serve();
     let load = Load::start(&daemon.address, 4, 2);
     let mut client = Client::connect(&daemon.address).unwrap();
-    let header = format!("Authorization: Bearer {token}\r\n");
     for _ in 0..10 {
+        let token = make("api", &["--scope", "token:read"]);
+        let guest = make("temporary", &[]);
+        let header = format!("Authorization: Bearer {token}\r\n");
         let answer = client.must("GET", "/api/v1/tokens", &header, "");
         assert_eq!(answer.status, 200, "{answer:?}");
         assert!(client.is_valid(&guest));
@@ -85,7 +72,9 @@ fn a_user_disabled_at_the_shell_loses_the_tokens_at_the_very_next_request() {
         let answer = client.must("GET", "/api/v1/tokens", &header, "");
         assert_eq!(answer.status, 401, "{answer:?}");
         assert!(!client.is_valid(&guest));
+        // What was ended once stays so.
         shell.ok(&["user", "enable", "ivan"]);
+        assert!(!client.is_valid(&guest));
     }
     load.stop();
     end(daemon);

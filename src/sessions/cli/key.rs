@@ -33,7 +33,7 @@ impl Command {
     pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         match self {
             Self::List => {
-                let keys = operator.read(sessions::keys)?;
+                let keys = operator.read(sessions::list_keys)?;
                 out.table(keys)?;
                 Ok(Outcome::Done)
             }

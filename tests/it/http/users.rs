@@ -7,7 +7,7 @@ use provost::tokens::{Kind, NewToken};
 use provost::users::{self, NewPassword, NewUser, Role};
 use serde_json::{Value, json};
 
-use super::site::{Answer, Site, bearer, is_ok, operator, request, with};
+use super::site::{Answer, Site, bearer, from, is_ok, operator, request, with};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -428,6 +428,28 @@ fn anybody_registers_an_ordinary_account_once_and_logs_in() {
     assert_eq!(none.code(), "malformed");
     let long = json!({ "username": "x", "password": "x".repeat(5000) });
     assert_eq!(register(&long).code(), "payload_too_large");
+}
+
+#[test]
+fn one_address_makes_only_so_many_accounts_in_an_hour() {
+    let site = Site::new();
+    let register = |ip: &str| {
+        let body = json!({ "username": "ivan", "password": "short" }).to_string();
+        site.send(from(
+            request(Method::POST, "/api/v1/auth/register", &body),
+            ip,
+        ))
+    };
+    for _ in 0..20 {
+        assert_eq!(register("203.0.113.7").code(), "invalid");
+    }
+    let refused = register("203.0.113.7");
+    assert_eq!(
+        (refused.status, refused.code().as_str()),
+        (429, "rate_limited")
+    );
+    assert!(!refused.header("retry-after").is_empty());
+    assert_eq!(register("203.0.113.8").code(), "invalid");
 }
 
 #[test]

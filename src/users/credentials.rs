@@ -1,7 +1,9 @@
 //! What logging in needs to know of an account, and what it may write there.
 
+mod store;
+
 use super::find::Key;
-use super::{Role, State, store};
+use super::{Role, State};
 use crate::app::Cx;
 use crate::error::Result;
 use crate::password::PasswordHash;

@@ -44,6 +44,12 @@ impl Role {
     }
 }
 
+/// The roles in a text that separates them by blanks, or in none.
+pub(super) fn listed(text: Option<&str>) -> Result<Vec<Role>> {
+    let words = text.unwrap_or_default().split_ascii_whitespace();
+    words.map(str::parse).collect()
+}
+
 impl fmt::Display for Role {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.as_str())

@@ -1,13 +1,10 @@
 //! The users' tables.
 
-mod credentials;
-
 use std::fmt::Write as _;
-
-pub(super) use credentials::{change_password, credentials, end_everyone, replace_hash};
 
 use super::find::{Among, Key};
 use super::names::folded;
+use super::roles::listed;
 use super::{
     Email, Filter, FullName, Grant, Locale, Meta, NewUser, Phone, Role, State, User, Username,
 };
@@ -339,15 +336,10 @@ fn user(row: &Row) -> Result<User> {
         disabled_reason: row.opt_text("disabled_reason")?,
         disabled_at: row.opt_time("disabled_at")?,
         deleted_at: row.opt_time("deleted_at")?,
-        roles: roles(row)?,
+        roles: listed(row.opt_text("roles")?.as_deref())?,
         has_password: row.flag("has_password")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
         epoch: row.int("security_epoch")?,
     })
-}
-
-fn roles(row: &Row) -> Result<Vec<Role>> {
-    let roles = row.opt_text("roles")?.unwrap_or_default();
-    roles.split_ascii_whitespace().map(str::parse).collect()
 }

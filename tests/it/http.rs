@@ -12,6 +12,7 @@ mod api;
 mod compat;
 mod site;
 mod throttle;
+mod users;
 
 fn raw(site: &Site, request: &str) -> String {
     let mut client = site.connect();

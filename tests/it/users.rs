@@ -320,3 +320,143 @@ fn what_is_not_found_is_named_and_cannot_steer_the_terminal() {
         "{told}"
     );
 }
+
+#[test]
+fn a_deleted_account_can_be_restored_and_is_erased_by_a_purge_when_it_no_longer_can() {
+    let shell = shell();
+    shell.ok(&["user", "update", "ivan", "--email", "ivan@example.org"]);
+    let id = shell.ok(&["user", "show", "ivan", "-q"]);
+    let token = shell.ok(&["token", "create", "--owner", "ivan", "--quiet"]);
+    let told = shell.fails(2, &["user", "delete", "ivan"]);
+    assert!(told.contains("--yes=1"), "{told}");
+    let planned = shell.run(&["user", "delete", "ivan", "--dry-run"]);
+    assert_eq!(planned.stderr, "would delete ivan\n");
+    let gone = shell.run(&[
+        "user",
+        "delete",
+        "ivan",
+        "--yes",
+        "--reason",
+        "asked for it",
+    ]);
+    let (before, until) = gone.stderr.split_once("; can be restored until ").unwrap();
+    assert_eq!(
+        (gone.status, before),
+        (0, "deleted ivan: ended 1 API token")
+    );
+    assert!(until.ends_with("Z\n"), "{until}");
+    let list = |state: &str| {
+        let line = ["user", "list", "--state", state, "--fields", "username"];
+        shell.ok(&line)
+    };
+    assert_eq!(list("deleted"), "USERNAME\nivan");
+    assert_eq!(shell.ok(&["user", "list", "-q"]).lines().count(), 2);
+    shell.fails(5, &["user", "disable", "ivan"]);
+    shell.fails(6, &["user", "create", "ivan", "--no-password"]);
+    assert_eq!(shell.json(&["user", "show", "ivan"])["state"], "deleted");
+
+    let back = shell.json(&["user", "restore", "ivan"]);
+    assert_eq!(
+        (&back["state"], &back["deleted_at"]),
+        (&"active".into(), &None::<u8>.into())
+    );
+    let ran = shell.run_with(&["token", "lookup", "-", "--json"], &token);
+    assert_eq!(ran.json()["reason"], "revoked");
+
+    shell.ok(&["user", "delete", "ivan", "--yes"]);
+    let shell = shell.with("PROVOST_AUTH_RESTORE_PERIOD", "0s");
+    let told = shell.fails(7, &["user", "restore", "ivan"]);
+    assert!(told.contains("was deleted more than 0s ago"), "{told}");
+    shell.ok(&["purge", "--only", "user"]);
+    let left = shell.json(&["user", "show", &id]);
+    assert_eq!(left["username"], format!("deleted-{}", &id[..8]));
+    assert_eq!(
+        (&left["email"], &left["roles"]),
+        (&None::<u8>.into(), &serde_json::json!([]))
+    );
+    shell.ok(&[
+        "user",
+        "create",
+        "ivan",
+        "--email",
+        "ivan@example.org",
+        "--no-password",
+    ]);
+    let log = shell.ok(&["audit", "list", "--object", &format!("user:{id}"), "--json"]);
+    assert!(
+        log.contains("user.erased") && !log.contains("example.org"),
+        "{log}"
+    );
+}
+
+#[test]
+fn what_an_account_says_of_its_person_is_set_and_cleared() {
+    let shell = shell();
+    let line = [
+        "user",
+        "update",
+        "ivan",
+        "--locale",
+        "be-by",
+        "--meta",
+        "{\"pet\": \"cat\"}",
+    ];
+    shell.ok(&line);
+    let user = shell.json(&["user", "show", "ivan"]);
+    assert_eq!(
+        (&user["locale"], &user["meta"]["pet"]),
+        (&"be-BY".into(), &"cat".into())
+    );
+    shell.ok(&["user", "update", "ivan", "--no-locale", "--no-meta"]);
+    let user = shell.json(&["user", "show", "ivan"]);
+    assert!(user["locale"].is_null() && user["meta"].is_null());
+    for (flag, value) in [("--locale", "!"), ("--meta", "[]")] {
+        let told = shell.fails(2, &["user", "update", "ivan", flag, value]);
+        assert!(told.contains(flag), "{told}");
+    }
+}
+
+#[test]
+fn can_answers_with_its_exit_status_and_says_why() {
+    let shell = shell();
+    let can = |line: &str| {
+        let ran = shell.run(&words(&format!("can {line}")));
+        (ran.status, ran.stdout)
+    };
+    assert_eq!(can("maria user:write"), (0, "yes\n".into()));
+    assert_eq!(can("ivan user:write"), (3, "no\n".into()));
+    assert_eq!(can("ivan user:write ivan"), (0, "yes\n".into()));
+    assert_eq!(can("ivan user:write --quiet"), (3, String::new()));
+    let (status, why) = can("ivan user:write --why");
+    assert_eq!(status, 3);
+    assert!(
+        why.contains("only an administrator may do user:write"),
+        "{why}"
+    );
+    shell.ok(&[
+        "token",
+        "create",
+        "--owner",
+        "ivan",
+        "--scope",
+        "course:read",
+        "-q",
+    ]);
+    let token = shell.ok(&["token", "list", "-q"]);
+    assert_eq!(can(&format!("{token} course:read")).0, 0);
+    shell.ok(&["user", "disable", "ivan"]);
+    let ran = shell.run(&words(&format!("can {token} course:read --json")));
+    assert_eq!(ran.status, 3);
+    let verdict = ran.json();
+    assert_eq!(verdict["allowed"], false);
+    let failed: Vec<&str> = verdict["steps"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|step| step["passed"] == false)
+        .map(|step| step["rule"].as_str().unwrap())
+        .collect();
+    assert_eq!(failed, ["state", "epoch"]);
+    assert_eq!(can("nobody user:read").0, 5);
+    assert_eq!(can("maria user").0, 2);
+}

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::http::cookies::Cookies;
 use crate::http::extract::{BriefPosted, Json, Posted};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Problems, Visitor};
+use crate::http::{Caller, Problems, Visitor, limited};
 use crate::password::Password;
 use crate::users::{
     self, Change, Changes, Email, FullName, Locale, Meta, NewPassword, NewUser, Phone, User,
@@ -58,12 +58,24 @@ impl From<Registration> for NewUser {
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 201, description = "made", body = User),
         (status = 403, description = "Nobody may register, or only with an invitation"),
-        (status = 409, description = "A name is taken"), Problems))]
+        (status = 409, description = "A name is taken"),
+        (status = 429, description = "Too many accounts from one address"), Problems))]
 pub(super) async fn register(
     visitor: Visitor,
     BriefPosted(posted): BriefPosted<Registration>,
-) -> Result<Response> {
+) -> Response {
+    let app = visitor.app().clone();
+    let rates = &app.kit().rates;
+    let taken = rates.take_register(visitor.ip());
+    limited(rates.register.policy(), taken, made(visitor, posted)).await
+}
+
+async fn made(visitor: Visitor, posted: Posted<Registration>) -> Result<Response> {
     let Posted { value, bytes } = posted;
+    if let Some(email) = &value.email {
+        // Each account may send it a letter.
+        visitor.app().kit().rates.take_address(email.as_str())?;
+    }
     let prepared = visitor
         .prepare(move |app, actor| users::prepare_registration(app, actor, value.into()))
         .await?;

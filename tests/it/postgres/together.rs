@@ -31,7 +31,7 @@ fn end(daemon: Daemon) {
     }
 }
 
-fn operator() -> Actor {
+pub(super) fn operator() -> Actor {
     Actor {
         who: Who::Operator {
             account: "os:0/root@test".into(),
@@ -43,7 +43,7 @@ fn operator() -> Actor {
 }
 
 /// The program as a daemon has it, without a process of its own: many more rounds in the same time.
-fn app(shell: &Shell) -> App {
+pub(super) fn app(shell: &Shell) -> App {
     let variables = Environment::bare(&shell.path(""));
     let variables = variables.with("PROVOST_DB", &shell.schema_url().unwrap());
     let config = Config::load(&Sources::default(), &variables).unwrap();
@@ -53,7 +53,7 @@ fn app(shell: &Shell) -> App {
 }
 
 /// Both at the same moment.
-fn both<A: Send, B: Send>(
+pub(super) fn both<A: Send, B: Send>(
     one: impl FnOnce() -> A + Send,
     two: impl FnOnce() -> B + Send,
 ) -> (A, B) {

@@ -1,15 +1,15 @@
 //! What a login reads and writes.
 
-use super::roles;
 use crate::db::{Tx, Value};
 use crate::error::Result;
 use crate::password::PasswordHash;
 use crate::time::Timestamp;
 use crate::users::Credentials;
 use crate::users::find::Key;
+use crate::users::roles::listed;
 
 /// What a login needs of the account with this key.
-pub(in crate::users) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option<Credentials>> {
+pub(super) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option<Credentials>> {
     let (condition, value): (_, Value) = match key {
         Key::Ids(id, _) => ("u.id = $1", id.as_str().into()),
         Key::Username(key) => ("u.username_key = $1", key.as_str().into()),
@@ -34,14 +34,14 @@ pub(in crate::users) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option
             state: row.text("state")?.parse()?,
             hash: row.opt_text("password_hash")?.map(PasswordHash::stored),
             epoch: row.int("security_epoch")?,
-            roles: roles(&row)?,
+            roles: listed(row.opt_text("roles")?.as_deref())?,
         })
     })
     .transpose()
 }
 
 /// Puts `new` in the place of `old`. Returns false, changing nothing, if that is no longer there.
-pub(in crate::users) fn replace_hash(
+pub(super) fn replace_hash(
     tx: &mut Tx<'_>,
     id: &str,
     old: &PasswordHash,
@@ -56,7 +56,7 @@ pub(in crate::users) fn replace_hash(
 
 /// Stores a password's hash and begins a new epoch, which it returns; nothing, changing nothing,
 /// if the account is not active or not in `epoch`.
-pub(in crate::users) fn change_password(
+pub(super) fn change_password(
     tx: &mut Tx<'_>,
     id: &str,
     epoch: i64,
@@ -74,7 +74,7 @@ pub(in crate::users) fn change_password(
 }
 
 /// Begins a new epoch of every account; returns of how many.
-pub(in crate::users) fn end_everyone(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
+pub(super) fn end_everyone(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
     tx.run(
         "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $1, updated_at = $1",
         &[now.into()],

@@ -1,14 +1,18 @@
-//! The tables of sessions and of the keys that sign their access tokens.
+//! The tables of sessions and, below, of the keys that sign their access tokens.
+
+mod keys;
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub(super) use keys::{active_key, insert_key, key_algorithm, keys, retire_keys};
+
 use super::model::{Entry, Facts, Filter, Limits, Session, State};
 use crate::db::{Row, Tx, Value};
 use crate::error::Result;
-use crate::jwt::Algorithm;
 use crate::time::Timestamp;
 
 /// Whether the account of a session `s` is what it was when that was opened.
@@ -72,17 +76,20 @@ pub(super) struct CheckRow {
     pub(super) key_accepted_until: Option<Timestamp>,
 }
 
-/// The session, its account and the key `kid` in one read.
-pub(super) fn for_check(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<CheckRow>> {
-    // Not the usual list of columns: this is read with every request.
-    let sql = format!(
+/// Not the usual list of columns: this is read with every request.
+static FOR_CHECK: LazyLock<String> = LazyLock::new(|| {
+    format!(
         "SELECT s.user_id, s.authenticated_at, s.last_seen_at, s.expires_at, s.revoked_at,
                 u.username, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles,
                 (SELECT COALESCE(k.accepted_until, 9223372036854775807) FROM signing_keys k
                  WHERE k.id = $2) AS key_accepted_until
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
-    );
-    let row = tx.first(&sql, &[id.into(), kid.into()])?;
+    )
+});
+
+/// The session, its account and the key `kid` in one read.
+pub(super) fn for_check(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<CheckRow>> {
+    let row = tx.first(&FOR_CHECK, &[id.into(), kid.into()])?;
     row.map(|row| {
         Ok(CheckRow {
             user_id: row.text("user_id")?,
@@ -103,14 +110,17 @@ pub(super) struct RefreshRow {
     pub(super) facts: Facts,
 }
 
-/// The session with its generation.
-pub(super) fn for_refresh(tx: &mut Tx<'_>, id: &str) -> Result<Option<RefreshRow>> {
-    let sql = format!(
+static FOR_REFRESH: LazyLock<String> = LazyLock::new(|| {
+    format!(
         "SELECT s.user_id, s.generation, s.refreshed_at, s.authenticated_at, s.last_seen_at,
                 s.expires_at, s.revoked_at, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
-    );
-    let row = tx.first(&sql, &[id.into()])?;
+    )
+});
+
+/// The session with its generation.
+pub(super) fn for_refresh(tx: &mut Tx<'_>, id: &str) -> Result<Option<RefreshRow>> {
+    let row = tx.first(&FOR_REFRESH, &[id.into()])?;
     row.map(|row| {
         Ok(RefreshRow {
             user_id: row.text("user_id")?,
@@ -439,99 +449,4 @@ pub(super) fn delete_ended(
     );
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     tx.run(&sql, &[until.into(), most.into()])
-}
-
-/// A key as it is stored.
-pub(super) struct KeyRow {
-    pub(super) id: String,
-    pub(super) algorithm: Algorithm,
-    pub(super) created_at: Timestamp,
-    pub(super) signs_from: Timestamp,
-    pub(super) accepted_until: Option<Timestamp>,
-}
-
-/// The key that signs at `now`: of this algorithm, and of this id if one is given.
-pub(super) fn active_key(
-    tx: &mut Tx<'_>,
-    algorithm: Algorithm,
-    id: Option<&str>,
-    now: Timestamp,
-) -> Result<Option<String>> {
-    let row = tx.first(
-        "SELECT id FROM signing_keys
-         WHERE algorithm = $1 AND signs_from <= $2
-           AND (accepted_until IS NULL OR accepted_until > $2)
-           AND (CAST($3 AS TEXT) IS NULL OR id = $3)
-         ORDER BY signs_from DESC, id DESC LIMIT 1",
-        &[algorithm.as_str().into(), now.into(), id.into()],
-    )?;
-    row.map(|row| row.text("id")).transpose()
-}
-
-/// Adds a key. Returns false, changing nothing, if there is one of this id.
-pub(super) fn insert_key(
-    tx: &mut Tx<'_>,
-    id: &str,
-    algorithm: Algorithm,
-    signs_from: Timestamp,
-    now: Timestamp,
-) -> Result<bool> {
-    let changed = tx.run(
-        "INSERT INTO signing_keys (id, algorithm, created_at, signs_from) VALUES ($1, $2, $3, $4)
-         ON CONFLICT (id) DO NOTHING",
-        &[
-            id.into(),
-            algorithm.as_str().into(),
-            now.into(),
-            signs_from.into(),
-        ],
-    )?;
-    Ok(changed == 1)
-}
-
-/// Every key, the newest first: a few.
-pub(super) fn keys(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>> {
-    let rows = tx.all(
-        "SELECT id, algorithm, created_at, signs_from, accepted_until FROM signing_keys
-         ORDER BY signs_from DESC, id DESC",
-        &[],
-    )?;
-    rows.iter()
-        .map(|row| {
-            Ok(KeyRow {
-                id: row.text("id")?,
-                algorithm: row.str("algorithm")?.parse()?,
-                created_at: row.time("created_at")?,
-                signs_from: row.time("signs_from")?,
-                accepted_until: row.opt_time("accepted_until")?,
-            })
-        })
-        .collect()
-}
-
-/// The algorithm of a key, if there is one of this id that is accepted.
-pub(super) fn key_algorithm(
-    tx: &mut Tx<'_>,
-    id: &str,
-) -> Result<Option<(Algorithm, Option<Timestamp>)>> {
-    let row = tx.first(
-        "SELECT algorithm, accepted_until FROM signing_keys WHERE id = $1",
-        &[id.into()],
-    )?;
-    row.map(|row| {
-        Ok((
-            row.str("algorithm")?.parse()?,
-            row.opt_time("accepted_until")?,
-        ))
-    })
-    .transpose()
-}
-
-/// Has all keys but `id` accepted no longer than until then.
-pub(super) fn retire_keys(tx: &mut Tx<'_>, but: &str, until: Timestamp) -> Result<u64> {
-    tx.run(
-        "UPDATE signing_keys SET accepted_until = $2
-         WHERE id <> $1 AND (accepted_until IS NULL OR accepted_until > $2)",
-        &[but.into(), until.into()],
-    )
 }

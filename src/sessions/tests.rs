@@ -68,12 +68,12 @@ impl House {
         let parsed = crate::jwt::Parsed::of(token).ok_or(Error::Unauthenticated)?;
         let (kid, kit) = (parsed.kid().to_owned(), self.app.kit());
         let key = kit.signers.known(&kid).ok_or(Error::Unauthenticated)?;
-        let claims = kit
+        let token = kit
             .signers
             .verify(token, &parsed, &key, &expected(kit), now);
-        let claims = claims.ok_or(Error::Unauthenticated)?;
+        let token = token.ok_or(Error::Unauthenticated)?;
         self.app.at(now, &Actor::anonymous(), move |cx| {
-            super::authenticate(cx, &claims, &kid)
+            super::authenticate(cx, &token.claims, &kid)
         })
     }
 

@@ -1,9 +1,12 @@
 //! From a text in a header to who sent it.
 
+use std::sync::Arc;
+
 use super::Visitor;
 use crate::app::Who;
 use crate::error::{Error, Result};
-use crate::jwt::Parsed;
+use crate::jwt::{Expected, Parsed, Token};
+use crate::time::Timestamp;
 use crate::{sessions, tokens};
 
 impl Visitor {
@@ -36,19 +39,13 @@ impl Visitor {
     /// Becomes the session of this access token: length, signature and claims first, then the
     /// session's own row (security.md, rules 22 and 23).
     pub(super) async fn by_session(&mut self, text: &str) -> Result<()> {
-        let parsed = Parsed::of(text).ok_or(Error::Unauthenticated)?;
         let kit = self.app.kit();
-        let key = match kit.signers.known(parsed.kid()) {
-            Some(key) => key,
-            None => {
-                self.look(|cx| sessions::learn_key(cx, parsed.kid()))
-                    .await?
-            }
-        };
         let (expected, now) = (sessions::expected(kit), self.app.clock().now());
-        let claims = kit.signers.verify(text, &parsed, &key, &expected, now);
-        let claims = claims.ok_or(Error::Unauthenticated)?;
-        let found = self.look(|cx| sessions::authenticate(cx, &claims, parsed.kid()));
+        let token = match kit.signers.remembered(text, &expected, now) {
+            Some(token) => token,
+            None => self.verify(text, &expected, now).await?,
+        };
+        let found = self.look(|cx| sessions::authenticate(cx, &token.claims, &token.kid));
         let found = found.await?;
         self.actor.who = Who::Session {
             id: found.session_id,
@@ -59,5 +56,25 @@ impl Visitor {
             authenticated_at: found.authenticated_at,
         };
         Ok(())
+    }
+
+    /// Verifies the signature of an access token that was not seen before.
+    async fn verify(
+        &self,
+        text: &str,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Token>> {
+        let parsed = Parsed::of(text).ok_or(Error::Unauthenticated)?;
+        let signers = &self.app.kit().signers;
+        let key = match signers.known(parsed.kid()) {
+            Some(key) => key,
+            None => {
+                self.look(|cx| sessions::learn_key(cx, parsed.kid()))
+                    .await?
+            }
+        };
+        let token = signers.verify(text, &parsed, &key, expected, now);
+        token.ok_or(Error::Unauthenticated)
     }
 }

@@ -1,0 +1,105 @@
+//! The table of the keys that sign access tokens.
+
+use crate::db::Tx;
+use crate::error::Result;
+use crate::jwt::Algorithm;
+use crate::time::Timestamp;
+
+/// A key as it is stored.
+pub(in crate::sessions) struct KeyRow {
+    pub(in crate::sessions) id: String,
+    pub(in crate::sessions) algorithm: Algorithm,
+    pub(in crate::sessions) created_at: Timestamp,
+    pub(in crate::sessions) signs_from: Timestamp,
+    pub(in crate::sessions) accepted_until: Option<Timestamp>,
+}
+
+/// The key that signs at `now`: of this algorithm, and of this id if one is given.
+pub(in crate::sessions) fn active_key(
+    tx: &mut Tx<'_>,
+    algorithm: Algorithm,
+    id: Option<&str>,
+    now: Timestamp,
+) -> Result<Option<String>> {
+    let row = tx.first(
+        "SELECT id FROM signing_keys
+         WHERE algorithm = $1 AND signs_from <= $2
+           AND (accepted_until IS NULL OR accepted_until > $2)
+           AND (CAST($3 AS TEXT) IS NULL OR id = $3)
+         ORDER BY signs_from DESC, id DESC LIMIT 1",
+        &[algorithm.as_str().into(), now.into(), id.into()],
+    )?;
+    row.map(|row| row.text("id")).transpose()
+}
+
+/// Adds a key. Returns false, changing nothing, if there is one of this id.
+pub(in crate::sessions) fn insert_key(
+    tx: &mut Tx<'_>,
+    id: &str,
+    algorithm: Algorithm,
+    signs_from: Timestamp,
+    now: Timestamp,
+) -> Result<bool> {
+    let changed = tx.run(
+        "INSERT INTO signing_keys (id, algorithm, created_at, signs_from) VALUES ($1, $2, $3, $4)
+         ON CONFLICT (id) DO NOTHING",
+        &[
+            id.into(),
+            algorithm.as_str().into(),
+            now.into(),
+            signs_from.into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// Every key, the newest first: a few.
+pub(in crate::sessions) fn keys(tx: &mut Tx<'_>) -> Result<Vec<KeyRow>> {
+    let rows = tx.all(
+        "SELECT id, algorithm, created_at, signs_from, accepted_until FROM signing_keys
+         ORDER BY signs_from DESC, id DESC",
+        &[],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(KeyRow {
+                id: row.text("id")?,
+                algorithm: row.str("algorithm")?.parse()?,
+                created_at: row.time("created_at")?,
+                signs_from: row.time("signs_from")?,
+                accepted_until: row.opt_time("accepted_until")?,
+            })
+        })
+        .collect()
+}
+
+/// The algorithm of a key, if there is one of this id that is accepted.
+pub(in crate::sessions) fn key_algorithm(
+    tx: &mut Tx<'_>,
+    id: &str,
+) -> Result<Option<(Algorithm, Option<Timestamp>)>> {
+    let row = tx.first(
+        "SELECT algorithm, accepted_until FROM signing_keys WHERE id = $1",
+        &[id.into()],
+    )?;
+    row.map(|row| {
+        Ok((
+            row.str("algorithm")?.parse()?,
+            row.opt_time("accepted_until")?,
+        ))
+    })
+    .transpose()
+}
+
+/// Has all keys but `id` accepted no longer than until then.
+pub(in crate::sessions) fn retire_keys(
+    tx: &mut Tx<'_>,
+    but: &str,
+    until: Timestamp,
+) -> Result<u64> {
+    tx.run(
+        "UPDATE signing_keys SET accepted_until = $2
+         WHERE id <> $1 AND (accepted_until IS NULL OR accepted_until > $2)",
+        &[but.into(), until.into()],
+    )
+}

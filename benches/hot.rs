@@ -11,8 +11,10 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use divan::{Bencher, black_box};
 use provost::config::DbUrl;
 use provost::db::{Db, Role};
+use provost::jwt::{Claims, Expected, Key, Parsed, Signers};
 use provost::keys::Keys;
 use provost::secret::{Secret, random_base62, same};
+use provost::sessions;
 use provost::time::{self, Timestamp};
 use provost::tokens::{self, Kind, SECRET, TokenId};
 
@@ -88,6 +90,88 @@ fn make_a_random_secret(bencher: Bencher<'_, '_>) {
 fn make_a_serial_id(bencher: Bencher<'_, '_>) {
     let serials = provost::id::Serials::default();
     bencher.bench(|| serials.next(black_box(NOW)));
+}
+
+const SESSION: &str = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77";
+const EXPECTED: Expected<'_> = Expected {
+    issuer: "provost",
+    audience: "provost",
+    ttl: std::time::Duration::from_mins(30),
+};
+
+fn signing_key() -> Key {
+    let keys = Keys::ephemeral().expect("random bytes");
+    Key::ed25519(&keys, "abcdefghijklmnop").expect("a key")
+}
+
+fn claims() -> Claims {
+    let seconds = NOW.0 / 1000;
+    Claims {
+        iss: EXPECTED.issuer.into(),
+        aud: EXPECTED.audience.into(),
+        sub: SESSION.into(),
+        sid: SESSION.into(),
+        jti: "0123456789abcdef0123456789abcdef".into(),
+        iat: seconds,
+        nbf: seconds,
+        exp: seconds + 1800,
+    }
+}
+
+/// An access token and the key that signed it.
+fn access_token() -> (Secret<String>, Key) {
+    let key = signing_key();
+    (key.sign(&claims()).expect("a token"), key)
+}
+
+fn is_good(signers: &Signers, token: &str, key: &Key) -> bool {
+    let parsed = Parsed::of(token);
+    parsed.is_some_and(|parsed| {
+        signers
+            .verify(token, &parsed, key, &EXPECTED, NOW)
+            .is_some()
+    })
+}
+
+#[divan::bench]
+fn verify_an_access_token_seen_before(bencher: Bencher<'_, '_>) {
+    let ((token, key), signers) = (access_token(), Signers::default());
+    assert!(is_good(&signers, token.expose(), &key));
+    bencher.bench(|| is_good(&signers, black_box(token.expose()), &key));
+}
+
+#[divan::bench]
+fn verify_an_access_token_never_seen(bencher: Bencher<'_, '_>) {
+    let (token, key) = access_token();
+    bencher
+        .with_inputs(Signers::default)
+        .bench_refs(|signers| is_good(signers, black_box(token.expose()), &key));
+}
+
+#[divan::bench]
+fn sign_an_access_token(bencher: Bencher<'_, '_>) {
+    let (key, claims) = (signing_key(), claims());
+    bencher.bench(|| key.sign(black_box(&claims)));
+}
+
+#[divan::bench]
+fn read_a_refresh_token(bencher: Bencher<'_, '_>) {
+    let keys = Keys::ephemeral().expect("random bytes");
+    let token = sessions::refresh_token(&keys, SESSION, 7).expect("a token");
+    bencher.bench(|| sessions::session_of(&keys, black_box(token.expose())));
+}
+
+#[divan::bench]
+fn check_a_csrf_token(bencher: Bencher<'_, '_>) {
+    let keys = Keys::ephemeral().expect("random bytes");
+    let token = sessions::csrf_token(&keys, SESSION).expect("random bytes");
+    bencher.bench(|| sessions::is_csrf_token(&keys, SESSION, black_box(&token)));
+}
+
+#[divan::bench]
+fn make_a_csrf_token(bencher: Bencher<'_, '_>) {
+    let keys = Keys::ephemeral().expect("random bytes");
+    bencher.bench(|| sessions::csrf_token(&keys, black_box(SESSION)));
 }
 
 /// A database file as the daemon has it open, with a table as narrow as the tokens'.

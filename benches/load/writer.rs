@@ -7,14 +7,13 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use provost::app::{Actor, App, Cx, Who};
-use provost::config::{Config, DbUrl, Environment, Sources};
-use provost::db::{Db, Role};
-use provost::keys::Keys;
+use provost::app::{Actor, Cx, Who};
+use provost::db::Role;
 use provost::tokens;
 
 use crate::Outcome;
 use crate::client::Leg;
+use crate::library;
 use crate::pairs::{Measured, Plan};
 use crate::server::{self, this_program};
 
@@ -70,10 +69,7 @@ pub(crate) fn run(folder: &Path, plan: Plan) -> Outcome<()> {
 
 /// Opens the folder as the daemon does; what it returns issues one token and waits for the commit.
 fn issuer(folder: &Path) -> Outcome<impl Fn() -> provost::error::Result<()> + Sync> {
-    let config = Config::load(&Sources::default(), &Environment::bare(folder))?;
-    let keys = Keys::load(&folder.join("provost.key"))?;
-    let db = Db::open(&DbUrl::Sqlite(folder.join(server::DATABASE)), Role::Daemon)?;
-    let app = App::new(config, keys, db);
+    let app = library::open(folder, Role::Daemon)?;
     let anybody = Actor {
         who: Who::Anonymous,
         ip: None,

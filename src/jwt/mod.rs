@@ -21,7 +21,7 @@ use crate::secret::Secret;
 use crate::time::Timestamp;
 
 pub use parse::Parsed;
-pub use signers::Signers;
+pub use signers::{Signers, Token};
 
 /// Clocks may differ by so much.
 const LEEWAY: Duration = Duration::from_secs(5);
@@ -75,7 +75,10 @@ impl Claims {
             && self.iat <= now.saturating_add(leeway)
             && self.nbf <= now.saturating_add(leeway)
             && now < self.exp.saturating_add(leeway)
-            && uuid::Uuid::try_parse(&self.sid).is_ok_and(|id| id.to_string() == self.sid)
+            && uuid::Uuid::try_parse(&self.sid).is_ok_and(|id| {
+                let mut text = uuid::Uuid::encode_buffer();
+                *id.hyphenated().encode_lower(&mut text) == *self.sid
+            })
     }
 }
 

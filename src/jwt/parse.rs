@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Claims, TYPE};
 
 /// The longest token, in bytes.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 /// The longest id of a key, in characters.
 const KID: usize = 32;
 

@@ -49,13 +49,17 @@ impl House {
     }
 
     fn accepts_at(&self, token: &str, now: Timestamp) -> bool {
+        let remembered = self.signers.remembered(token, &EXPECTED, now).is_some();
         let Some(parsed) = Parsed::of(token) else {
+            assert!(!remembered);
             return false;
         };
         let Some(key) = self.signers.known(parsed.kid()) else {
+            assert!(!remembered);
             return false;
         };
         let verified = self.signers.verify(token, &parsed, &key, &EXPECTED, now);
+        assert!(verified.is_some() || !remembered);
         verified.is_some()
     }
 
@@ -75,6 +79,20 @@ fn header() -> Json {
 }
 
 #[test]
+fn a_token_is_remembered_once_it_was_verified_and_until_it_ends() {
+    let house = House::new();
+    let token = house.key().sign(&claims()).unwrap();
+    let remembered = |now| house.signers.remembered(token.expose(), &EXPECTED, now);
+    assert!(remembered(NOW).is_none());
+    assert!(house.accepts(token.expose()));
+    let known = remembered(NOW).unwrap();
+    assert_eq!((&known.claims, known.kid.as_str()), (&claims(), "k1"));
+    assert!(remembered(NOW.plus(Duration::from_mins(31))).is_none());
+    let other = format!("{}A", token.expose());
+    assert!(house.signers.remembered(&other, &EXPECTED, NOW).is_none());
+}
+
+#[test]
 fn a_token_holds_what_it_was_signed_with_until_it_ends() {
     let house = House::new();
     let token = house.key().sign(&claims()).unwrap();
@@ -83,7 +101,7 @@ fn a_token_holds_what_it_was_signed_with_until_it_ends() {
     let key = house.key();
     for _ in 0..2 {
         let verified = house.signers.verify(token, &parsed, &key, &EXPECTED, NOW);
-        assert_eq!(*verified.unwrap(), claims());
+        assert_eq!(verified.unwrap().claims, claims());
     }
     let end = NOW.plus(Duration::from_mins(30));
     assert!(house.accepts_at(token, end.plus(Duration::from_secs(4))));

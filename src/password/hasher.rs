@@ -159,6 +159,15 @@ impl Hasher {
         self.0.0.lock().queue.len()
     }
 
+    /// Refuses as one more password to hash would be refused now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] when too many wait.
+    pub fn check_room(&self) -> Result<()> {
+        let pool = &self.0.0;
+        pool.check_room(&pool.lock())
+    }
+
     fn submit(&self, work: Work) {
         if let Err((work, refusal)) = Pool::push(&self.0.0, work) {
             work(Err(refusal));
@@ -218,14 +227,19 @@ impl Pool {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn check_room(&self, state: &State) -> Result<()> {
+        if state.queue.len() < self.limits.queue {
+            Ok(())
+        } else {
+            Err(Error::unavailable("too many passwords wait to be hashed"))
+        }
+    }
+
     /// Puts `work` in the queue and sees to it that a thread will come for it.
     fn push(pool: &Arc<Self>, work: Work) -> Result<(), (Work, Error)> {
         let mut state = pool.lock();
-        if state.queue.len() >= pool.limits.queue {
-            return Err((
-                work,
-                Error::unavailable("too many passwords wait to be hashed"),
-            ));
+        if let Err(full) = pool.check_room(&state) {
+            return Err((work, full));
         }
         state.queue.push_back(Job {
             since: Instant::now(),
@@ -392,10 +406,12 @@ mod tests {
             });
         }
         assert_eq!(hasher.waiting(), 3);
+        assert!(matches!(hasher.check_room(), Err(Error::Unavailable(_))));
         let refused = hasher.hash(&password()).unwrap_err();
         assert!(matches!(refused, Error::Unavailable(_)));
         drop((release, answer));
         assert_eq!(answers.into_iter().collect::<Vec<_>>(), [true; 3]);
+        hasher.check_room().unwrap();
         hasher.hash(&password()).unwrap();
     }
 

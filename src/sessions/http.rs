@@ -181,22 +181,24 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
         // Nobody is logged in by another site's page into an account that is not theirs.
         check_origin(headers, visitor.app())?;
     }
+    // Who would be turned away at the end of the way is turned away here, before it costs anything.
+    visitor.app().kit().hasher.check_room()?;
     let login = Login {
         name: given.name()?,
         ip: visitor.ip(),
         client: client(headers),
     };
-    let name = login.name.clone();
-    let attempt = visitor
-        .clone()
-        .read(move |cx| super::begin(cx, login.clone()));
+    // Point reads on the spot: nobody's long list keeps people from logging in.
+    let account = visitor.look(|cx| users::credentials(cx, &login.name));
+    let account = account.await?;
+    let attempt = visitor.look(|cx| super::begin(cx, &login, account.as_ref()));
     let attempt = attempt.await?;
     let verdict = verify(visitor.app(), given.password, attempt.hash().cloned()).await?;
     let finished = visitor
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
     let turn = finished.await?.inspect_err(|_| {
-        visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+        visitor.app().kit().rates.sprayed(visitor.ip(), &login.name);
     })?;
     opened(&visitor, &turn, given.cookies).await
 }
@@ -344,7 +346,7 @@ async fn change_password(
     };
     let attempt = visitor
         .clone()
-        .read(move |cx| super::begin_change(cx, login.clone()));
+        .read(move |cx| super::begin_change(cx, &login));
     let attempt = attempt.await?;
     let policy = Policy::new(app.config().password.min_length, &app.config().app.title);
     attempt.may_choose(&given.new_password, &policy)?;

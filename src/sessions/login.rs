@@ -61,29 +61,19 @@ impl Attempt {
     }
 }
 
-/// Looks for the account: the first half of a login.
+/// Looks how the `account` stands that has the name: the first half of a login, one statement.
 ///
 /// # Errors
 /// Those of the database.
-pub fn begin(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
-    let account = users::credentials(cx, &login.name)?;
-    let counted = match &account {
+pub fn begin(cx: &mut Cx<'_, '_>, login: &Login, account: Option<&Credentials>) -> Result<Attempt> {
+    let counted = match account {
         Some(account) => Account::user(&account.id),
         None => Account::name(&cx.kit.keys, &login.name),
     };
-    look_at(cx, login, account, counted)
-}
-
-fn look_at(
-    cx: &mut Cx<'_, '_>,
-    login: Login,
-    account: Option<Credentials>,
-    counted: Account,
-) -> Result<Attempt> {
     let standing = throttle::standing(cx, &counted, login.ip)?;
     Ok(Attempt {
-        login,
-        account,
+        login: login.clone(),
+        account: account.cloned(),
         counted,
         standing,
     })
@@ -135,10 +125,10 @@ fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &
 ///
 /// # Errors
 /// [`Error::Forbidden`] for who is no person; those of the database.
-pub fn begin_change(cx: &mut Cx<'_, '_>, login: Login) -> Result<Attempt> {
+pub fn begin_change(cx: &mut Cx<'_, '_>, login: &Login) -> Result<Attempt> {
     let user = cx.actor.person()?.to_owned();
-    let account = users::credentials_of(cx, &user)?;
-    look_at(cx, login, account, Account::user(&user))
+    let account = users::credentials_of(cx, &user)?.ok_or(Error::Unauthenticated)?;
+    begin(cx, login, Some(&account))
 }
 
 impl Attempt {

@@ -23,7 +23,7 @@ pub use csrf::{csrf_token, is_csrf_token};
 pub use login::{Attempt, Login, begin, begin_change, change_password, finish, refuse_change};
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
 pub use purge::{delete_gone, gone, oldest_gone};
-pub use refresh::{Refreshed, refresh, session_of};
+pub use refresh::{Refreshed, refresh, refresh_token, session_of};
 pub use signing::{
     KeyState, Rotation, SigningKey, jwks, learn_key, list_keys, rotate, rotate_if_due,
 };
@@ -107,7 +107,7 @@ pub fn mint(kit: &Kit, turn: &Turn, now: Timestamp) -> Result<Opened> {
     };
     Ok(Opened {
         access_token: key.sign(&claims)?,
-        refresh_token: refresh::text(&kit.keys, &turn.session_id, turn.generation)?,
+        refresh_token: refresh_token(&kit.keys, &turn.session_id, turn.generation)?,
         csrf_token: csrf_token(&kit.keys, &turn.session_id)?,
         expires_in: claims.exp.saturating_sub(claims.iat),
         refresh_expires_in: seconds(turn.expires_at).saturating_sub(claims.iat),

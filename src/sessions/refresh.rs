@@ -21,7 +21,10 @@ const MAC: usize = 30;
 const LENGTH: usize = PREFIX.len() + SESSION + GENERATION + MAC + CHECK;
 
 /// The refresh token of this session and generation; always the same.
-pub(super) fn text(keys: &Keys, session_id: &str, generation: i64) -> Result<Secret<String>> {
+///
+/// # Errors
+/// [`Error::Internal`] for what is no session's id, or for a negative generation.
+pub fn refresh_token(keys: &Keys, session_id: &str, generation: i64) -> Result<Secret<String>> {
     let id = uuid::Uuid::try_parse(session_id).map_err(Error::internal)?;
     let mut text = String::with_capacity(LENGTH);
     text.push_str(PREFIX);
@@ -189,7 +192,7 @@ mod tests {
     #[test]
     fn a_refresh_token_names_its_session_and_generation() {
         let keys = Keys::ephemeral().unwrap();
-        let token = text(&keys, ID, 7).unwrap();
+        let token = refresh_token(&keys, ID, 7).unwrap();
         assert_eq!(token.expose().len(), 68);
         assert!(token.expose().starts_with("pvr_"));
         let presented = read(&keys, token.expose()).unwrap();
@@ -197,13 +200,16 @@ mod tests {
             (presented.session_id.as_str(), presented.generation),
             (ID, 7)
         );
-        assert_eq!(token.expose(), text(&keys, ID, 7).unwrap().expose());
+        assert_eq!(
+            token.expose(),
+            refresh_token(&keys, ID, 7).unwrap().expose()
+        );
     }
 
     #[test]
     fn no_changed_refresh_token_is_ours() {
         let keys = Keys::ephemeral().unwrap();
-        let token = text(&keys, ID, 7).unwrap();
+        let token = refresh_token(&keys, ID, 7).unwrap();
         for place in 0..LENGTH {
             let mut bytes = token.expose().clone().into_bytes();
             bytes[place] = if bytes[place] == b'x' { b'y' } else { b'x' };

@@ -4,6 +4,7 @@ pub(super) mod ended;
 pub(super) mod keys;
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use ipnet::IpNet;
 
@@ -73,17 +74,20 @@ pub(super) struct CheckRow {
     pub(super) key_accepted_until: Option<Timestamp>,
 }
 
-/// The session, its account and the key `kid` in one read.
-pub(super) fn for_check(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<CheckRow>> {
-    // Not the usual list of columns: this is read with every request.
-    let sql = format!(
+/// Not the usual list of columns: this is read with every request.
+static FOR_CHECK: LazyLock<String> = LazyLock::new(|| {
+    format!(
         "SELECT s.user_id, s.authenticated_at, s.last_seen_at, s.expires_at, s.revoked_at,
                 u.username, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles,
                 (SELECT COALESCE(k.accepted_until, 9223372036854775807) FROM signing_keys k
                  WHERE k.id = $2) AS key_accepted_until
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
-    );
-    let row = tx.first(&sql, &[id.into(), kid.into()])?;
+    )
+});
+
+/// The session, its account and the key `kid` in one read.
+pub(super) fn for_check(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<CheckRow>> {
+    let row = tx.first(&FOR_CHECK, &[id.into(), kid.into()])?;
     row.map(|row| {
         Ok(CheckRow {
             user_id: row.text("user_id")?,
@@ -104,14 +108,17 @@ pub(super) struct RefreshRow {
     pub(super) facts: Facts,
 }
 
-/// The session with its generation.
-pub(super) fn for_refresh(tx: &mut Tx<'_>, id: &str) -> Result<Option<RefreshRow>> {
-    let sql = format!(
+static FOR_REFRESH: LazyLock<String> = LazyLock::new(|| {
+    format!(
         "SELECT s.user_id, s.generation, s.refreshed_at, s.authenticated_at, s.last_seen_at,
                 s.expires_at, s.revoked_at, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
-    );
-    let row = tx.first(&sql, &[id.into()])?;
+    )
+});
+
+/// The session with its generation.
+pub(super) fn for_refresh(tx: &mut Tx<'_>, id: &str) -> Result<Option<RefreshRow>> {
+    let row = tx.first(&FOR_REFRESH, &[id.into()])?;
     row.map(|row| {
         Ok(RefreshRow {
             user_id: row.text("user_id")?,

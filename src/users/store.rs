@@ -1,6 +1,7 @@
 //! The users' tables.
 
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 use super::find::{Among, Key};
 use super::names::folded;
@@ -56,10 +57,15 @@ pub(super) fn insert(
     Ok(changed == 1)
 }
 
+static BY_ID: LazyLock<String> =
+    LazyLock::new(|| format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1"));
+
 /// One account.
 pub(super) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<User>> {
-    let sql = format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1");
-    tx.first(&sql, &[id.into()])?.as_ref().map(user).transpose()
+    tx.first(&BY_ID, &[id.into()])?
+        .as_ref()
+        .map(user)
+        .transpose()
 }
 
 /// At most two of the accounts with this key: enough to know whether there is exactly one.

@@ -73,11 +73,6 @@ fn is_edge(file: &str, edges: &[String]) -> bool {
         || ["main", "lib"].contains(&stem)
 }
 
-/// Whether the file is a slice's `store.rs`, or a part of it.
-fn is_store(file: &str) -> bool {
-    file.ends_with("/store.rs") || file.contains("/store/")
-}
-
 /// The crate's modules that `text` names, also inside `crate::{a, b::{c}}`.
 fn uses(text: &str) -> Vec<String> {
     let mut found = Vec::new();
@@ -177,6 +172,11 @@ const SQL: [&str; 8] = [
     "PRAGMA ",
     "BEGIN IMMEDIATE",
 ];
+
+/// Whether the file is a slice's `store.rs`, or a part of it.
+fn is_store(file: &str) -> bool {
+    file.ends_with("/store.rs") || file.contains("/store/")
+}
 
 #[test]
 fn sql_and_frameworks_stay_where_they_belong() {

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use mio::{Events, Interest, Poll, Token};
 
-use super::{Answer, Leg, Requests};
+use super::{Answer, Leg, Requests, Verdict};
 use crate::Outcome;
 
 /// How a closed loop is driven.
@@ -62,6 +62,8 @@ struct Connection {
     buffer: Vec<u8>,
     filled: usize,
     next: usize,
+    /// The request of a chain, into which each answer puts what the next one needs.
+    own: Vec<u8>,
     sent: Instant,
 }
 
@@ -69,6 +71,7 @@ struct Connection {
 enum Progress {
     Waiting,
     Done,
+    Refused,
     Broken,
 }
 
@@ -82,6 +85,11 @@ impl<'a> Loop<'a> {
                 buffer: vec![0; 16 * 1024],
                 filled: 0,
                 next,
+                own: if load.chain.is_some() {
+                    load.get(next).to_vec()
+                } else {
+                    Vec::new()
+                },
                 sent: Instant::now(),
             });
         }
@@ -121,6 +129,10 @@ impl<'a> Loop<'a> {
                         }
                         connection.send(self.load, now);
                     }
+                    Progress::Refused => {
+                        leg.refused += 1;
+                        connection.send(self.load, now);
+                    }
                     Progress::Broken => {
                         self.poll.registry().deregister(&mut connection.stream)?;
                         connection.stream = open_stream(self.target, &self.poll, event.token())?;
@@ -146,7 +158,12 @@ impl Connection {
     fn send(&mut self, load: &Requests, now: Instant) {
         // One small request is under way at a time, so the socket's buffer always has room; if the
         // server has closed, the read side reports it.
-        let _reported_by_the_read = self.stream.write_all(load.get(self.next));
+        let request = if self.own.is_empty() {
+            load.get(self.next)
+        } else {
+            &self.own
+        };
+        let _reported_by_the_read = self.stream.write_all(request);
         self.next += 1;
         self.filled = 0;
         self.sent = now;
@@ -170,14 +187,19 @@ impl Connection {
                 }
             }
             let received = &self.buffer[..self.filled];
-            match Answer::parse(received) {
-                Ok(None) => {}
-                Ok(Some(answer)) if load.right(&answer) => return Progress::Done,
-                Ok(Some(_)) | Err(()) => {
+            let verdict = match Answer::parse(received) {
+                Ok(None) => continue,
+                Ok(Some(answer)) => load.judge(&answer, &mut self.own),
+                Err(()) => Verdict::Wrong,
+            };
+            return match verdict {
+                Verdict::Right => Progress::Done,
+                Verdict::Refused => Progress::Refused,
+                Verdict::Wrong => {
                     leg.wrong(|| String::from_utf8_lossy(received).into_owned());
-                    return Progress::Broken;
+                    Progress::Broken
                 }
-            }
+            };
         }
     }
 }

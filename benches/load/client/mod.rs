@@ -27,7 +27,18 @@ pub(crate) struct Requests {
     ends: Vec<usize>,
     status: u16,
     contains: Vec<u8>,
+    refusal: Option<u16>,
+    chain: Option<&'static [u8]>,
     legs: AtomicUsize,
+}
+
+/// What an answer is to the driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verdict {
+    Right,
+    /// Turned away for now, as it may be.
+    Refused,
+    Wrong,
 }
 
 impl Requests {
@@ -38,8 +49,23 @@ impl Requests {
             ends: Vec::new(),
             status,
             contains: contains.into(),
+            refusal: None,
+            chain: None,
             legs: AtomicUsize::new(0),
         }
+    }
+
+    /// Answers with this status are counted apart: neither right nor failures.
+    pub(crate) fn or_refused(mut self, status: u16) -> Self {
+        self.refusal = Some(status);
+        self
+    }
+
+    /// Each connection begins with a request of its own in each leg, and its next one carries what
+    /// stood behind `marker` in the last answer, up to the quotation mark.
+    pub(crate) fn chained(mut self, marker: &'static str) -> Self {
+        self.chain = Some(marker.as_bytes());
+        self
     }
 
     /// Adds a request without a body.
@@ -75,12 +101,44 @@ impl Requests {
 
     /// Where a connection begins: spread over the list, and elsewhere in each leg.
     fn start(&self, leg: usize, connection: usize, connections: usize) -> usize {
+        if self.chain.is_some() {
+            return leg * connections + connection;
+        }
         (connection * self.ends.len() / connections + leg * 7919) % self.ends.len()
     }
 
-    fn right(&self, answer: &Answer<'_>) -> bool {
-        answer.status == self.status
+    /// What `answer` is; of a chain, `next` is made the request that follows from it.
+    fn judge(&self, answer: &Answer<'_>, next: &mut [u8]) -> Verdict {
+        if Some(answer.status) == self.refusal {
+            return Verdict::Refused;
+        }
+        let right = answer.status == self.status
             && (self.contains.is_empty() || memmem::find(answer.body, &self.contains).is_some())
+            && self.carry(answer, next);
+        if right {
+            Verdict::Right
+        } else {
+            Verdict::Wrong
+        }
+    }
+
+    /// Puts what `answer` hands on into `request`; tells whether it could.
+    fn carry(&self, answer: &Answer<'_>, request: &mut [u8]) -> bool {
+        let Some(marker) = self.chain else {
+            return true;
+        };
+        let value = |text: &[u8]| {
+            let start = memmem::find(text, marker)? + marker.len();
+            let length = memchr::memchr(b'"', &text[start..])?;
+            Some(start..start + length)
+        };
+        match (value(answer.body), value(request)) {
+            (Some(from), Some(to)) if from.len() == to.len() => {
+                request[to].copy_from_slice(&answer.body[from]);
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -88,6 +146,8 @@ impl Requests {
 pub(crate) struct Leg {
     /// Right answers within the leg.
     pub(crate) requests: u64,
+    /// Answers that turned the client away, where the load expects some.
+    pub(crate) refused: u64,
     /// Wrong answers, broken connections, time-outs.
     pub(crate) failures: u64,
     /// What the first failure looked like.
@@ -102,6 +162,7 @@ impl Leg {
     pub(crate) fn new(length: Duration) -> Self {
         Self {
             requests: 0,
+            refused: 0,
             failures: 0,
             first_failure: None,
             seconds: length.as_secs_f64(),
@@ -132,6 +193,7 @@ impl Leg {
 
     pub(crate) fn add(&mut self, other: Self) {
         self.requests += other.requests;
+        self.refused += other.refused;
         self.failures += other.failures;
         self.first_failure = self.first_failure.take().or(other.first_failure);
         self.latency
@@ -217,7 +279,8 @@ pub(crate) fn once(target: SocketAddr, request: &str) -> Outcome<(u16, String)> 
     ))
 }
 
-fn connect_blocking(target: SocketAddr) -> Outcome<TcpStream> {
+/// A connection for [`exchange`].
+pub(crate) fn connect_blocking(target: SocketAddr) -> Outcome<TcpStream> {
     let stream = TcpStream::connect(target)?;
     stream.set_nodelay(true)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;

@@ -4,7 +4,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Answer, Leg, Requests, connect_blocking, exchange};
+use super::{Answer, Leg, Requests, Verdict, connect_blocking, exchange};
 use crate::Outcome;
 
 /// How an open loop is driven.
@@ -87,7 +87,7 @@ impl Sender<'_> {
         self.next += 1;
         let answered = Instant::now();
         let right = outcome.is_ok()
-            && matches!(Answer::parse(&buffer), Ok(Some(answer)) if self.load.right(&answer));
+            && matches!(Answer::parse(&buffer), Ok(Some(answer)) if self.load.judge(&answer, &mut []) == Verdict::Right);
         if right {
             self.leg.right(answered - intended);
             return;

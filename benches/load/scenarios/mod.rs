@@ -1,17 +1,23 @@
 //! What can be measured. One file for each; a new one needs its file, a line in [`Scenario`] and
 //! one in [`Scenario::run`].
 
+mod enumeration;
 mod growth;
 mod introspect;
 mod issue;
 mod list;
+mod login;
+mod me;
 mod null;
 mod pg_issue;
 mod pg_validate;
 mod purge;
+mod refresh;
 mod rest;
 mod shell;
+mod storm;
 mod validate;
+mod verify;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -40,7 +46,19 @@ pub(crate) enum Scenario {
     Introspect,
     /// Issuing them durably
     Issue,
-    /// Purging expired ones while issuing goes on
+    /// One's own account, with an access token
+    Me,
+    /// Forward authentication, with an access token
+    Verify,
+    /// Refreshing sessions durably
+    Refresh,
+    /// Logging in with right passwords, beside raw Argon2id
+    Login,
+    /// Validating tokens during a storm of logins with wrong passwords
+    Storm,
+    /// What a refused login's time tells
+    Enumeration,
+    /// Purging expired tokens while issuing goes on
     Purge,
     /// Starting the program, looking up a token
     Shell,
@@ -65,6 +83,12 @@ impl Scenario {
             Self::Validate => validate::run(bench),
             Self::Introspect => introspect::run(bench),
             Self::Issue => issue::run(bench),
+            Self::Me => me::run(bench),
+            Self::Verify => verify::run(bench),
+            Self::Refresh => refresh::run(bench),
+            Self::Login => login::run(bench),
+            Self::Storm => storm::run(bench),
+            Self::Enumeration => enumeration::run(bench),
             Self::Purge => purge::run(bench),
             Self::Shell => shell::run(bench),
             Self::List => list::run(bench),

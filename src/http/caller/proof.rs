@@ -5,8 +5,9 @@ use std::sync::Arc;
 use super::Visitor;
 use crate::app::Who;
 use crate::error::{Error, Result};
-use crate::jwt::{Claims, Parsed};
+use crate::jwt::{Expected, Parsed, Token};
 use crate::sessions::Authenticated;
+use crate::time::Timestamp;
 use crate::{sessions, tokens};
 
 impl Visitor {
@@ -55,20 +56,34 @@ impl Visitor {
     ///
     /// # Errors
     /// [`Error::Unauthenticated`] unless it is good now; those of the database.
-    pub async fn prove(&self, text: &str) -> Result<(Authenticated, Arc<Claims>)> {
-        let parsed = Parsed::of(text).ok_or(Error::Unauthenticated)?;
+    pub async fn prove(&self, text: &str) -> Result<(Authenticated, Arc<Token>)> {
         let kit = self.app.kit();
-        let key = match kit.signers.known(parsed.kid()) {
+        let (expected, now) = (sessions::expected(kit), self.app.clock().now());
+        let token = match kit.signers.remembered(text, &expected, now) {
+            Some(token) => token,
+            None => self.verify(text, &expected, now).await?,
+        };
+        let found = self.look(|cx| sessions::authenticate(cx, &token.claims, &token.kid));
+        Ok((found.await?, token))
+    }
+
+    /// Verifies the signature of an access token that was not seen before.
+    async fn verify(
+        &self,
+        text: &str,
+        expected: &Expected<'_>,
+        now: Timestamp,
+    ) -> Result<Arc<Token>> {
+        let parsed = Parsed::of(text).ok_or(Error::Unauthenticated)?;
+        let signers = &self.app.kit().signers;
+        let key = match signers.known(parsed.kid()) {
             Some(key) => key,
             None => {
                 self.look(|cx| sessions::learn_key(cx, parsed.kid()))
                     .await?
             }
         };
-        let (expected, now) = (sessions::expected(kit), self.app.clock().now());
-        let claims = kit.signers.verify(text, &parsed, &key, &expected, now);
-        let claims = claims.ok_or(Error::Unauthenticated)?;
-        let found = self.look(|cx| sessions::authenticate(cx, &claims, parsed.kid()));
-        Ok((found.await?, claims))
+        let token = signers.verify(text, &parsed, &key, expected, now);
+        token.ok_or(Error::Unauthenticated)
     }
 }

@@ -131,7 +131,7 @@ async fn introspect(
     if !tokens::is_opaque(&hinted.token) {
         caller.actor().require(known::TOKEN_INTROSPECT)?;
         let answer = match caller.visitor().prove(&hinted.token).await {
-            Ok((session, claims)) => Introspection::of_session(session, &claims),
+            Ok((session, token)) => Introspection::of_session(session, &token.claims),
             Err(Error::Unauthenticated) => Introspection::INACTIVE,
             Err(error) => return Err(error),
         };

@@ -1,0 +1,136 @@
+//! How long a login takes to be refused, whatever the reason: nobody learns from the time which
+//! names there are, nor what is the matter with an account.
+//!
+//! One client asks, the reasons in turn, so that whatever drifts drifts for all of them. Of each
+//! reason but the last every request names somebody else: after a few failures all look locked.
+
+use std::net::TcpStream;
+use std::time::Instant;
+
+use provost::app::{Actor, App};
+use provost::db::Role;
+use provost::throttle::{self, Account, OFF};
+use provost::users;
+
+use super::login::LIFTED;
+use crate::Outcome;
+use crate::client::{connect_blocking, exchange, nanoseconds};
+use crate::library;
+use crate::people;
+use crate::report::{Finding, Goal};
+use crate::scenarios::Bench;
+use crate::server::Server;
+use crate::spread::{Spread, rounded};
+
+/// Rounds for each pair of legs that other paths would run.
+const ROUNDS: usize = 40;
+
+/// Why a login is refused.
+#[derive(Clone, Copy, Debug)]
+enum Reason {
+    Unknown,
+    Wrong,
+    Empty,
+    Disabled,
+    Locked,
+}
+
+impl Reason {
+    const ALL: [Self; 5] = [
+        Self::Unknown,
+        Self::Wrong,
+        Self::Empty,
+        Self::Disabled,
+        Self::Locked,
+    ];
+
+    /// The body of the login of this round: of each three accounts one is disabled, the first is
+    /// locked.
+    fn body(self, round: usize) -> String {
+        let (name, password) = match self {
+            Self::Unknown => (format!("nobody{round}"), "a wrong password"),
+            Self::Wrong => (format!("user{}", 3 * round + 1), "a wrong password"),
+            Self::Empty => (format!("user{}", 3 * round + 2), ""),
+            // The right one: it must not be known by its taking longer.
+            Self::Disabled => (format!("user{}", 3 * round + 3), people::PASSWORD),
+            Self::Locked => ("user0".into(), people::PASSWORD),
+        };
+        format!(r#"{{"login":"{name}","password":"{password}"}}"#)
+    }
+}
+
+/// Measures it.
+pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
+    let rounds = ROUNDS * bench.plan.pairs;
+    let folder = bench.fresh("enumeration")?;
+    people::make(&folder, 3 * rounds + 4)?;
+    let app = library::open(&folder, Role::Shell)?;
+    lock(&app)?;
+    disable(&app, rounds)?;
+    drop(app);
+    let daemon = Server::daemon_with(&folder, &LIFTED)?;
+    let mut stream = connect_blocking(daemon.address)?;
+    let mut times = Reason::ALL.map(|_| nanoseconds());
+    for round in 0..=rounds {
+        for (reason, times) in Reason::ALL.into_iter().zip(&mut times) {
+            let took = refused(&mut stream, &reason.body(round))?;
+            // The first round starts a hashing thread.
+            if round > 0 {
+                times.saturating_record(took);
+            }
+        }
+    }
+    let medians = times.map(|times| times.value_at_quantile(0.5) as f64 / 1e6);
+    let all = Spread::of(medians);
+    let told = Reason::ALL.iter().zip(medians);
+    let told = told.map(|(reason, median)| format!("{reason:?} {}", rounded(median)));
+    Ok(vec![
+        Finding::new(
+            format!("login refused, medians of 5 reasons, {rounds} rounds: longest / shortest"),
+            Spread::of([all.high / all.low]),
+            "×",
+        )
+        .goals(Goal::AtMost(1.05), Goal::AtMost(1.02))
+        .note(format!("ms: {}", told.collect::<Vec<_>>().join(", "))),
+    ])
+}
+
+/// One login; nanoseconds until the answer.
+fn refused(stream: &mut TcpStream, body: &str) -> Outcome<u64> {
+    let request = format!(
+        "POST /api/v1/auth/login HTTP/1.1\r\nhost: 127.0.0.1\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    let mut answer = Vec::new();
+    let begin = Instant::now();
+    let status = exchange(stream, request.as_bytes(), &mut answer)?;
+    let took = begin.elapsed();
+    if status != 401 {
+        return Err(format!("{status}: {}", String::from_utf8_lossy(&answer)).into());
+    }
+    Ok(u64::try_from(took.as_nanos())?)
+}
+
+/// Locks the first account.
+fn lock(app: &App) -> Outcome<()> {
+    let done = app.write(&Actor::job("load"), |cx| {
+        let id = users::resolve(cx, "user0")?.id;
+        for _ in 0..OFF {
+            throttle::failed(cx, &Account::user(&id))?;
+        }
+        Ok(())
+    });
+    Ok(done?)
+}
+
+/// Disables every third one.
+fn disable(app: &App, rounds: usize) -> Outcome<()> {
+    let done = app.import(&Actor::job("load"), |cx| {
+        for round in 0..=rounds {
+            users::disable(cx, &format!("user{}", 3 * round + 3), None)?;
+        }
+        Ok(())
+    });
+    Ok(done?)
+}

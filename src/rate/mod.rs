@@ -190,6 +190,7 @@ mod tests {
             assert_eq!(canonical(same), "maria", "{same:?}");
         }
         assert_eq!(canonical("E\u{301}A"), canonical("éa"));
+        assert_eq!(canonical("℡"), "tel");
         assert_ne!(canonical("maria"), canonical("mario"));
         assert_eq!(canonical(&"x".repeat(100_000)).len(), NAME);
     }

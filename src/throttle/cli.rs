@@ -18,13 +18,16 @@ pub mod ban;
 /// Accounts ended in one transaction.
 const BATCH: u32 = 500;
 
-/// Delays of logins: after 5 failures in a row an account waits 1, 2, 4, … s and at most 15 minutes
-/// before its password is looked at again; after 100 it is off until it is cleared here. A day
-/// without failures ends it by itself. A name that nobody has is treated alike
+/// The verbs.
 #[derive(Debug, clap::Subcommand)]
 pub enum Command {
     /// List who has to wait now, and who is off until that is cleared
     #[command(after_help = "\
+After 5 failed logins in a row an account has to wait 1, 2, 4, … s and at most 15 minutes before a
+password is looked at again; after 100 no password is good until it is cleared. A success or a day
+without failures ends it. Who comes from a network from which the account logged in within 30 days
+need not wait. A name that nobody has is treated alike, and is listed by a key alone.
+
 Client addresses that ask for too much are limited in the daemon's memory (settings throttle.*); \
 these limits end by themselves and are not listed.
 

@@ -15,7 +15,6 @@ mod store;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::Duration;
 
 use serde::Serialize;
 
@@ -95,16 +94,6 @@ impl Standing {
     #[must_use]
     pub const fn may_try(&self) -> bool {
         !self.off && (self.known || self.delayed_until.is_none())
-    }
-
-    /// How long to wait until a password is looked at again, for `Retry-After`; `None` if there is
-    /// nothing to wait for, or if waiting does not help.
-    #[must_use]
-    pub fn wait(&self, now: Timestamp) -> Option<Duration> {
-        if self.may_try() {
-            return None;
-        }
-        self.delayed_until.map(|until| until.since(now))
     }
 }
 

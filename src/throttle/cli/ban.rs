@@ -31,9 +31,11 @@ Examples:
 /// The flags of `add`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A running daemon reads the bans once a second: from then on it answers nothing there. The address
-that counts is that of the client behind the proxies that are trusted (server.trusted_proxies);
-`GET /api/v1/whoami/ip` tells it. Requests by a Unix socket have none and are never refused.
+A running daemon reads the bans once a second, and then answers every request from there with 403.
+The address that counts is that of the client, behind the proxies that are trusted (the setting
+server.trusted_proxies); GET /api/v1/whoami/ip tells it. Requests by a Unix socket have none and are
+never refused. A network that holds this machine's own addresses, a trusted proxy or a large part of
+the Internet is only banned after a question, or with --yes.
 
 Examples:
   provost ban add 203.0.113.7 --ttl 7d --reason \"guesses passwords\"

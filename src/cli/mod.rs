@@ -74,6 +74,8 @@ enum Command {
     /// Manage accounts: who may sign in, and as what
     #[command(subcommand, visible_alias = "users")]
     User(users::cli::Command),
+    /// Take over the accounts of one of the programs that this one replaces
+    Import(users::cli::ImportFrom),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -112,6 +114,7 @@ impl Command {
             Self::Init(command) => command.run(site, out),
             Self::Token(command) => command.run(site, out),
             Self::User(command) => command.run(&site.operator(out)?, out),
+            Self::Import(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),

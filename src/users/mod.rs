@@ -5,7 +5,9 @@
 //! a password is hashed outside any transaction, and its hash is never shown.
 
 pub mod cli;
+pub mod export;
 mod find;
+pub mod import;
 mod model;
 mod names;
 mod roles;

@@ -193,6 +193,3 @@ impl Piece {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,7 @@
 //! one in [`Scenario::run`].
 
 mod growth;
+mod import;
 mod introspect;
 mod issue;
 mod list;
@@ -42,6 +43,8 @@ pub(crate) enum Scenario {
     Issue,
     /// Purging expired ones while issuing goes on
     Purge,
+    /// Importing accounts from a file
+    Import,
     /// Starting the program, looking up a token
     Shell,
     /// Listing the whole table
@@ -66,6 +69,7 @@ impl Scenario {
             Self::Introspect => introspect::run(bench),
             Self::Issue => issue::run(bench),
             Self::Purge => purge::run(bench),
+            Self::Import => import::run(bench),
             Self::Shell => shell::run(bench),
             Self::List => list::run(bench),
             Self::Rest => rest::run(bench),

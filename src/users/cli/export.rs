@@ -133,6 +133,3 @@ fn write(
     bar.finish_and_clear();
     done
 }
-
-#[cfg(test)]
-mod tests;

@@ -332,6 +332,3 @@ fn stop_at(interrupt: &Interrupt) -> Result<()> {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -172,7 +172,7 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
     (
         "12",
         "partial",
-        "the time box was reached or it was interrupted; run it again to go on",
+        "the time box was reached, it was interrupted, or rows were refused; run it again to go on",
     ),
     (
         "13",

@@ -181,6 +181,9 @@ impl ImportFrom {
     }
 }
 
+/// So many accounts keep a daemon's writer waiting for longer than anybody should.
+const MANY: u64 = 10_000;
+
 /// What is printed under `--json`.
 #[derive(Serialize)]
 struct Printed<'r> {
@@ -241,6 +244,12 @@ impl How {
             1 => ", 1 of them an administrator".to_owned(),
             several => format!(", {several} of them administrators"),
         };
+        if !self.keep_going && good >= MANY && app.db().is_guest() {
+            out.message(
+                "a daemon serves this database: what it has to write waits until all is in; \
+                 --keep-going does not keep it waiting",
+            )?;
+        }
         let what = format!("make {}{administrators}", accounts(good));
         self.confirm.ask(out, &what, good)?;
         let report = {

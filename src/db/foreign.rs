@@ -54,7 +54,7 @@ impl Foreign {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn next(&mut self) -> Result<Vec<Row>> {
-        self.0.next()
+    pub fn page(&mut self) -> Result<Vec<Row>> {
+        self.0.page()
     }
 }

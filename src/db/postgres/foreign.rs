@@ -44,12 +44,14 @@ impl Column {
 
 impl Foreign {
     pub(in crate::db) fn open(url: &str, table: &str) -> Result<Self> {
-        let server = Server::parse(url)
-            .map_err(|error| match error {
-                Error::Config(reason) => Error::Usage(reason.replacen("db is", "the DSN is", 1)),
-                other => other,
-            })?
-            .of_another();
+        let server = Server::parse(url).map_err(|error| {
+            if let Error::Config(reason) = error {
+                Error::Usage(reason.replacen("db is", "the DSN is", 1))
+            } else {
+                error
+            }
+        })?;
+        let server = server.of_another();
         let mut link = Link::open(&server, Purpose::Foreign)?;
         link.begin("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
         let found = link.first(
@@ -106,7 +108,7 @@ impl Foreign {
         ))
     }
 
-    pub(in crate::db) fn next(&mut self) -> Result<Vec<Row>> {
+    pub(in crate::db) fn page(&mut self) -> Result<Vec<Row>> {
         if self.ended {
             return Ok(Vec::new());
         }

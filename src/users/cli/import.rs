@@ -65,13 +65,19 @@ struct How {
     confirm: Confirm,
 }
 
+// Not in a doc comment: clippy would want marks around the columns' names, and they would show.
+const OLD: &str = "\
+Take over the accounts of one of the programs that this one replaces
+
+Reads the table users in the PostgreSQL database of the other program, which is only read and stays \
+as it is: the columns id, username, email, phone, hashed_password, fio, created_at, is_superuser and \
+is_verified, as far as they are there. is_superuser makes an administrator.";
+
+const DSN: &str = "Its database, without a password: postgres://USER@HOST/NAME";
+
 /// Take over the accounts of one of the programs that this one replaces
-///
-/// Reads the table users in the PostgreSQL database of the other program, which is only read and
-/// stays as it is: the columns id, username, email, phone, hashed_password, fio, created_at,
-/// is_superuser and is_verified, as far as they are there. is_superuser makes an administrator.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "\
+#[command(long_about = OLD, after_help = "\
 Rows are told by their number in the order of the ids. The same rules hold as for a file, see
 provost user import --help.
 
@@ -82,8 +88,7 @@ pub struct ImportFrom {
     /// The other program: s1 (learning application), s2 (freelance platform), s3 (session service)
     #[arg(long, value_name = "KIND", value_parser = word(Kind::ALL, Kind::as_str))]
     from: Kind,
-    /// Its database, without a password: postgres://USER@HOST/NAME
-    #[arg(long, value_name = "URL", required_unless_present = "dsn_file")]
+    #[arg(long, help = DSN, value_name = "URL", required_unless_present = "dsn_file")]
     dsn: Option<String>,
     /// A file that holds the URL, where a password belongs; - is standard input
     #[arg(long, value_name = "FILE", conflicts_with = "dsn")]

@@ -220,7 +220,7 @@ impl Reading {
             Field::Username => {
                 if let Some(name) = parsed::<Username>(given)? {
                     row.key = name.key();
-                    row.username = name.as_str().to_owned();
+                    name.as_str().clone_into(&mut row.username);
                 }
             }
             Field::Email => row.email = parsed::<Email>(given)?.map(|it| it.as_str().to_owned()),
@@ -287,7 +287,7 @@ fn parsed<T: FromStr<Err = Error>>(given: &Given) -> Result<Option<T>, String> {
 fn id(given: &Given) -> Result<Option<String>, String> {
     let text = match given {
         Given::Json(Json::Number(number)) => Some(number.to_string()),
-        other => text(other)?,
+        Given::Json(_) | Given::Text(_) => text(given)?,
     };
     match text {
         Some(text) if text.chars().count() > 64 || text.contains(char::is_control) => {
@@ -311,7 +311,7 @@ fn flag(given: &Given) -> Result<Option<bool>, String> {
     }
     let text = match given {
         Given::Json(Json::Number(number)) => Some(number.to_string()),
-        other => text(other)?,
+        Given::Json(_) | Given::Text(_) => text(given)?,
     };
     let text = text.map(|text| text.to_ascii_lowercase());
     match text.as_deref() {
@@ -325,9 +325,9 @@ fn flag(given: &Given) -> Result<Option<bool>, String> {
 fn roles(given: &Given) -> Result<Vec<Role>, String> {
     let role = |word: &str| word.parse::<Role>().map_err(why);
     if let Given::Json(Json::Array(words)) = given {
-        let words = words.iter().map(|word| match word {
-            Json::String(word) => role(word),
-            _ => Err("must be a list of strings".into()),
+        let words = words.iter().map(|word| {
+            let word = word.as_str().ok_or("must be a list of strings")?;
+            role(word)
         });
         return words.collect();
     }
@@ -369,7 +369,7 @@ fn object(given: &Given) -> Result<Map<String, Json>, String> {
     let refuse = || "must be a JSON object".to_owned();
     let value = match given {
         Given::Json(value @ Json::Object(_)) => value.clone(),
-        other => match text(other)? {
+        Given::Json(_) | Given::Text(_) => match text(given)? {
             Some(text) if text.len() > 4 * META => return Err(refuse()),
             Some(text) => serde_json::from_str(&text).map_err(|_| refuse())?,
             None => Json::Null,

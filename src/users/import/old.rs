@@ -131,7 +131,7 @@ impl Source for OldUsers {
 
     fn next(&mut self) -> Result<Option<Record>> {
         if self.page.is_empty() {
-            self.page = self.table.next()?.into();
+            self.page = self.table.page()?.into();
         }
         let Some(row) = self.page.pop_front() else {
             return Ok(None);

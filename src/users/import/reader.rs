@@ -254,9 +254,9 @@ impl<R: Read> Objects<R> {
                 return Ok(None);
             };
             let line = self.line;
-            let Some(text) = text else {
-                let reason = format!("is longer than {LONGEST} bytes");
-                return Ok(Some(broken(line, reason)));
+            let text = match text {
+                Ok(text) => text,
+                Err(reason) => return Ok(Some(broken(line, reason))),
             };
             let Ok(text) = std::str::from_utf8(&text) else {
                 return Ok(Some(broken(line, NOT_UTF_8)));
@@ -292,8 +292,8 @@ impl<R: Read> Objects<R> {
         Record { line, found }
     }
 
-    /// The next line without its end; an empty option for one that is too long.
-    fn line(&mut self) -> Result<Option<Option<Vec<u8>>>> {
+    /// The next line, or how it cannot be one.
+    fn line(&mut self) -> Result<Option<Result<Vec<u8>, String>>> {
         let mut text = Vec::new();
         let longest = u64::try_from(LONGEST).unwrap_or(u64::MAX);
         let mut short = (&mut self.file).take(longest.saturating_add(1));
@@ -302,10 +302,10 @@ impl<R: Read> Objects<R> {
         }
         self.line += 1;
         if text.len() <= LONGEST || text.ends_with(b"\n") {
-            return Ok(Some(Some(text)));
+            return Ok(Some(Ok(text)));
         }
         self.file.skip_until(b'\n').map_err(unreadable())?;
-        Ok(Some(None))
+        Ok(Some(Err(format!("is longer than {LONGEST} bytes"))))
     }
 }
 
@@ -333,9 +333,12 @@ fn object(text: &str) -> Result<Vec<(String, Json)>, String> {
     let members = reader.deserialize_map(Members);
     let whole = members.and_then(|members| reader.end().map(|()| members));
     // The library's own words can repeat the value, which may be a password.
-    whole.map_err(|error| match error.classify() {
-        serde_json::error::Category::Data => "is not a JSON object".to_owned(),
-        _ => format!("is not JSON, at column {}", error.column()),
+    whole.map_err(|error| {
+        if error.is_data() {
+            "is not a JSON object".to_owned()
+        } else {
+            format!("is not JSON, at column {}", error.column())
+        }
     })
 }
 

@@ -1,5 +1,7 @@
 //! Rules of taking in accounts, and of handing them out again, in memory.
 
+use std::fmt::Write as _;
+
 use super::*;
 use crate::password::PasswordHash;
 use crate::time::Timestamp;
@@ -106,7 +108,11 @@ fn every_form_of_hash_lets_its_owner_in_and_is_replaced_by_ours_then() {
     let app = App::memory();
     let mut text = String::new();
     for (at, hash) in HASHES.iter().enumerate() {
-        text += &format!("{{\"username\":\"u{at}\",\"password_hash\":\"{hash}\"}}\n");
+        writeln!(
+            text,
+            "{{\"username\":\"u{at}\",\"password_hash\":\"{hash}\"}}"
+        )
+        .unwrap();
     }
     take(&app, Form::Jsonl, &text);
     let all = handed(&app, Form::Jsonl, true);
@@ -189,7 +195,7 @@ fn who_keeps_going_gets_every_good_row_and_no_other() {
     let mut text = String::from("username,email\n");
     for n in 0..350 {
         let email = if n % 7 == 3 { "none" } else { "" };
-        text += &format!("user-{n},{email}\n");
+        writeln!(text, "user-{n},{email}").unwrap();
     }
     let (report, told) = try_take(&app, Form::Csv, &text, true);
     let report = report.unwrap();
@@ -255,8 +261,8 @@ fn a_name_that_is_taken_between_looking_and_writing_stops_all_or_only_its_own_ro
 
 #[test]
 fn whoever_is_stopped_leaves_nothing_behind_or_says_how_far_they_came() {
-    let text: String = (0..350).map(|n| format!("user-{n}\n")).collect();
-    let text = format!("username\n{text}");
+    let names: Vec<String> = (0..350).map(|n| format!("user-{n}\n")).collect();
+    let text = format!("username\n{}", names.concat());
     for keep_going in [false, true] {
         let app = App::memory();
         let mut written = 0;
@@ -335,10 +341,10 @@ fn what_is_handed_out_makes_the_same_accounts_elsewhere() {
 #[test]
 fn pages_of_accounts_join_without_a_gap() {
     let app = App::memory();
-    let text: String = (0..2100)
-        .map(|n| format!("user-{n},2024-01-02T03:04:05Z\n"))
-        .collect();
-    take(&app, Form::Csv, &format!("username,created_at\n{text}"));
+    let rows = (0..2100).map(|n| format!("user-{n},2024-01-02T03:04:05Z\n"));
+    let rows: Vec<String> = rows.collect();
+    let text = format!("username,created_at\n{}", rows.concat());
+    take(&app, Form::Csv, &text);
     let all = handed(&app, Form::Csv, false);
     let mut names: Vec<&str> = all
         .lines()

@@ -1,5 +1,7 @@
 //! Files as people and programs make them, and as nobody would.
 
+use std::fmt::Write as _;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -76,7 +78,7 @@ fn the_line_is_right_across_every_edge_of_a_buffer() {
     for end in ["\n", "\r\n", "\r"] {
         let mut text = format!("username,name{end}");
         for n in 0..2000_usize {
-            text += &format!("u{n},{}{end}", "x".repeat(n % 199 + 1));
+            write!(text, "u{n},{}{end}", "x".repeat(n % 199 + 1)).unwrap();
         }
         let (names, faults) = read(Form::Csv, &text);
         assert_eq!((names.len(), faults.len()), (2000, 0));
@@ -290,7 +292,7 @@ proptest! {
             let name = format!("{name}{at}");
             let meta = serde_json::json!({ "a": extra });
             let meta = format!("{meta:#}").replace('\n', breaks);
-            text += &format!("{name},\"{}\"{breaks}", meta.replace('"', "\"\""));
+            write!(text, "{name},\"{}\"{breaks}", meta.replace('"', "\"\"")).unwrap();
             expected.push((line, name));
             line += u64::try_from(meta.matches('\n').count()).unwrap() + 1;
         }

@@ -138,9 +138,8 @@ fn an_interrupted_import_leaves_nothing_behind() {
     let mut child = command.spawn().unwrap();
     let mut stdin = child.stdin.take().unwrap();
     let rows = |from: usize| -> String {
-        (from..from + 20_000)
-            .map(|n| format!("user-{n}\n"))
-            .collect()
+        let rows = (from..from + 20_000).map(|n| format!("user-{n}\n"));
+        rows.collect::<Vec<_>>().concat()
     };
     stdin.write_all(b"username\n").unwrap();
     // More than a pipe and a buffer hold: most of it was read, and signals are watched for.
@@ -173,7 +172,8 @@ fn accounts_are_taken_in_beside_a_daemon_that_serves() {
         ("one.csv", &["--yes"][..]),
         ("two.csv", &["--yes", "--keep-going"]),
     ] {
-        let rows: String = (0..500).map(|n| format!("user-{n}.{file}\n")).collect();
+        let rows = (0..500).map(|n| format!("user-{n}.{file}\n"));
+        let rows = rows.collect::<Vec<_>>().concat();
         fs::write(shell.path(file), format!("username\n{rows}")).unwrap();
         shell.ok(&[&["user", "import", file][..], flags].concat());
         assert_eq!(daemon.request("POST", "/app/token", "", "").0, 200);

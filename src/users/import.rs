@@ -307,9 +307,10 @@ fn insert(cx: &mut Cx<'_, '_>, rows: &[Ready]) -> Result<Vec<Refusal>> {
     let fresh = |row: &Ready| row.id.clone().unwrap_or_else(|| id::entity(cx.now));
     let ids: Vec<String> = rows.iter().map(fresh).collect();
     let made = store::insert(cx.tx, &ids, rows, cx.now)?;
+    let all = made.len() == rows.len();
     let (mut there, mut left) = (Vec::with_capacity(rows.len()), Vec::new());
     for (id, row) in ids.iter().zip(rows) {
-        if made.len() == rows.len() || made.contains(id) {
+        if all || made.contains(id) {
             there.push((id.as_str(), row));
         } else {
             left.push(row);

@@ -1,5 +1,8 @@
 //! Accounts by the hundred: one statement for all of them.
 
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
 use super::fields::Ready;
 use super::names::Unique;
 use crate::db::{Tx, Value};
@@ -17,7 +20,24 @@ fn places(rows: usize, columns: usize) -> String {
 
 /// Rows of a statement. A server is asked less often with more of them; but `SQLite` finds the name
 /// of a parameter by walking through all that come before.
-const TOGETHER: usize = 10;
+const TOGETHER: usize = 5;
+
+/// The places of a statement that is full, which nearly all are.
+static OF_USERS: LazyLock<String> = LazyLock::new(|| places(TOGETHER, USER));
+static OF_ROLES: LazyLock<String> = LazyLock::new(|| places(TOGETHER, ROLE));
+
+/// Columns that are written.
+const USER: usize = 17;
+const ROLE: usize = 3;
+
+/// As [`places`], or what is known of that already.
+fn known(full: &'static str, rows: usize, columns: usize) -> Cow<'static, str> {
+    if rows == TOGETHER {
+        full.into()
+    } else {
+        places(rows, columns).into()
+    }
+}
 
 /// Adds accounts without roles. Returns the ids of those whose names were free.
 pub(super) fn insert(
@@ -44,9 +64,9 @@ fn insert_together(
                             name_key, locale, meta, state, disabled_at, disabled_reason,
                             password_hash, password_changed_at, created_at, updated_at)
          VALUES {} ON CONFLICT DO NOTHING RETURNING id",
-        places(rows.len(), 17)
+        known(&OF_USERS, rows.len(), USER)
     );
-    let mut values: Vec<Value> = Vec::with_capacity(rows.len() * 17);
+    let mut values: Vec<Value> = Vec::with_capacity(rows.len() * USER);
     for (id, row) in ids.iter().zip(rows) {
         let verified = row.verified && row.email.is_some();
         let state = if row.disabled { "disabled" } else { "active" };
@@ -77,7 +97,7 @@ fn insert_together(
 /// Gives these accounts their roles, of which they have none yet.
 pub(super) fn grant(tx: &mut Tx<'_>, made: &[(&str, &Ready)], now: Timestamp) -> Result<()> {
     for made in made.chunks(TOGETHER) {
-        let mut values: Vec<Value> = Vec::with_capacity(made.len() * 3);
+        let mut values: Vec<Value> = Vec::with_capacity(made.len() * ROLE);
         for (id, row) in made {
             for role in &row.roles {
                 values.extend([(*id).into(), role.as_str().into(), now.into()]);
@@ -85,7 +105,7 @@ pub(super) fn grant(tx: &mut Tx<'_>, made: &[(&str, &Ready)], now: Timestamp) ->
         }
         let sql = format!(
             "INSERT INTO user_roles (user_id, role, granted_at) VALUES {} ON CONFLICT DO NOTHING",
-            places(values.len() / 3, 3)
+            known(&OF_ROLES, values.len() / ROLE, ROLE)
         );
         tx.run(&sql, &values)?;
     }

@@ -100,6 +100,16 @@ pub enum Error {
     /// The phone number belongs to somebody else.
     #[error("that phone number is already in use")]
     PhoneTaken,
+    /// Rows that were to be imported cannot be.
+    #[error("{}; nothing was changed", refused_rows(*refused, *rows))]
+    RowsRefused {
+        /// How many rows there are.
+        rows: u64,
+        /// How many of them were refused.
+        refused: u64,
+        /// Why, where nobody was told yet.
+        errors: Vec<Refusal>,
+    },
     /// The change would leave nobody who can administer.
     #[error("at least one enabled administrator must remain")]
     LastAdmin,
@@ -292,6 +302,25 @@ pub enum Error {
     Internal(#[source] Source),
 }
 
+/// Why a row of a file, or of another program's table, cannot be taken.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Refusal {
+    /// On which line it begins; in a table, which row it is.
+    pub line: u64,
+    /// The member at fault.
+    pub field: &'static str,
+    /// Why, as a sentence without its subject.
+    pub reason: String,
+}
+
+fn refused_rows(refused: u64, rows: u64) -> String {
+    match (refused, rows) {
+        (_, 0) => "this cannot be imported".to_owned(),
+        (refused, 1) => format!("{refused} of 1 row cannot be imported"),
+        (refused, rows) => format!("{refused} of {rows} rows cannot be imported"),
+    }
+}
+
 /// How an error looks from outside: part of the public contract, never changed once released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Spec {
@@ -329,6 +358,7 @@ impl Error {
             Self::UsernameTaken => row("username_taken", 409, 6),
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),
+            Self::RowsRefused { .. } => row("rows_refused", 422, 7),
             Self::LastAdmin => row("last_admin", 422, 7),
             Self::CountDiffers { .. } => row("count_differs", 409, 6),
             Self::PreconditionFailed => row("precondition_failed", 412, 6),

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::error::Error;
+use crate::error::{Error, Refusal};
 
 /// An error as a JSON object. Member names and `code` are part of the public contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -48,6 +48,14 @@ impl FieldProblem {
             detail: detail.to_owned(),
         }
     }
+
+    /// The line, and the member on it.
+    fn in_row(refusal: &Refusal) -> Self {
+        Self {
+            pointer: format!("/{}/{}", refusal.line, refusal.field),
+            detail: refusal.reason.clone(),
+        }
+    }
 }
 
 impl From<&Error> for Problem {
@@ -74,6 +82,9 @@ impl From<&Error> for Problem {
             instance: None,
             errors: match error {
                 Error::Invalid { field, reason } => vec![FieldProblem::at(field, reason)],
+                Error::RowsRefused { errors, .. } => {
+                    errors.iter().map(FieldProblem::in_row).collect()
+                }
                 Error::UnknownField { field } => vec![FieldProblem::at(field, "unknown")],
                 _ => Vec::new(),
             },

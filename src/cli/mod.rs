@@ -91,6 +91,8 @@ enum Command {
     /// Ban networks: the daemon does not answer them
     #[command(subcommand, visible_alias = "bans")]
     Ban(throttle::cli::ban::Command),
+    /// Take over the accounts of one of the programs that this one replaces
+    Import(users::cli::ImportFrom),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -134,6 +136,7 @@ impl Command {
             Self::Can(command) => command.run(&site.operator(out)?, out),
             Self::Limit(command) => command.run(&site.operator(out)?, out),
             Self::Ban(command) => command.run(&site.operator(out)?, out),
+            Self::Import(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
@@ -191,7 +194,7 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
     (
         "12",
         "partial",
-        "the time box was reached or it was interrupted; run it again to go on",
+        "the time box was reached, it was interrupted, or rows were refused; run it again to go on",
     ),
     (
         "13",

@@ -290,6 +290,18 @@ impl Output {
         self.say(Some(("warning", AnsiColor::Yellow)), text)
     }
 
+    /// Tells a finding on standard error: what was asked for, and no talk. Silent only under
+    /// `--json`.
+    ///
+    /// # Errors
+    /// If what was printed before cannot be written.
+    pub fn finding(&mut self, text: impl Display) -> Result<()> {
+        if self.format.json {
+            return Ok(());
+        }
+        self.say(None, text)
+    }
+
     pub(super) fn say(
         &mut self,
         mark: Option<(&str, AnsiColor)>,

@@ -5,6 +5,7 @@
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
 pub mod clock;
+pub mod foreign;
 pub mod keyring;
 mod postgres;
 mod question;

@@ -1,6 +1,10 @@
 //! `provost user …`: accounts at the shell.
 
 mod end;
+mod export;
+mod import;
+
+pub use import::ImportFrom;
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
@@ -89,6 +93,10 @@ Examples:
     /// Look at an account's roles and change them
     #[command(subcommand)]
     Role(RoleCommand),
+    /// Make the accounts that a file lists, all of them or none
+    Import(import::Import),
+    /// Write all accounts into a file that can be imported again
+    Export(export::Export),
 }
 
 /// The account that is meant.
@@ -260,6 +268,8 @@ impl Command {
             }
             Self::Passwd { user, password } => passwd(&user.user, &password, operator, out)?,
             Self::Role(command) => command.run(operator, out)?,
+            Self::Import(import) => return import.run(operator, out),
+            Self::Export(export) => return export.run(operator, out),
         }
         Ok(Outcome::Done)
     }

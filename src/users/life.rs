@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::scope::known;
 
 /// The longest reason for disabling or deleting an account, in characters.
-const REASON: usize = 200;
+pub(super) const REASON: usize = 200;
 
 /// Disables an account: whatever it opened has ended for good. Disabling one that is disabled
 /// already changes nothing and is no error.

@@ -20,6 +20,7 @@ mod databases;
 mod deploy;
 mod generated;
 mod http;
+mod import;
 mod install;
 mod jobs;
 mod migrations;

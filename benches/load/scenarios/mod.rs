@@ -3,6 +3,7 @@
 
 mod enumeration;
 mod growth;
+mod import;
 mod introspect;
 mod issue;
 mod list;
@@ -60,6 +61,8 @@ pub(crate) enum Scenario {
     Enumeration,
     /// Purging expired tokens while issuing goes on
     Purge,
+    /// Importing accounts from a file
+    Import,
     /// Starting the program, looking up a token
     Shell,
     /// Listing the whole table
@@ -90,6 +93,7 @@ impl Scenario {
             Self::Storm => storm::run(bench),
             Self::Enumeration => enumeration::run(bench),
             Self::Purge => purge::run(bench),
+            Self::Import => import::run(bench),
             Self::Shell => shell::run(bench),
             Self::List => list::run(bench),
             Self::Rest => rest::run(bench),

@@ -8,6 +8,7 @@
 
 mod ddl;
 mod failure;
+mod foreign;
 mod lines;
 mod link;
 mod lock;
@@ -20,6 +21,7 @@ mod writers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(in crate::db) use foreign::Foreign;
 use lines::Lines;
 pub(in crate::db) use link::Link;
 use lock::Serving;

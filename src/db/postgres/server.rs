@@ -36,6 +36,8 @@ pub(super) enum Purpose {
     Shell,
     /// A command that reads or fills everything, one statement waiting for another's database.
     Whole,
+    /// A command that reads another program's database.
+    Foreign,
 }
 
 impl Purpose {
@@ -44,7 +46,7 @@ impl Purpose {
         match self {
             Self::Read | Self::Write => Duration::from_secs(5),
             Self::Shell => Duration::from_secs(30),
-            Self::Whole => Duration::ZERO,
+            Self::Whole | Self::Foreign => Duration::ZERO,
         }
     }
 
@@ -54,7 +56,7 @@ impl Purpose {
         match self {
             Self::Read | Self::Write => Duration::from_millis(4500),
             Self::Shell => Duration::from_secs(32),
-            Self::Whole => Duration::from_hours(1),
+            Self::Whole | Self::Foreign => Duration::from_hours(1),
         }
     }
 
@@ -62,7 +64,7 @@ impl Purpose {
     fn idle_timeout(self) -> Duration {
         match self {
             Self::Read | Self::Write | Self::Shell => Duration::from_secs(10),
-            Self::Whole => Duration::ZERO,
+            Self::Whole | Self::Foreign => Duration::ZERO,
         }
     }
 }
@@ -138,6 +140,17 @@ impl Server {
         Ok(Self { config, tls })
     }
 
+    /// The same for another program's database, where a standby that is not written to does as
+    /// well.
+    pub(super) fn of_another(self) -> Self {
+        let mut config = Config::clone(&self.config);
+        config.target_session_attrs(TargetSessionAttrs::Any);
+        Self {
+            config: Arc::new(config),
+            ..self
+        }
+    }
+
     /// The hosts, for people.
     fn place(&self) -> String {
         let hosts = self.config.get_hosts().iter().enumerate();
@@ -171,11 +184,11 @@ impl Server {
         } else {
             dial(&self.config, NoTls).await
         };
-        let (client, driver) = dialled.map_err(|error| refused(&self.place(), error))?;
+        let (client, driver) = dialled.map_err(|error| refused(&self.place(), purpose, error))?;
         client
             .batch_execute(&greeting(purpose))
             .await
-            .map_err(|error| refused(&self.place(), error))?;
+            .map_err(|error| refused(&self.place(), purpose, error))?;
         Ok((client, driver))
     }
 }
@@ -201,7 +214,7 @@ fn greeting(purpose: Purpose) -> String {
     let statement = purpose.statement_timeout().as_millis();
     let idle = purpose.idle_timeout().as_millis();
     let read_only = match purpose {
-        Purpose::Read => "on",
+        Purpose::Read | Purpose::Foreign => "on",
         Purpose::Write | Purpose::Shell | Purpose::Whole => "off",
     };
     format!(
@@ -218,11 +231,13 @@ fn greeting(purpose: Purpose) -> String {
 
 /// Why a connection to `place` could not be opened: what the operator must change, or what will
 /// pass.
-fn refused(place: &str, error: tokio_postgres::Error) -> Error {
+fn refused(place: &str, purpose: Purpose, error: tokio_postgres::Error) -> Error {
     let Some(told) = error.as_db_error() else {
         let cause = std::error::Error::source(&error).map(ToString::to_string);
         let cause = cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"));
-        let advice = if cause.ends_with("password missing") {
+        let advice = if cause.ends_with("password missing") && purpose == Purpose::Foreign {
+            "; put the URL with it into a file that only you can read, and name that by --dsn-file"
+        } else if cause.ends_with("password missing") {
             "; put the URL with it into a file that only you can read, and its path into PROVOST_DB_FILE"
         } else if cause.ends_with("server does not support TLS") {
             "; use its Unix socket, or a tunnel to this machine"
@@ -235,12 +250,12 @@ fn refused(place: &str, error: tokio_postgres::Error) -> Error {
     };
     let message = told.message();
     match told.code().code().get(..2) {
-        Some("3D") => Error::Config(format!(
+        Some("3D") if purpose != Purpose::Foreign => Error::Config(format!(
             "PostgreSQL at {place}: {message}; {}",
             super::CREATE
         )),
         // Wrong password, no such role, not allowed to connect.
-        Some("28" | "42") => Error::Config(format!("PostgreSQL at {place}: {message}")),
+        Some("28" | "3D" | "42") => Error::Config(format!("PostgreSQL at {place}: {message}")),
         Some("53" | "57") => Error::unavailable(format!("PostgreSQL at {place}: {message}")),
         _ => Failure::of(&error).error(error),
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::lock::daemons;
 use super::server::Purpose;
 use super::{Link, Postgres};
-use crate::db::schema::{Table, quoted};
+use crate::db::schema::{Table, list, quoted};
 use crate::db::whole::{About, Check, Finding};
 use crate::db::{Row, Tx};
 use crate::error::{Error, Result};
@@ -17,7 +17,13 @@ impl Postgres {
     }
 
     pub(in crate::db) fn import<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.at_length()?.transaction(f)
+        let mut link = self.at_length()?;
+        let done = link.transaction(f)?;
+        // The server plans for tables that it has not looked at, some ways ten times as slow, until
+        // its own housekeeping comes by. That is no reason to fail: everything is in.
+        let tables = link.tables().unwrap_or_default();
+        let _planned_worse = link.batch(&format!("ANALYZE {}", list(&tables)));
+        Ok(done)
     }
 
     fn at_length(&self) -> Result<Link> {

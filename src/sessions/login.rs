@@ -155,6 +155,8 @@ pub fn change_password(cx: &mut Cx<'_, '_>, attempt: &Attempt, new: &PasswordHas
     let epoch = epoch.ok_or(Error::Unauthenticated)?;
     let event = Event::new("user.password_changed", format!("user:{}", account.id));
     audit::record(cx, event)?;
+    // The one who guessed at the old password starts anew, and so does the owner.
+    throttle::clear(cx, &attempt.counted)?;
     open(cx, &entry(account, epoch, vec!["password"], &attempt.login))
 }
 

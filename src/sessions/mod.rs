@@ -8,7 +8,9 @@
 pub mod cli;
 mod client;
 mod csrf;
+mod ending;
 pub mod http;
+mod lists;
 mod login;
 mod model;
 mod purge;
@@ -20,6 +22,8 @@ use serde_json::json;
 
 pub use client::client;
 pub use csrf::{csrf_token, is_csrf_token};
+pub use ending::{logout, revoke, revoke_all, revoke_all_own, revoke_own, revoke_these};
+pub use lists::{get, list, list_own, live};
 pub use login::{Attempt, Login, begin, begin_change, change_password, finish, refuse_change};
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
 pub use purge::{delete_gone, gone, oldest_gone};
@@ -28,6 +32,7 @@ pub use signing::{
     KeyState, Rotation, SigningKey, jwks, learn_key, list_keys, rotate, rotate_if_due,
 };
 
+use ending::end;
 use model::Limits;
 
 use crate::app::{Cx, Kit, Who};
@@ -35,17 +40,11 @@ use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::jwt::{Claims, Expected};
-use crate::page::Page;
-use crate::scope::known;
 use crate::secret::random_bytes;
 use crate::time::{Period, Timestamp};
-use crate::users;
 
 /// A session's sign of life is written at most once in this time.
 const SEEN: Period = Period(std::time::Duration::from_mins(1));
-
-/// The longest reason for ending a session, in characters.
-const REASON: usize = 200;
 
 /// Opens a session of an account that has proved who it is.
 ///
@@ -186,229 +185,6 @@ pub fn write_seen(cx: &mut Cx<'_, '_>, seen: &[(String, Timestamp)]) -> Result<u
         written += store::set_last_seen(cx.tx, id, *at)?;
     }
     Ok(written)
-}
-
-/// Sessions, the newest first: of everybody for who has `session:read`, else only one's own.
-///
-/// # Errors
-/// [`Error::Forbidden`]; [`Error::NotFound`] for an unknown user; [`Error::Invalid`] for a cursor
-/// that is none.
-pub fn list(
-    cx: &mut Cx<'_, '_>,
-    filter: &Filter,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<Session>> {
-    cx.actor.require(known::SESSION_READ)?;
-    let user = filter.user.as_deref();
-    let user = user.map(|user| users::resolve(cx, user)).transpose()?;
-    page(
-        cx,
-        filter,
-        user.as_ref().map(|user| user.id.as_str()),
-        cursor,
-        limit,
-    )
-}
-
-/// The sessions of the person who asks, the newest first.
-///
-/// # Errors
-/// [`Error::Forbidden`] for who is no person; [`Error::Invalid`] for a cursor that is none.
-pub fn list_own(cx: &mut Cx<'_, '_>, cursor: Option<&str>, limit: u32) -> Result<Page<Session>> {
-    let user = cx.actor.person()?.to_owned();
-    let filter = Filter {
-        state: Some(State::Active),
-        ..Filter::default()
-    };
-    page(cx, &filter, Some(&user), cursor, limit)
-}
-
-fn page(
-    cx: &mut Cx<'_, '_>,
-    filter: &Filter,
-    user: Option<&str>,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<Session>> {
-    let before = match cursor {
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id)))
-            .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?,
-        None => (Timestamp(i64::MAX), ""),
-    };
-    let search = store::Search {
-        filter,
-        user,
-        limits: [Limits::of(cx.kit, false), Limits::of(cx.kit, true)],
-        now: cx.now,
-    };
-    let sessions = store::page(cx.tx, &search, before, limit.saturating_add(1))?;
-    Ok(Page::cut(sessions, limit, |session| {
-        format!("{}.{}", session.created_at.0, session.id)
-    }))
-}
-
-/// One session, by its id or the first characters of it.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `session:read`; [`Error::NotFound`]; [`Error::Ambiguous`].
-pub fn get(cx: &mut Cx<'_, '_>, id: &str) -> Result<Session> {
-    cx.actor.require(known::SESSION_READ)?;
-    find(cx, id)
-}
-
-fn find(cx: &mut Cx<'_, '_>, id: &str) -> Result<Session> {
-    let none = || Error::no_such("session", id);
-    let (low, high) = id::range(id).ok_or_else(none)?;
-    let limits = [Limits::of(cx.kit, false), Limits::of(cx.kit, true)];
-    let mut found = store::between(cx.tx, (&low, &high), &limits, cx.now)?;
-    match (found.pop(), found.is_empty()) {
-        (Some(session), true) => Ok(session),
-        (Some(_), false) => Err(Error::Ambiguous {
-            noun: "session",
-            prefix: id.to_owned(),
-        }),
-        (None, _) => Err(none()),
-    }
-}
-
-/// Ends a session: whatever was opened with it is refused from now on. Ending one that has ended
-/// changes nothing and is no error.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `session:revoke`; [`Error::NotFound`]; [`Error::Ambiguous`];
-/// [`Error::Invalid`] for a reason that is too long.
-pub fn revoke(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result<Session> {
-    cx.actor.require(known::SESSION_REVOKE)?;
-    check_reason(reason)?;
-    let id = find(cx, id)?.id;
-    end(cx, &id, reason)?;
-    find(cx, &id)
-}
-
-/// Ends one of the sessions of the person who asks.
-///
-/// # Errors
-/// [`Error::Forbidden`] for who is no person; [`Error::NotFound`], also for somebody else's.
-pub fn revoke_own(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
-    let user = cx.actor.person()?.to_owned();
-    if store::owner(cx.tx, id)?.as_deref() != Some(user.as_str()) {
-        return Err(Error::no_such("session", id));
-    }
-    end(cx, id, None).map(|_| ())
-}
-
-/// Ends the sessions of the person who asks, all or all but the one that asks; returns how many.
-///
-/// # Errors
-/// [`Error::Forbidden`] for who is no person.
-pub fn revoke_all_own(cx: &mut Cx<'_, '_>, except_current: bool) -> Result<u64> {
-    let user = cx.actor.person()?.to_owned();
-    let except = match &cx.actor.who {
-        Who::Session { id, .. } if except_current => Some(id.clone()),
-        _ => None,
-    };
-    revoke_all_of(cx, &user, except.as_deref(), None)
-}
-
-/// Ends the session that makes the request.
-///
-/// # Errors
-/// Those of the database.
-pub fn logout(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
-    if store::set_revoked(cx.tx, id, Some("logout"), cx.now)? {
-        audit::record(cx, Event::new("session.closed", object(id)))?;
-    }
-    Ok(())
-}
-
-/// Ends the sessions of a user, all but `except`; returns how many.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `session:revoke`; [`Error::NotFound`] for an unknown user;
-/// [`Error::Invalid`] for a reason that is too long.
-pub fn revoke_all(
-    cx: &mut Cx<'_, '_>,
-    user: &str,
-    except: Option<&str>,
-    reason: Option<&str>,
-) -> Result<u64> {
-    cx.actor.require(known::SESSION_REVOKE)?;
-    check_reason(reason)?;
-    let user = users::resolve(cx, user)?.id;
-    let except = except.map(|id| find(cx, id)).transpose()?;
-    revoke_all_of(
-        cx,
-        &user,
-        except.as_ref().map(|session| session.id.as_str()),
-        reason,
-    )
-}
-
-fn revoke_all_of(
-    cx: &mut Cx<'_, '_>,
-    user: &str,
-    except: Option<&str>,
-    reason: Option<&str>,
-) -> Result<u64> {
-    let mut ended = 0;
-    for id in store::open_ids(cx.tx, user, except, cx.now)? {
-        ended += u64::from(end(cx, &id, reason)?);
-    }
-    Ok(ended)
-}
-
-/// Ends those of the sessions `ids` that are open; returns their ids. For lists that a person has
-/// looked at: call it with some hundred at a time.
-///
-/// # Errors
-/// [`Error::Forbidden`] without `session:revoke`; [`Error::Invalid`] for a reason that is too long.
-pub fn revoke_these(
-    cx: &mut Cx<'_, '_>,
-    ids: &[String],
-    reason: Option<&str>,
-) -> Result<Vec<String>> {
-    cx.actor.require(known::SESSION_REVOKE)?;
-    check_reason(reason)?;
-    let mut ended = Vec::new();
-    for id in ids {
-        if end(cx, id, reason)? {
-            ended.push(id.clone());
-        }
-    }
-    Ok(ended)
-}
-
-/// How many sessions of this account are good now.
-///
-/// # Errors
-/// Those of the database.
-pub fn live(cx: &mut Cx<'_, '_>, user_id: &str) -> Result<u64> {
-    let limits = [Limits::of(cx.kit, false), Limits::of(cx.kit, true)];
-    store::count_live(cx.tx, user_id, &limits, cx.now)
-}
-
-fn end(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result<bool> {
-    let ended = store::set_revoked(cx.tx, id, reason, cx.now)?;
-    if ended {
-        let event = Event::new("session.revoked", object(id));
-        audit::record(cx, event.with(json!({ "reason": reason })))?;
-    }
-    Ok(ended)
-}
-
-fn check_reason(reason: Option<&str>) -> Result<()> {
-    let good = |reason: &str| {
-        (1..=REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control)
-    };
-    if reason.is_none_or(good) {
-        Ok(())
-    } else {
-        let rule = format!("must have 1 to {REASON} printable characters");
-        Err(Error::invalid("reason", rule))
-    }
 }
 
 fn object(id: &str) -> String {

@@ -5,8 +5,9 @@
 
 use serde_json::json;
 
+use super::ending::end;
 use super::model::{Limits, State, Turn};
-use super::{end, object, signing, store};
+use super::{object, signing, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::base62::{CHECK, checksum, digits, number};

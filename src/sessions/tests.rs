@@ -5,7 +5,7 @@ use super::*;
 use crate::app::{Actor, App};
 use crate::audit::Filter as Wanted;
 use crate::password::PasswordHash;
-use crate::users::{NewPassword, NewUser, Role};
+use crate::users::{self, NewPassword, NewUser, Role};
 
 const T0: Timestamp = Timestamp(1_800_000_000_000);
 const MINUTE: Duration = Duration::from_mins(1);

@@ -159,6 +159,42 @@ fn a_table_that_somebody_keeps_locked_is_told_to_everybody_within_seconds() {
 }
 
 #[test]
+fn a_token_that_somebody_keeps_locked_is_in_the_way_of_nobody_who_wants_another() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let shell = Shell::on(&url).after_init().without_throttle();
+    let bearer = bearer(&shell);
+    let held = shell.ok(&["token", "create", "--max-uses", "5", "--quiet"]);
+    let daemon = shell.serve();
+    let mut holder = shell.sql();
+    holder.run("BEGIN; SELECT * FROM tokens WHERE max_uses = 5 FOR UPDATE");
+    std::thread::scope(|scope| {
+        for n in 0..60 {
+            let (bearer, held, daemon) = (&bearer, &held, &daemon);
+            scope.spawn(move || {
+                let mut client = Client::connect(&daemon.address).unwrap();
+                if n == 10 {
+                    let body = format!("{{\"token\":\"{held}\"}}");
+                    let asked = Instant::now();
+                    let answer = client.must("POST", "/api/v1/tokens/consume", bearer, &body);
+                    assert_eq!(answer.status, 503, "{answer:?}");
+                    assert!(asked.elapsed() < PATIENCE, "{:?}", asked.elapsed());
+                } else {
+                    for _ in 0..5 {
+                        let answer = client.must("POST", "/app/token", "", "");
+                        assert_eq!(answer.status, 200, "{answer:?}");
+                    }
+                }
+            });
+        }
+    });
+    holder.run("ROLLBACK");
+    assert_eq!(shell.json(&["token", "show", &held[4..15]])["used"], 0);
+    end(daemon);
+}
+
+#[test]
 fn a_daemon_stops_in_time_though_the_server_says_nothing() {
     let Some(server) = Cluster::start(&[]) else {
         return;

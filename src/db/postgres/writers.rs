@@ -201,18 +201,27 @@ impl Thread {
         link.begin(GROUP_BEGIN);
         let begun = Instant::now();
         let mut repeatable = Vec::with_capacity(batch.len());
-        for unit in batch.iter_mut() {
+        let mut spoilt = None;
+        for (place, unit) in batch.iter_mut().enumerate() {
             link.begin_part();
             unit.run(&mut link.tx());
-            let spoilt = unit.failure().is_some() && link.has_changed();
-            if spoilt || link.failure().is_some() {
-                let _lost = link.rollback();
-                return away(link, start);
+            let failed = unit.failure().is_some() && link.has_changed();
+            if failed || link.failure().is_some() {
+                spoilt = Some(place);
+                break;
             }
             repeatable.push(link.may_repeat() || !link.has_changed());
             if begun.elapsed() > GROUP_TIME {
                 break;
             }
+        }
+        if let Some(place) = spoilt {
+            let _lost = link.rollback();
+            let away = away(link, start);
+            // Alone, it may wait for a lock: the others come first.
+            let unit = batch.remove(place);
+            batch.push(unit);
+            return away;
         }
         if link.settle().is_err() {
             let _lost = link.rollback();

@@ -49,13 +49,13 @@ impl Failure {
         }
         match source.code().map(|code| code.code().to_owned()).as_deref() {
             Some("53100") => Error::StorageFull(source.into()),
-            // The one character that this engine cannot store.
             Some("42501") => {
                 tracing::error!(error = %told(&source), "the role lacks a right on the server");
                 let lacks =
                     "the PostgreSQL role lacks a right that provost needs; see docs/engines.md";
                 Error::Config(lacks.into())
             }
+            // The one character that this engine cannot store.
             Some("22021") => Error::Malformed("text must not contain U+0000".into()),
             Some("XX001" | "XX002") => Error::Corrupt(told(&source)),
             // Took too long, waited too long for a lock, too many connections, an I/O error.

@@ -8,6 +8,7 @@ pub mod clock;
 pub mod keyring;
 mod postgres;
 mod question;
+mod queue;
 pub mod schema;
 mod sqlite;
 mod unit;

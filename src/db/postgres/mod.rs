@@ -24,8 +24,8 @@ use lines::Lines;
 pub(in crate::db) use link::Link;
 use lock::Serving;
 use server::{Purpose, Server};
-use writers::Writers;
 
+use super::queue::Queue;
 use super::{APPLICATION, Answer, Facts, Identity, Looked, Question, Role, Tx, question};
 use crate::error::{Error, Result};
 
@@ -51,7 +51,7 @@ enum Access {
     Served {
         lines: Box<Lines>,
         readers: r2d2::Pool<Readers>,
-        writers: Writers,
+        writers: Queue,
         serving: Serving,
     },
 }
@@ -75,7 +75,7 @@ impl Postgres {
                 serving: Serving::take(&server, &about.schema)?,
                 lines: Box::new(Lines::new(&server)),
                 readers: readers(&server)?,
-                writers: Writers::start(&server, &about.schema)?,
+                writers: writers::start(&server, &about.schema)?,
             },
         };
         Ok(Self {

@@ -7,20 +7,16 @@
 //! again; a COMMIT whose outcome nobody knows is not, unless the unit of work finds out by itself
 //! that it was done before (security.md, rule 81).
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use super::failure::Failure;
 use super::link::Link;
 use super::server::{Purpose, Server};
-use crate::db::Tx;
-use crate::db::unit::{Work, again, work};
+use crate::db::queue::Queue;
+use crate::db::unit::{Work, again};
 use crate::error::{Error, Result};
-
-/// Units of work that may wait; more are refused at once.
-const QUEUE: usize = 4096;
 
 /// Connections that write.
 const WRITERS: usize = 8;
@@ -43,79 +39,22 @@ pub(super) const CONFLICTS: u32 = 5;
 /// How long a connection may be lost, and opened again, before the server counts as away.
 const LOSSES: Duration = Duration::from_secs(1);
 
-/// The handle of the threads. Dropping it lets them finish what waits, then joins them.
-#[derive(Debug)]
-pub(super) struct Writers {
-    queue: Option<SyncSender<Box<dyn Work>>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
 type Waiting = Arc<Mutex<Receiver<Box<dyn Work>>>>;
 
-impl Writers {
-    pub(super) fn start(server: &Server, schema: &Arc<str>) -> Result<Self> {
-        let (queue, waiting) = sync_channel(QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
-        let start = |number| {
-            let mut thread = Thread {
-                server: server.clone(),
-                schema: Arc::clone(schema),
-                waiting: Arc::clone(&waiting),
-                link: None,
-            };
-            std::thread::Builder::new()
-                .name(format!("writer-{number}"))
-                .spawn(move || thread.run())
-                .map_err(Error::io("start a writer thread"))
+/// Starts the threads.
+pub(super) fn start(server: &Server, schema: &Arc<str>) -> Result<Queue> {
+    let (mut queue, waiting) = Queue::new();
+    let waiting = Arc::new(Mutex::new(waiting));
+    for number in 0..WRITERS {
+        let mut thread = Thread {
+            server: server.clone(),
+            schema: Arc::clone(schema),
+            waiting: Arc::clone(&waiting),
+            link: None,
         };
-        Ok(Self {
-            queue: Some(queue),
-            threads: (0..WRITERS).map(start).collect::<Result<_>>()?,
-        })
+        queue.start(format!("writer-{number}"), move || thread.run())?;
     }
-
-    /// Queues `f`; `done` is called on a writer's thread after the commit.
-    pub(super) fn submit<T: Send + 'static>(
-        &self,
-        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-        done: impl FnOnce(Result<T>) + Send + 'static,
-    ) {
-        // The queue is only gone while this is being dropped, when nobody can call it.
-        let sent = self
-            .queue
-            .as_ref()
-            .map(|queue| queue.try_send(work(f, done)));
-        if let Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) = sent {
-            unit.answer(Some(&|| Error::unavailable("the writers' queue is full")));
-        }
-    }
-
-    /// Queues `f` and waits for the commit.
-    pub(super) fn wait_for<T: Send + 'static>(
-        &self,
-        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (answer, answered) = sync_channel(1);
-        self.submit(f, move |result| {
-            // Nobody waits any more: the write stays done all the same.
-            let _gone = answer.send(result);
-        });
-        answered.recv().map_err(Error::unavailable)?
-    }
-}
-
-impl Drop for Writers {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        let own = std::thread::current().id();
-        for thread in self.threads.drain(..) {
-            // Whoever waited for a unit of work may have been the last who needed the database:
-            // then this is one of the threads.
-            if thread.thread().id() != own {
-                let _panicked = thread.join();
-            }
-        }
-    }
+    Ok(queue)
 }
 
 /// What is to be done after a try.

@@ -5,18 +5,17 @@
 //! Each question is a statement of its own and sees what was committed when the server came to it.
 //! One that lost its connection is asked once more on another: it only reads.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::fast::FixedState;
 use futures_util::TryStreamExt as _;
 use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout, timeout_at};
 use tokio_postgres::Client;
 
 use super::failure::Failure;
-use super::link::{PREPARED, Prepared, values};
+use super::link::values;
+use super::prepared::{Prepared, Statements};
 use super::server::{Purpose, REACH, Server};
 use crate::db::{Answer, Question, Row};
 use crate::error::{Error, Result};
@@ -44,7 +43,7 @@ struct Line {
 struct Open {
     client: Client,
     driver: AbortHandle,
-    prepared: Mutex<HashMap<Box<str>, Prepared, FixedState>>,
+    statements: Mutex<Statements>,
 }
 
 impl std::fmt::Debug for Open {
@@ -163,7 +162,7 @@ impl Line {
                 let open = Arc::new(Open {
                     client,
                     driver,
-                    prepared: Mutex::default(),
+                    statements: Mutex::default(),
                 });
                 *self.slot() = Some(Arc::clone(&open));
                 Ok(open)
@@ -201,7 +200,7 @@ impl Open {
             (failure, failure.error(error))
         };
         let bug = |error| (Failure::Final, error);
-        let known = self.known().get(&question.sql).cloned();
+        let known = self.statements().get(&question.sql);
         let prepared = match known {
             Some(prepared) => prepared,
             None => self.prepare(&question.sql).await.map_err(refused)?,
@@ -216,17 +215,15 @@ impl Open {
         prepared.rows(&rows).map_err(bug)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Box<str>, Prepared, FixedState>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn statements(&self) -> MutexGuard<'_, Statements> {
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn prepare(&self, sql: &str) -> std::result::Result<Prepared, tokio_postgres::Error> {
         let prepared = Prepared::new(self.client.prepare(sql).await?);
-        let mut known = self.known();
-        if known.len() >= PREPARED {
-            known.clear();
-        }
-        known.insert(Box::from(sql), prepared.clone());
+        self.statements().keep(sql, prepared.clone());
         Ok(prepared)
     }
 }

@@ -8,64 +8,24 @@ mod fill;
 mod late;
 mod reads;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
 use futures_util::{TryStreamExt as _, future};
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
 
 use late::Late;
 use reads::only_reads;
 
 use super::ddl::translate;
 use super::failure::Failure;
+use super::prepared::{Prepared, Statements};
 use super::server::{Purpose, Server};
 use crate::db::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
-
-/// Statements that are kept prepared; lists build new ones without end.
-pub(super) const PREPARED: usize = 256;
-
-/// A statement that the server knows, and the names of its columns.
-#[derive(Clone)]
-pub(super) struct Prepared {
-    pub(super) statement: Statement,
-    columns: Arc<[Box<str>]>,
-}
-
-impl Prepared {
-    pub(super) fn new(statement: Statement) -> Self {
-        let columns = statement.columns().iter();
-        let columns = columns.map(|column| Box::from(column.name())).collect();
-        Self { statement, columns }
-    }
-
-    /// Whether so many values can be bound; the library would panic.
-    pub(super) fn takes(&self, params: &[Value]) -> Result<()> {
-        let (wanted, given) = (self.statement.params().len(), params.len());
-        if wanted == given {
-            Ok(())
-        } else {
-            Err(Error::internal(format!("{given} values for ${wanted}")))
-        }
-    }
-
-    /// The answer as the rest of the program reads it.
-    pub(super) fn rows(&self, rows: &[tokio_postgres::Row]) -> Result<Vec<Row>> {
-        let row = |row: &tokio_postgres::Row| {
-            let values = (0..row.len()).map(|place| row.try_get(place));
-            let values: std::result::Result<_, _> = values.collect();
-            let values = values.map_err(Error::internal)?;
-            Ok(Row::new(Arc::clone(&self.columns), values))
-        };
-        rows.iter().map(row).collect()
-    }
-}
 
 /// How the statements of a unit of work hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,7 +48,7 @@ pub(in crate::db) struct Link {
     late: Late,
     /// Gone only while the connection is being dropped.
     runtime: Option<Runtime>,
-    prepared: HashMap<Box<str>, Prepared, FixedState>,
+    statements: Statements,
     patience: Duration,
     unit: Unit,
     failure: Option<Failure>,
@@ -127,7 +87,7 @@ impl Link {
             client: Arc::new(client),
             late: Late::default(),
             runtime: Some(runtime),
-            prepared: HashMap::default(),
+            statements: Statements::default(),
             patience: purpose.patience(),
             unit: Unit::Idle,
             failure: None,
@@ -302,7 +262,9 @@ impl Link {
         let work = client.prepare(sql);
         let done = wait(runtime.as_ref(), self.patience, work);
         let statement = self.outcome(done);
-        self.after_late(statement).map(Prepared::new)
+        let prepared = Prepared::new(self.after_late(statement)?);
+        self.statements.keep(sql, prepared.clone());
+        Ok(prepared)
     }
 
     /// What a statement is run with: prepared, and the `BEGIN` that has to go before it.
@@ -310,7 +272,7 @@ impl Link {
         if self.failure.is_some() {
             return Err(Error::internal("a statement after a failed one"));
         }
-        let prepared = match self.prepared.remove(sql) {
+        let prepared = match self.statements.get(sql) {
             Some(prepared) => prepared,
             None => self.prepare(sql)?,
         };
@@ -332,14 +294,6 @@ impl Link {
         Ok((prepared, begin))
     }
 
-    /// Keeps `prepared` for the next time.
-    fn keep(&mut self, sql: &str, prepared: Prepared) {
-        if self.prepared.len() >= PREPARED {
-            self.prepared.clear();
-        }
-        self.prepared.insert(Box::from(sql), prepared);
-    }
-
     pub(in crate::db) fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let (prepared, begin) = self.ready(sql, params)?;
         self.changed |= !only_reads(sql);
@@ -354,7 +308,6 @@ impl Link {
         });
         let done = wait(runtime.as_ref(), self.patience, work);
         let answer = self.outcome(done).and_then(|rows| prepared.rows(&rows));
-        self.keep(sql, prepared);
         self.after_late(answer)
     }
 
@@ -375,7 +328,6 @@ impl Link {
         );
         let done = wait(runtime.as_ref(), self.patience, work);
         let changed = self.outcome(done);
-        self.keep(sql, prepared);
         self.after_late(changed)
     }
 

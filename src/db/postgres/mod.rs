@@ -11,6 +11,7 @@ mod failure;
 mod lines;
 mod link;
 mod lock;
+mod prepared;
 mod schema;
 mod server;
 mod value;

@@ -40,7 +40,6 @@ impl Link {
         });
         let done = wait(runtime.as_ref(), self.patience, work);
         let done = self.outcome(done);
-        self.keep(&sql, prepared);
         done.map(|_rows| ())
     }
 }

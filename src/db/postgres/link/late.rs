@@ -51,8 +51,7 @@ impl Link {
             self.send(async move { client.batch_execute(begin).await.map(|()| 1) });
         }
         let client = Arc::clone(&self.client);
-        let (statement, params) = (prepared.statement.clone(), params.to_vec());
-        self.keep(sql, prepared);
+        let (statement, params) = (prepared.statement, params.to_vec());
         self.send(async move { client.execute_raw(&statement, values(&params)).await });
         Ok(true)
     }

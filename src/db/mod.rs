@@ -199,13 +199,8 @@ impl Db {
     /// # Errors
     /// `DaemonRunning` at once if a daemon serves it, `Unavailable` if commands hold it for 5 s.
     pub fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.exclusively(f),
-            Engine::Postgres(postgres) => {
-                let done = postgres.exclusively(|| Ok(true), f)?;
-                done.ok_or_else(|| Error::internal("what was needed was not done"))
-            }
-        }
+        let done = self.exclusively_if(|| Ok(true), f)?;
+        done.ok_or_else(|| Error::internal("what was needed was not done"))
     }
 
     /// [`Db::exclusively`] for what may have been done by somebody else meanwhile: `needed` is

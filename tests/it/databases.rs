@@ -41,6 +41,13 @@ fn leave_dangling(shell: &Shell) {
     shell.sql().run(&format!("{unlock}; DELETE FROM users"));
 }
 
+/// The objects that a check has found fault with.
+fn found(document: &Value) -> Vec<&Value> {
+    let checks = document["checks"].as_array().unwrap().iter();
+    let findings = checks.flat_map(|check| check["findings"].as_array().unwrap());
+    findings.map(|finding| &finding["object"]).collect()
+}
+
 /// A copy of the shell's database, named `name`.
 fn copied(shell: &Shell, name: &str) -> String {
     let to = shell.path(name).to_str().unwrap().to_owned();
@@ -115,12 +122,7 @@ fn a_check_ends_with_thirteen_and_names_what_cannot_be_right() {
         "{ran:?}"
     );
     let document = ran.json();
-    let checks = document["checks"].as_array().unwrap();
-    let found = checks
-        .iter()
-        .flat_map(|check| check["findings"].as_array().unwrap());
-    let objects: Vec<&Value> = found.map(|finding| &finding["object"]).collect();
-    assert_eq!(objects, ["tokens", "user_roles"]);
+    assert_eq!(found(&document), ["tokens", "user_roles"]);
     let ran = shell.run(&["db", "check"]);
     assert!(
         ran.stdout
@@ -436,13 +438,8 @@ fn a_check_on_a_server_finds_what_is_no_longer_in_force() {
     let ran = shell.run(&["--json", "db", "check"]);
     assert_eq!(ran.status, 13, "{ran:?}");
     let document = ran.json();
-    let checks = document["checks"].as_array().unwrap();
-    let found = checks
-        .iter()
-        .flat_map(|check| check["findings"].as_array().unwrap());
-    let objects: Vec<&Value> = found.map(|finding| &finding["object"]).collect();
     assert_eq!(
-        objects,
+        found(&document),
         ["users_username_key", "tokens", "user_roles"],
         "{document}"
     );

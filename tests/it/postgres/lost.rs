@@ -5,16 +5,37 @@ use serde_json::json;
 use super::proxy::{Cut, Proxy};
 use super::server;
 use super::writers::{bearer, order};
-use crate::support::Shell;
 use crate::support::client::Client;
+use crate::support::{Daemon, Shell};
 
-/// A shell whose connections to the server at `url` pass through a proxy.
-fn behind_a_proxy(url: &str) -> (Proxy, Shell) {
-    let (before, rest) = url.split_once('@').unwrap();
-    let (address, after) = rest.split_once('/').unwrap();
-    let proxy = Proxy::start(address);
-    let shell = Shell::on(&format!("{before}@{}/{after}", proxy.address()));
-    (proxy, shell.after_init().without_throttle())
+/// A daemon whose connections pass through a proxy, and a client that may ask for everything.
+struct Scene {
+    proxy: Proxy,
+    shell: Shell,
+    bearer: String,
+    client: Client,
+    daemon: Daemon,
+}
+
+impl Scene {
+    /// On the server at `url`.
+    fn behind_a_proxy(url: &str) -> Self {
+        let (before, rest) = url.split_once('@').unwrap();
+        let (address, after) = rest.split_once('/').unwrap();
+        let proxy = Proxy::start(address);
+        let shell = Shell::on(&format!("{before}@{}/{after}", proxy.address()));
+        let shell = shell.after_init().without_throttle();
+        let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
+        let bearer = bearer(&shell);
+        let daemon = shell.serve();
+        Self {
+            client: Client::connect(&daemon.address).unwrap(),
+            proxy,
+            shell,
+            bearer,
+            daemon,
+        }
+    }
 }
 
 fn tokens(shell: &Shell) -> usize {
@@ -26,11 +47,13 @@ fn without_a_key_a_lost_commit_is_refused_and_never_tried_again() {
     let Some((_server, url)) = server() else {
         return;
     };
-    let (proxy, shell) = behind_a_proxy(&url);
-    let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
-    let bearer = bearer(&shell);
-    let daemon = shell.serve();
-    let mut client = Client::connect(&daemon.address).unwrap();
+    let Scene {
+        proxy,
+        shell,
+        bearer,
+        mut client,
+        daemon,
+    } = Scene::behind_a_proxy(&url);
     let issue = |client: &mut Client, label: &str| {
         let body = json!({ "kind": "temporary", "label": label }).to_string();
         client.must("POST", "/api/v1/tokens", &bearer, &body)
@@ -71,11 +94,13 @@ fn with_a_key_a_lost_commit_comes_to_exactly_one_token() {
     let Some((_server, url)) = server() else {
         return;
     };
-    let (proxy, shell) = behind_a_proxy(&url);
-    let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
-    let bearer = bearer(&shell);
-    let daemon = shell.serve();
-    let mut client = Client::connect(&daemon.address).unwrap();
+    let Scene {
+        proxy,
+        shell,
+        bearer,
+        mut client,
+        daemon,
+    } = Scene::behind_a_proxy(&url);
     let mut there = tokens(&shell);
     let mut at_once = 0;
     for n in 0..10 {

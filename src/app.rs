@@ -190,8 +190,8 @@ impl Inner {
     /// What a unit of work sees; the instant is read here, inside its transaction.
     fn cx<'a, 'c>(&'a self, tx: &'a mut Tx<'c>, actor: &'a Actor) -> Cx<'a, 'c> {
         Cx {
+            now: tx.instant(self.clock.now()),
             tx,
-            now: self.clock.now(),
             actor,
             kit: &self.kit,
         }

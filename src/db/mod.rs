@@ -22,6 +22,7 @@ use futures_util::future::{self, Either};
 
 use crate::config::DbUrl;
 use crate::error::{Error, Result};
+use crate::time::Timestamp;
 
 /// Who opens the database, which decides what is kept ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +172,7 @@ impl Db {
         }
     }
 
-    /// Runs once more, with the answer, what has asked for it.
+    /// Runs once more, with the answer, what has asked for it: see [`Tx::instant`].
     ///
     /// # Errors
     /// What `f` returns; `Internal` if it asks anything else this time.
@@ -301,6 +302,15 @@ enum TxEngine<'c> {
 }
 
 impl Tx<'_> {
+    /// The instant of this unit of work: `now`, unless it goes on with what it began earlier. Its
+    /// parameters may depend on it.
+    pub fn instant(&mut self, now: Timestamp) -> Timestamp {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) | TxEngine::Postgres(_) => now,
+            TxEngine::Asked(pass) => pass.instant(now),
+        }
+    }
+
     /// All rows of the answer.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ mod crashes;
 mod ended;
 mod lost;
 mod proxy;
+mod reads;
 mod refusals;
 mod silence;
 mod together;

@@ -32,7 +32,7 @@ fn end(daemon: Daemon) {
 }
 
 /// The program as a daemon has it, without a process of its own: many more rounds in the same time.
-fn app(shell: &Shell) -> App {
+pub(super) fn app(shell: &Shell) -> App {
     let variables = Environment::bare(&shell.path(""));
     let variables = variables.with("PROVOST_DB", &shell.schema_url().unwrap());
     let config = Config::load(&Sources::default(), &variables).unwrap();

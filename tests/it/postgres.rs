@@ -8,6 +8,7 @@ use crate::support::{Shell, engine};
 
 mod crashes;
 mod ended;
+mod hosts;
 mod lost;
 mod proxy;
 mod reads;

@@ -10,13 +10,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::TryStreamExt as _;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
 use super::failure::Failure;
 use super::link::values;
 use super::prepared::{Prepared, Statements};
-use super::server::{Purpose, REACH, Server};
+use super::server::{Purpose, Server};
 use crate::db::{Answer, Question, Row};
 use crate::error::{Error, Result};
 
@@ -156,8 +156,7 @@ impl Line {
             let error = Error::unavailable("the server cannot be reached");
             return Err((Failure::Final, error));
         }
-        let opened = timeout(REACH, server.open(Purpose::Read)).await;
-        match opened.unwrap_or_else(|_| silent().map_err(|(_, error)| error)) {
+        match server.open(Purpose::Read).await {
             Ok((client, driver)) => {
                 let open = Arc::new(Open {
                     client,

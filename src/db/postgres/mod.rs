@@ -8,6 +8,8 @@
 
 mod ddl;
 mod failure;
+mod health;
+mod hosts;
 mod lines;
 mod link;
 mod lock;

@@ -13,7 +13,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
-use super::failure::Failure;
+use super::failure::{Failure, never};
 use super::link::values;
 use super::prepared::{Prepared, Statements};
 use super::server::{Purpose, Server};
@@ -89,11 +89,14 @@ impl Lines {
     pub(super) async fn ask(&self, question: Question) -> Result<Answer> {
         let deadline = Instant::now() + Purpose::Read.patience();
         let rows = match self.ask_once(&question, deadline).await {
-            Err((Failure::Lost, _)) => self.ask_once(&question, deadline).await,
+            Err((Failure::Lost | Failure::Stale, _)) => self.ask_once(&question, deadline).await,
             asked => asked,
         };
-        let rows = rows.map_err(|(_, error)| error)?;
-        Ok(Answer::new(question, rows))
+        match rows {
+            Ok(rows) => Ok(Answer::new(question, rows)),
+            Err((Failure::Stale, error)) => Err(never(&error)),
+            Err((_, error)) => Err(error),
+        }
     }
 
     async fn ask_once(&self, question: &Question, deadline: Instant) -> Asked<Vec<Row>> {
@@ -111,9 +114,9 @@ impl Lines {
                 line.close(&open);
                 silent()
             }
-            Ok(Err((Failure::Lost, error))) => {
+            Ok(Err((failure @ (Failure::Lost | Failure::Stale), error))) => {
                 line.close(&open);
-                Err((Failure::Lost, error))
+                Err((failure, error))
             }
             Ok(asked) => asked,
         }

@@ -27,6 +27,9 @@ use super::server::{Purpose, Server};
 use crate::db::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
 
+/// Begins a transaction that may write, which nothing else may: see [`Server::open`].
+pub(super) const BEGIN: &str = "BEGIN READ WRITE";
+
 /// How the statements of a unit of work hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
@@ -50,6 +53,8 @@ pub(in crate::db) struct Link {
     runtime: Option<Runtime>,
     statements: Statements,
     patience: Duration,
+    /// How a snapshot begins.
+    snapshot: &'static str,
     unit: Unit,
     failure: Option<Failure>,
     /// Whether it was the server that said why the last statement failed.
@@ -89,6 +94,12 @@ impl Link {
             runtime: Some(runtime),
             statements: Statements::default(),
             patience: purpose.patience(),
+            snapshot: match purpose {
+                Purpose::Read => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+                Purpose::Write | Purpose::Shell | Purpose::Whole => {
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
+                }
+            },
             unit: Unit::Idle,
             failure: None,
             told: false,
@@ -117,7 +128,7 @@ impl Link {
                 tokio::task::yield_now().await;
             });
         }
-        !self.is_lost() && self.is_idle() && !self.client.is_closed()
+        !self.is_useless() && self.is_idle() && !self.client.is_closed()
     }
 
     /// Whether no unit of work is going on.
@@ -131,6 +142,15 @@ impl Link {
 
     pub(super) fn is_lost(&self) -> bool {
         self.failure == Some(Failure::Lost)
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.failure == Some(Failure::Stale)
+    }
+
+    /// Whether only another connection may do.
+    pub(super) fn is_useless(&self) -> bool {
+        self.is_lost() || self.is_stale()
     }
 
     /// What the last failed statement of this unit of work means.
@@ -174,7 +194,7 @@ impl Link {
 
     /// Runs `f` on one snapshot; nothing it writes is kept.
     pub(super) fn snapshot<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        self.begin(self.snapshot);
         let result = f(&mut self.tx());
         let ended = self.rollback();
         let value = result?;
@@ -194,14 +214,14 @@ impl Link {
 
     /// Commits. After an error nothing was kept, unless [`Link::is_lost`]: then nobody knows.
     pub(super) fn commit(&mut self) -> Result<()> {
+        if let Err(error) = self.settle() {
+            let _lost = self.rollback();
+            return Err(error);
+        }
         if self.failure.is_some() {
             // The server answers a COMMIT of a failed transaction with a rollback and no error.
             self.rollback()?;
             return Err(Error::internal("a unit of work went on after an error"));
-        }
-        if let Err(error) = self.settle() {
-            let _lost = self.rollback();
-            return Err(error);
         }
         match std::mem::replace(&mut self.unit, Unit::Idle) {
             Unit::Begun => {
@@ -232,7 +252,7 @@ impl Link {
 
     /// Runs `f` in a transaction, and commits if it returns `Ok`.
     pub(super) fn transaction<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.begin("BEGIN");
+        self.begin(BEGIN);
         let result = f(&mut self.tx());
         match result {
             Ok(value) => self.commit().map(|()| value),
@@ -267,9 +287,15 @@ impl Link {
         Ok(prepared)
     }
 
+    /// Whether a statement need not be prepared first.
+    fn knows(&self, sql: &str) -> bool {
+        self.statements.knows(sql)
+    }
+
     /// What a statement is run with: prepared, and the `BEGIN` that has to go before it.
     fn ready(&mut self, sql: &str, params: &[Value]) -> Result<(Prepared, Option<&'static str>)> {
         if self.failure.is_some() {
+            self.settle()?;
             return Err(Error::internal("a statement after a failed one"));
         }
         let prepared = match self.statements.get(sql) {

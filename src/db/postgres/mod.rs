@@ -23,6 +23,7 @@ mod writers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use failure::{Failure, never};
 use lines::Lines;
 pub(in crate::db) use link::Link;
 use lock::Serving;
@@ -93,7 +94,8 @@ impl Postgres {
     pub(super) fn fresh(url: &str) -> Self {
         let name = format!("t_{}", uuid::Uuid::now_v7().simple());
         let mut link = Link::open(&Server::parse(url).unwrap(), Purpose::Shell).unwrap();
-        link.batch(&format!("CREATE SCHEMA {name}")).unwrap();
+        let sql = format!("CREATE SCHEMA {name}");
+        link.transaction(|tx| tx.script(&sql)).unwrap();
         let mark = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{mark}options=-csearch_path%3D{name}");
         Self::open(&url, Role::Shell).unwrap()
@@ -148,20 +150,24 @@ impl Postgres {
     ) -> Result<T> {
         match &self.access {
             Access::Direct(link) => {
-                let mut attempt = 0;
+                let (mut conflicts, mut stale) = (0, 0);
                 loop {
-                    attempt += 1;
-                    let mut again = false;
+                    let mut failure = None;
                     let result = self.direct(link, |link| {
-                        link.set_patient(attempt > 1);
+                        link.set_patient(conflicts > 0);
                         let result = link.transaction(&mut f);
-                        again = link.is_conflict();
+                        failure = link.failure();
                         result
                     });
-                    if !again || attempt > writers::CONFLICTS {
-                        return result;
+                    match failure {
+                        Some(Failure::Conflict) if conflicts < writers::CONFLICTS => {
+                            conflicts += 1;
+                            writers::nap();
+                        }
+                        Some(Failure::Stale) if stale == 0 => stale += 1,
+                        Some(Failure::Stale) => return result.map_err(|error| never(&error)),
+                        _ => return result,
                     }
-                    writers::nap();
                 }
             }
             Access::Served { writers, .. } => writers.wait_for(f),
@@ -314,7 +320,7 @@ impl r2d2::ManageConnection for Readers {
     }
 
     fn has_broken(&self, link: &mut Link) -> bool {
-        link.is_lost() || !link.is_idle()
+        link.is_useless() || !link.is_idle()
     }
 }
 

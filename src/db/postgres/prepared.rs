@@ -57,6 +57,10 @@ impl Statements {
         self.0.get(sql).cloned()
     }
 
+    pub(super) fn knows(&self, sql: &str) -> bool {
+        self.0.contains_key(sql)
+    }
+
     /// Keeps `prepared`, and lets go of all others when they have become too many.
     pub(super) fn keep(&mut self, sql: &str, prepared: Prepared) {
         if self.0.len() >= MOST {

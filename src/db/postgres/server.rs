@@ -150,7 +150,9 @@ impl Server {
         opened.map(|(client, _)| client)
     }
 
-    /// Opens a connection that the runtime of the caller drives. The handle cuts it off.
+    /// Opens a connection that the runtime of the caller drives. The handle cuts it off. Outside of
+    /// a transaction that says so it writes nothing: a `BEGIN` is not waited for, and should it fail
+    /// alone, what follows must not stand by itself.
     pub(super) async fn open(&self, purpose: Purpose) -> Result<(Client, AbortHandle)> {
         let share = share(self.hosts.len());
         let (mut refusals, mut crowded) = (Vec::new(), false);
@@ -234,16 +236,12 @@ fn share(hosts: usize) -> Duration {
 fn greeting(purpose: Purpose) -> String {
     let statement = purpose.statement_timeout().as_millis();
     let idle = purpose.idle_timeout().as_millis();
-    let read_only = match purpose {
-        Purpose::Read => "on",
-        Purpose::Write | Purpose::Shell | Purpose::Whole => "off",
-    };
     format!(
         "SET statement_timeout = {statement};
          SET lock_timeout = 2000;
          SET idle_in_transaction_session_timeout = {idle};
          SET default_transaction_isolation = 'read committed';
-         SET default_transaction_read_only = {read_only};
+         SET default_transaction_read_only = on;
          SET client_min_messages = warning;
          SELECT set_config('synchronous_commit', 'on', false)
            WHERE current_setting('synchronous_commit') IN ('off', 'local');"

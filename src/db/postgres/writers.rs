@@ -11,8 +11,8 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::failure::Failure;
-use super::link::Link;
+use super::failure::{Failure, never};
+use super::link::{BEGIN, Link};
 use super::server::{Purpose, Server};
 use crate::db::queue::Queue;
 use crate::db::unit::{Work, again};
@@ -31,7 +31,7 @@ const GROUP_TIME: Duration = Duration::from_millis(20);
 
 /// A group holds the locks of all its units, and must not wait for long for one of them: who meets
 /// a held lock is run alone, where it may wait its full time.
-const GROUP_BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = 200";
+const GROUP_BEGIN: &str = "BEGIN READ WRITE; SET LOCAL lock_timeout = 200";
 
 /// How often a unit of work is tried again that the server chose another one over.
 pub(super) const CONFLICTS: u32 = 5;
@@ -65,6 +65,14 @@ enum Next {
     Away(Error),
     /// Once more.
     Again,
+}
+
+/// Why a unit of work was tried before.
+#[derive(Default)]
+struct Tries {
+    conflicts: u32,
+    /// Whether it was for a fresh connection.
+    renewed: bool,
 }
 
 struct Thread {
@@ -172,11 +180,19 @@ impl Thread {
         }
         let away = away(link, start);
         let done: Vec<Box<dyn Work>> = batch.drain(..repeatable.len()).collect();
-        for (unit, repeatable) in done.into_iter().zip(repeatable) {
-            match &committed {
-                Ok(()) => unit.answer(None),
-                Err(_) if repeatable => batch.push(unit),
-                Err(lost) => unit.answer(Some(&*again(lost))),
+        for (mut unit, repeatable) in done.into_iter().zip(repeatable) {
+            let Err(lost) = &committed else {
+                unit.answer(None);
+                continue;
+            };
+            if unit.failure().is_some() {
+                // It may be about what another one of them has done, which nobody knows to be there.
+                unit.fail(again(lost)());
+            }
+            if repeatable {
+                batch.push(unit);
+            } else {
+                unit.answer(Some(&*again(lost)));
             }
         }
         away
@@ -185,13 +201,17 @@ impl Thread {
     /// Runs one unit of work in a transaction of its own. Returns why the server counts as away,
     /// so that nobody else need try.
     fn alone(&mut self, mut unit: Box<dyn Work>, start: Instant) -> Option<Error> {
-        let mut conflicts = 0;
+        let mut tries = Tries::default();
         loop {
-            match self.attempt(&mut *unit, start, &mut conflicts) {
+            match self.attempt(&mut *unit, start, &mut tries) {
                 Next::Again => nap(),
                 Next::Answer(failure) => {
-                    let told = failure.as_ref().map(again);
-                    unit.answer(told.as_deref());
+                    if let Some(error) = failure
+                        && unit.failure().is_none()
+                    {
+                        unit.fail(error);
+                    }
+                    unit.answer(None);
                     return None;
                 }
                 Next::Away(error) => {
@@ -202,22 +222,23 @@ impl Thread {
         }
     }
 
-    fn attempt(&mut self, unit: &mut dyn Work, start: Instant, conflicts: &mut u32) -> Next {
+    fn attempt(&mut self, unit: &mut dyn Work, start: Instant, tries: &mut Tries) -> Next {
         let link = match self.link() {
             Ok(link) => link,
             Err(Error::Unavailable(_)) if start.elapsed() < LOSSES => return Next::Again,
             Err(error) => return Next::Away(error),
         };
-        link.set_patient(*conflicts > 0);
-        link.begin("BEGIN");
+        link.set_patient(tries.conflicts > 0);
+        link.begin(BEGIN);
         unit.run(&mut link.tx());
-        let settled = match unit.failure() {
-            Some(_) => Ok(()),
-            None => link.settle(),
-        };
-        let failed = unit.failure().is_some() || settled.is_err();
+        if unit.failure().is_none()
+            && let Err(error) = link.settle()
+        {
+            unit.fail(error);
+        }
+        let failed = unit.failure().is_some();
         let ended = if failed {
-            settled.and(link.rollback())
+            link.rollback()
         } else {
             link.commit()
         };
@@ -227,9 +248,20 @@ impl Thread {
         let away = away(link, start);
         match (failure, ended) {
             (None, Ok(())) => Next::Answer(None),
-            (Some(Failure::Conflict), _) if *conflicts < CONFLICTS => {
-                *conflicts += 1;
+            (Some(Failure::Conflict), _) if tries.conflicts < CONFLICTS => {
+                tries.conflicts += 1;
                 Next::Again
+            }
+            (Some(Failure::Stale), _) if !tries.renewed => {
+                tries.renewed = true;
+                Next::Again
+            }
+            (Some(Failure::Stale), ended) => {
+                if let Some(error) = unit.failure().or(ended.as_ref().err()) {
+                    let told = never(error);
+                    unit.fail(told);
+                }
+                Next::Answer(None)
             }
             (Some(Failure::Lost), ended) => match away {
                 Some(error) => Next::Away(error),

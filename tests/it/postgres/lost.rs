@@ -123,3 +123,34 @@ fn with_a_key_a_lost_commit_comes_to_exactly_one_token() {
     eprintln!("{at_once} of 10 were answered at the first time of asking");
     assert_eq!(daemon.stop().0, 0);
 }
+
+#[test]
+fn what_was_sent_behind_a_begin_that_failed_does_not_stand_by_itself() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let Scene {
+        proxy,
+        shell,
+        bearer,
+        mut client,
+        daemon,
+    } = Scene::behind_a_proxy(&url);
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+    let there = tokens(&shell);
+    for key in ["spoilt-1", "spoilt-2"] {
+        proxy.spoil_next();
+        let first = order(&mut client, &bearer, key).unwrap();
+        assert!(first.status >= 500, "{first:?}");
+        assert!(!proxy.is_to_spoil());
+        assert_eq!(tokens(&shell), there);
+        let keys = "SELECT COUNT(*) FROM idempotency_keys";
+        assert_eq!(shell.sql().count(keys), 0);
+        proxy.spoil_next();
+        let issued = client.must("POST", "/app/token", "", "");
+        assert!(issued.status >= 500, "{issued:?}");
+        assert_eq!(tokens(&shell), there);
+    }
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+    assert_eq!(daemon.stop().0, 0);
+}

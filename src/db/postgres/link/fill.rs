@@ -40,7 +40,7 @@ impl Link {
         });
         let done = wait(runtime.as_ref(), self.patience, work);
         let done = self.outcome(done);
-        done.map(|_rows| ())
+        self.after_late(done).map(|_rows| ())
     }
 }
 

@@ -14,6 +14,7 @@ mod proxy;
 mod reads;
 mod refusals;
 mod silence;
+mod standby;
 mod statements;
 mod together;
 mod writers;

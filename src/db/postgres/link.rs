@@ -45,6 +45,16 @@ enum Unit {
     Begun,
 }
 
+/// Who says that a statement failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Server,
+    /// It was cut, or never was.
+    Connection,
+    /// It took too long.
+    Nobody,
+}
+
 /// A connection at work.
 pub(in crate::db) struct Link {
     client: Arc<Client>,
@@ -57,8 +67,10 @@ pub(in crate::db) struct Link {
     snapshot: &'static str,
     unit: Unit,
     failure: Option<Failure>,
-    /// Whether it was the server that said why the last statement failed.
-    told: bool,
+    /// From whom it is known why the last statement failed.
+    word: Word,
+    /// Whether it was a `COMMIT` that was not answered.
+    stalled: bool,
     changed: bool,
     may_repeat: bool,
     schema: Arc<str>,
@@ -102,7 +114,8 @@ impl Link {
             },
             unit: Unit::Idle,
             failure: None,
-            told: false,
+            word: Word::Server,
+            stalled: false,
             changed: false,
             may_repeat: false,
             schema: Arc::from(""),
@@ -142,6 +155,11 @@ impl Link {
 
     pub(super) fn is_lost(&self) -> bool {
         self.failure == Some(Failure::Lost)
+    }
+
+    /// Whether a `COMMIT` was waited for in vain, on a connection that nobody has cut.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
     }
 
     pub(super) fn is_stale(&self) -> bool {
@@ -209,6 +227,7 @@ impl Link {
         self.late.forget();
         self.unit = unit;
         self.failure = None;
+        self.stalled = false;
         self.begin_part();
     }
 
@@ -226,9 +245,10 @@ impl Link {
         match std::mem::replace(&mut self.unit, Unit::Idle) {
             Unit::Begun => {
                 let done = self.batch("COMMIT");
-                if done.is_err() && !self.told {
+                if done.is_err() && self.word != Word::Server {
                     // Whatever it was, the server has not said that nothing was done.
                     self.failure = Some(Failure::Lost);
+                    self.stalled = self.word == Word::Nobody;
                 }
                 done
             }
@@ -376,12 +396,15 @@ impl Link {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
-                self.told = error.code().is_some();
+                self.word = match error.code() {
+                    Some(_) => Word::Server,
+                    None => Word::Connection,
+                };
                 self.failure = Some(failure);
                 Err(failure.error(error))
             }
             Err(silent) => {
-                self.told = false;
+                self.word = Word::Nobody;
                 self.failure = Some(Failure::Lost);
                 Err(silent)
             }

@@ -16,6 +16,7 @@ mod lock;
 mod prepared;
 mod schema;
 mod server;
+mod stall;
 mod value;
 mod whole;
 mod writers;

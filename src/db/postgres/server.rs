@@ -186,6 +186,18 @@ impl Server {
         Err(error)
     }
 
+    /// Has the server give up what it does on this connection, if it can be told so soon.
+    pub(super) async fn cancel(&self, client: &Client) {
+        let token = client.cancel_token();
+        let told = async {
+            match &self.tls {
+                Some(tls) => token.cancel_query(tls.clone()).await,
+                None => token.cancel_query(NoTls).await,
+            }
+        };
+        let _untold = timeout(CONNECT, told).await;
+    }
+
     async fn open_at(
         &self,
         host: &Config,

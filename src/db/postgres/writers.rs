@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use super::failure::{Failure, never};
 use super::link::{BEGIN, Link};
 use super::server::{Purpose, Server};
+use super::stall::Stall;
 use crate::db::queue::Queue;
 use crate::db::unit::{Work, again};
 use crate::error::{Error, Result};
@@ -45,9 +46,11 @@ type Waiting = Arc<Mutex<Receiver<Box<dyn Work>>>>;
 pub(super) fn start(server: &Server, schema: &Arc<str>) -> Result<Queue> {
     let (mut queue, waiting) = Queue::new();
     let waiting = Arc::new(Mutex::new(waiting));
+    let stall = Stall::of(server);
     for number in 0..WRITERS {
         let mut thread = Thread {
             server: server.clone(),
+            stall: Arc::clone(&stall),
             schema: Arc::clone(schema),
             waiting: Arc::clone(&waiting),
             link: None,
@@ -77,6 +80,7 @@ struct Tries {
 
 struct Thread {
     server: Server,
+    stall: Arc<Stall>,
     schema: Arc<str>,
     waiting: Waiting,
     link: Option<Link>,
@@ -88,7 +92,7 @@ impl Thread {
         while self.fetch(&mut batch) {
             // Of all that was fetched together: who waits behind others has waited as long.
             let start = Instant::now();
-            let mut away = None;
+            let mut away = self.stall.refusal();
             // What did not fit into the first transaction goes into the next, while all goes well.
             while batch.len() > 1 && away.is_none() && start.elapsed() <= LATE {
                 let before = batch.len();
@@ -98,6 +102,7 @@ impl Thread {
                 }
             }
             for unit in batch.drain(..) {
+                away = away.or_else(|| self.stall.refusal());
                 if away.is_none() && start.elapsed() > LATE {
                     away = Some(Error::unavailable("writing takes too long"));
                 }
@@ -178,7 +183,10 @@ impl Thread {
         if committed.is_err() && !link.is_lost() {
             return None;
         }
-        let away = away(link, start);
+        let (away, stalled) = (away(link, start), link.is_stalled());
+        if stalled {
+            self.stall.begin();
+        }
         let done: Vec<Box<dyn Work>> = batch.drain(..repeatable.len()).collect();
         for (mut unit, repeatable) in done.into_iter().zip(repeatable) {
             let Err(lost) = &committed else {
@@ -245,7 +253,10 @@ impl Thread {
         let failure = link.failure();
         // Before its COMMIT, everybody knows that nothing was done.
         let known = failed || link.may_repeat() || failure != Some(Failure::Lost);
-        let away = away(link, start);
+        let (away, stalled) = (away(link, start), link.is_stalled());
+        if stalled {
+            self.stall.begin();
+        }
         match (failure, ended) {
             (None, Ok(())) => Next::Answer(None),
             (Some(Failure::Conflict), _) if tries.conflicts < CONFLICTS => {

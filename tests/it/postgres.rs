@@ -13,6 +13,7 @@ mod lost;
 mod proxy;
 mod reads;
 mod refusals;
+mod serving;
 mod silence;
 mod standby;
 mod statements;

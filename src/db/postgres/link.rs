@@ -149,10 +149,6 @@ impl Link {
         self.unit == Unit::Idle
     }
 
-    pub(super) fn is_conflict(&self) -> bool {
-        self.failure == Some(Failure::Conflict)
-    }
-
     pub(super) fn is_lost(&self) -> bool {
         self.failure == Some(Failure::Lost)
     }

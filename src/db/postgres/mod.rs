@@ -103,11 +103,22 @@ impl Postgres {
     }
 
     pub(super) fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.may_serve()?;
         self.reading(|link| link.snapshot(f))
     }
 
     pub(super) fn look<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.may_serve()?;
         self.reading(|link| link.single(f))
+    }
+
+    /// Refuses everything if the schema is no longer the one that this daemon serves.
+    fn may_serve(&self) -> Result<()> {
+        let refusal = match &self.access {
+            Access::Direct(_) => None,
+            Access::Served { serving, .. } => serving.refusal(),
+        };
+        refusal.map_or(Ok(()), Err)
     }
 
     /// The first pass of a point read; a command has nothing else to do than to wait.
@@ -121,7 +132,10 @@ impl Postgres {
     pub(super) async fn ask(&self, question: Question) -> Result<Answer> {
         match &self.access {
             Access::Direct(_) => Err(Error::internal("a question that nobody asked")),
-            Access::Served { lines, .. } => lines.ask(question).await,
+            Access::Served { lines, .. } => {
+                self.may_serve()?;
+                lines.ask(question).await
+            }
         }
     }
 
@@ -171,7 +185,10 @@ impl Postgres {
                     }
                 }
             }
-            Access::Served { writers, .. } => writers.wait_for(f),
+            Access::Served { writers, .. } => {
+                self.may_serve()?;
+                writers.wait_for(f)
+            }
         }
     }
 
@@ -185,19 +202,17 @@ impl Postgres {
             Access::Direct(_) => std::thread::scope(|scope| {
                 scope.spawn(|| done(self.write(f)));
             }),
-            Access::Served { writers, .. } => writers.submit(f, done),
+            Access::Served { writers, .. } => match self.may_serve() {
+                Ok(()) => writers.submit(f, done),
+                Err(refusal) => done(Err(refusal)),
+            },
         }
     }
 
     /// The stamp is a comment on the table of migrations: it is part of the transaction that
     /// changes the schema, as the pragmas are on the other engine.
     pub(super) fn identity(&self) -> Result<Identity> {
-        let sql = "SELECT obj_description(to_regclass('migrations'), 'pg_class') AS stamp";
-        let stamp = self.look(|tx| match tx.first(sql, &[])? {
-            Some(row) => row.opt_text("stamp"),
-            None => Ok(None),
-        })?;
-        let schema = stamp.and_then(|stamp| stamp.strip_prefix(STAMP)?.parse().ok());
+        let schema = self.reading(Link::stamped)?;
         Ok(Identity {
             application: schema.map_or(0, |_| APPLICATION),
             schema: schema.unwrap_or(0),
@@ -242,6 +257,16 @@ impl Link {
              WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') ORDER BY c.relname";
         let rows = self.all(sql, &[])?;
         rows.iter().map(|row| row.text("name")).collect()
+    }
+
+    /// The number that the schema is stamped with, if it is ours.
+    fn stamped(&mut self) -> Result<Option<u32>> {
+        let sql = "SELECT obj_description(to_regclass('migrations'), 'pg_class') AS stamp";
+        let stamp = self.single(|tx| match tx.first(sql, &[])? {
+            Some(row) => row.opt_text("stamp"),
+            None => Ok(None),
+        })?;
+        Ok(stamp.and_then(|stamp| stamp.strip_prefix(STAMP)?.parse().ok()))
     }
 
     /// Stamps the schema as ours; see [`Postgres::identity`].
@@ -304,19 +329,24 @@ fn check(link: &mut Link) -> Result<About> {
 #[derive(Debug)]
 struct Readers(Server);
 
+/// Why there is no reader, with all that lies under it: the pool passes on the first words only.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoReader(String);
+
 impl r2d2::ManageConnection for Readers {
     type Connection = Link;
-    type Error = Error;
+    type Error = NoReader;
 
-    fn connect(&self) -> Result<Link> {
-        Link::open(&self.0, Purpose::Read)
+    fn connect(&self) -> Result<Link, NoReader> {
+        Link::open(&self.0, Purpose::Read).map_err(|error| NoReader(error.causes()))
     }
 
-    fn is_valid(&self, link: &mut Link) -> Result<()> {
+    fn is_valid(&self, link: &mut Link) -> Result<(), NoReader> {
         if link.is_usable() {
             Ok(())
         } else {
-            Err(Error::unavailable("the connection was closed"))
+            Err(NoReader("the connection was closed".into()))
         }
     }
 

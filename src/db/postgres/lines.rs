@@ -100,11 +100,20 @@ impl Lines {
     }
 
     async fn ask_once(&self, question: &Question, deadline: Instant) -> Asked<Vec<Row>> {
-        let line = self.idlest();
-        let _counted = UnderWay::on(line);
-        let open = timeout_at(deadline, line.open(&self.server)).await;
-        let open = open.unwrap_or_else(|_| silent())?;
+        let mut line = self.idlest();
+        let mut counted = UnderWay::on(line);
+        let opened = timeout_at(deadline, line.open(&self.server)).await;
+        let open = match opened.unwrap_or_else(|_| silent()) {
+            Ok(open) => open,
+            // The server may have no connection left for another one.
+            Err(refused) => {
+                let (other, open) = self.any_open().ok_or(refused)?;
+                (line, counted) = (other, UnderWay::on(other));
+                open
+            }
+        };
         let asked = timeout_at(deadline, open.ask(question)).await;
+        drop(counted);
         match asked {
             // Neither those who wait with this one nor those who come later shall wait for the
             // same. Left to itself, the server would work through what nobody wants any more,
@@ -120,6 +129,13 @@ impl Lines {
             }
             Ok(asked) => asked,
         }
+    }
+
+    /// A line that is open, if one is.
+    fn any_open(&self) -> Option<(&Line, Arc<Open>)> {
+        let mut open = self.each.iter().filter(|line| line.opened().is_some());
+        let line = open.next()?;
+        line.opened().map(|open| (line, open))
     }
 
     /// The line with the fewest questions under way.

@@ -254,6 +254,16 @@ impl Db {
         }
     }
 
+    /// Whether others may write at the same time: then rows can be gone by the time that a
+    /// statement comes to them.
+    #[must_use]
+    pub fn has_many_writers(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => false,
+            Engine::Postgres(_) => true,
+        }
+    }
+
     /// Facts for the operator: engine version, size of the write-ahead log.
     #[must_use]
     pub fn facts(&self) -> Facts {

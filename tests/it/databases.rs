@@ -243,6 +243,38 @@ fn a_copy_is_refused_before_anything_is_changed() {
 }
 
 #[test]
+fn a_copy_says_what_was_probably_meant() {
+    let (shell, _) = with_token();
+    let full = copied(&shell, "full.db");
+    let bare = shell.path("bare.db");
+    let bare = bare.to_str().unwrap();
+    let own = shell.path("own");
+    shell.ok(&["--data-dir", own.to_str().unwrap(), "--db", bare, "init"]);
+    let told = shell.fails(6, &["db", "copy", "--from", bare, "--to", &full, "--yes"]);
+    assert!(told.contains("Exchange --from and --to"), "{told}");
+    let told = shell.fails(6, &["db", "copy", "--to", &full, "--yes"]);
+    assert!(!told.contains("Exchange"), "{told}");
+    let text = shell.path("notes.txt");
+    std::fs::write(&text, "a line\n".repeat(1000)).unwrap();
+    let text = text.to_str().unwrap();
+    let new = shell.path("new.db");
+    let new = new.to_str().unwrap();
+    let told = shell.fails(2, &["db", "copy", "--from", text, "--to", new, "--yes"]);
+    assert!(told.contains("notes.txt is not a database"), "{told}");
+    assert!(!told.contains("damaged"), "{told}");
+    let there = shell.path("no/where");
+    let nowhere = there.join("x.db");
+    for how in ["--yes", "--dry-run"] {
+        let line = ["db", "copy", "--to", nowhere.to_str().unwrap(), how];
+        let told = shell.fails(7, &line);
+        let wanted = format!("there is no folder {}", there.display());
+        assert!(told.contains(&wanted), "{told}");
+    }
+    let told = shell.fails(2, &["db", "copy", "--yes"]);
+    assert!(told.contains("at least one of --from and --to"), "{told}");
+}
+
+#[test]
 fn a_daemon_that_would_go_on_writing_to_the_source_is_named_and_in_the_way() {
     let (shell, _) = with_token();
     let daemon = shell.serve();
@@ -250,6 +282,7 @@ fn a_daemon_that_would_go_on_writing_to_the_source_is_named_and_in_the_way() {
     let to = to.to_str().unwrap();
     let told = shell.fails(10, &["db", "copy", "--to", to, "--yes"]);
     assert!(told.contains(&format!("pid {}", daemon.pid())), "{told}");
+    assert!(told.contains("add --online"), "{told}");
     shell.ok(&["db", "copy", "--to", to, "--dry-run"]);
     assert!(!std::path::Path::new(to).exists());
     shell.ok(&["db", "copy", "--to", to, "--yes", "--online"]);
@@ -480,6 +513,12 @@ fn a_server_is_backed_up_by_its_own_tool_and_the_command_is_told() {
     };
     let shell = Shell::on(&server).after_init();
     shell.ok(&["token", "create"]);
+    let told = shell.fails(2, &["backup", "create", "-o", "it's mine.dump"]);
+    assert!(told.contains(r" --file='it'\''s mine.dump' "), "{told}");
+    let told = shell.fails(2, &["backup", "create", "-o", "/mnt/x.dump"]);
+    assert!(told.contains(" --file=/mnt/x.dump "), "{told}");
+    let jobs = shell.json(&["job", "list"]);
+    assert!(!jobs.to_string().contains("db.checkpoint"), "{jobs}");
     let told = shell.fails(2, &["backup", "create"]);
     let (_, command) = told.trim_end().split_once("run: ").unwrap();
     assert!(

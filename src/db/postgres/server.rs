@@ -217,9 +217,12 @@ impl Server {
 fn all(mut refusals: Vec<Error>) -> Error {
     match refusals.pop() {
         Some(Error::Unavailable(last)) if !refusals.is_empty() => {
-            let others = refusals.iter().map(|error| match error {
-                Error::Config(text) => text.clone(),
-                other => other.causes(),
+            let others = refusals.iter().map(|error| {
+                if let Error::Config(text) = error {
+                    text.clone()
+                } else {
+                    error.causes()
+                }
             });
             let told: Vec<String> = others.chain([last.to_string()]).collect();
             Error::unavailable(told.join("; "))

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::id::Serials;
 use crate::jwt::Signers;
 use crate::keys::Keys;
-use crate::metrics::Metrics;
+use crate::metrics::{Counts, Metrics};
 use crate::password::{Hasher, Limits};
 use crate::rate::{Bans, Rates};
 use crate::scope::Scopes;
@@ -205,6 +205,8 @@ pub struct Cx<'a, 'c> {
     pub actor: &'a Actor,
     /// Settings, keys, ids, counters.
     pub kit: &'a Kit,
+    /// What is counted when its end is known.
+    pub counts: &'a mut Counts,
 }
 
 /// The running program. Cloning it is cheap.
@@ -220,12 +222,18 @@ struct Inner {
 
 impl Inner {
     /// What a unit of work sees; the instant is read here, inside its transaction.
-    fn cx<'a, 'c>(&'a self, tx: &'a mut Tx<'c>, actor: &'a Actor) -> Cx<'a, 'c> {
+    fn cx<'a, 'c>(
+        &'a self,
+        tx: &'a mut Tx<'c>,
+        actor: &'a Actor,
+        counts: &'a mut Counts,
+    ) -> Cx<'a, 'c> {
         Cx {
+            now: tx.instant(self.clock.now()),
             tx,
-            now: self.clock.now(),
             actor,
             kit: &self.kit,
+            counts,
         }
     }
 
@@ -296,7 +304,9 @@ impl App {
     ) -> Result<T> {
         let inner = &*self.0;
         let start = Instant::now();
-        let result = inner.db.read(|tx| f(&mut inner.cx(tx, actor)));
+        let mut counts = Counts::default();
+        let result = inner.db.read(|tx| f(&mut inner.cx(tx, actor, &mut counts)));
+        counts.settle(result.is_ok());
         inner.read_since(start);
         result
     }
@@ -310,8 +320,12 @@ impl App {
     ) -> Looked<T> {
         let inner = &*self.0;
         let start = Instant::now();
-        let looked = inner.db.look_now(|tx| f(&mut inner.cx(tx, actor)));
-        if let Looked::Done(_) = looked {
+        let mut counts = Counts::default();
+        let looked = inner
+            .db
+            .look_now(|tx| f(&mut inner.cx(tx, actor, &mut counts)));
+        if let Looked::Done(result) = &looked {
+            counts.settle(result.is_ok());
             inner.read_since(start);
         }
         looked
@@ -329,9 +343,11 @@ impl App {
     ) -> Result<T> {
         let inner = &*self.0;
         let since = answer.since();
+        let mut counts = Counts::default();
         let result = inner
             .db
-            .look_again(answer, |tx| f(&mut inner.cx(tx, actor)));
+            .look_again(answer, |tx| f(&mut inner.cx(tx, actor, &mut counts)));
+        counts.settle(result.is_ok());
         inner.read_since(since);
         result
     }
@@ -346,7 +362,9 @@ impl App {
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
         let start = Instant::now();
-        let result = self.0.db.write(self.unit(actor.clone(), f));
+        let counts = Tally::default();
+        let result = self.0.db.write(self.unit(actor.clone(), f, &counts));
+        counts.settle(result.is_ok());
         self.0
             .kit
             .metrics
@@ -366,7 +384,12 @@ impl App {
         f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
     ) -> Result<T> {
         let inner = &*self.0;
-        inner.db.import(|tx| f(&mut inner.cx(tx, actor)))
+        let mut counts = Counts::default();
+        let result = inner
+            .db
+            .import(|tx| f(&mut inner.cx(tx, actor, &mut counts)));
+        counts.settle(result.is_ok());
+        result
     }
 
     /// [`App::write`] without waiting: `done` is called once, after the commit.
@@ -376,7 +399,10 @@ impl App {
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
         let (start, app) = (Instant::now(), self.clone());
-        self.0.db.submit(self.unit(actor, f), move |result| {
+        let counts = Tally::default();
+        let unit = self.unit(actor, f, &counts);
+        self.0.db.submit(unit, move |result| {
+            counts.settle(result.is_ok());
             app.0
                 .kit
                 .metrics
@@ -390,12 +416,33 @@ impl App {
         &self,
         actor: Actor,
         mut f: F,
+        counts: &Tally,
     ) -> impl FnMut(&mut Tx<'_>) -> Result<T> + Send + use<T, F>
     where
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send,
     {
-        let app = self.clone();
-        move |tx| f(&mut app.0.cx(tx, &actor))
+        let (app, tally) = (self.clone(), counts.clone());
+        move |tx| {
+            let mut counts = Counts::default();
+            let result = f(&mut app.0.cx(tx, &actor, &mut counts));
+            tally.set(counts);
+            result
+        }
+    }
+}
+
+/// What the last try of a unit of work has counted.
+#[derive(Clone, Debug, Default)]
+struct Tally(Arc<Mutex<Counts>>);
+
+impl Tally {
+    fn set(&self, counts: Counts) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+    }
+
+    fn settle(&self, kept: bool) {
+        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut *counts).settle(kept);
     }
 }
 

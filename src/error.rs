@@ -434,6 +434,15 @@ impl Error {
         Some(hint)
     }
 
+    /// All that lies under it, for the operator's log: the sources down to the last.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        let first = StdError::source(self);
+        let chain = std::iter::successors(first, |&cause| cause.source());
+        let chain: Vec<String> = chain.map(ToString::to_string).collect();
+        chain.join(": ")
+    }
+
     /// There is no `noun` that `given` names. It is repeated so far as it is fit to be seen: cut,
     /// without characters that steer a terminal, and not at all if it looks like a token.
     #[must_use]

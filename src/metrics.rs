@@ -44,6 +44,35 @@ pub struct KindLabel {
     pub kind: &'static str,
 }
 
+/// What a unit of work counts: it may be tried several times, and is one thing that happened.
+#[derive(Clone, Debug, Default)]
+pub struct Counts {
+    done: Vec<Counter>,
+    seen: Vec<Counter>,
+}
+
+impl Counts {
+    /// Something that was done, if it is kept.
+    pub fn done(&mut self, of: &Family<KindLabel, Counter>, kind: &'static str) {
+        self.done
+            .push(of.get_or_create(&KindLabel { kind }).clone());
+    }
+
+    /// Something that was seen, whatever comes of it.
+    pub fn seen(&mut self, of: &Family<KindLabel, Counter>, kind: &'static str) {
+        self.seen
+            .push(of.get_or_create(&KindLabel { kind }).clone());
+    }
+
+    /// Counts all of it; `kept` tells whether what was done is kept.
+    pub(crate) fn settle(self, kept: bool) {
+        let done = self.done.iter().filter(|_| kept);
+        for counter in done.chain(&self.seen) {
+            counter.inc();
+        }
+    }
+}
+
 /// Everything that is counted.
 #[derive(Debug)]
 pub struct Metrics {

@@ -54,6 +54,7 @@ impl App {
                 now,
                 actor: cx.actor,
                 kit: cx.kit,
+                counts: cx.counts,
             })
         })
     }

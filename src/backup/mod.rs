@@ -5,6 +5,7 @@
 
 pub mod cli;
 
+use std::borrow::Cow;
 use std::fs::{DirBuilder, File};
 use std::io::{self, Read as _};
 use std::os::unix::fs::DirBuilderExt as _;
@@ -46,7 +47,7 @@ pub type Tell<'t> = dyn FnMut(u64, u64) -> Result<()> + 't;
 /// # Errors
 /// [`Error::Usage`] where the engine's own tools make backups, [`Error::Io`].
 pub fn usual_place(app: &App) -> Result<PathBuf> {
-    let database = file_of(app)?;
+    let database = file_of(app, None)?;
     let folder = database.with_file_name("backups");
     let making = || Error::io(format!("make the folder {}", folder.display()));
     match DirBuilder::new().mode(0o700).create(&folder) {
@@ -68,7 +69,7 @@ pub fn usual_place(app: &App) -> Result<PathBuf> {
 /// [`Error::Exists`]; [`Error::Corrupt`] if the copy does not stand its check; [`Error::Usage`]
 /// where the engine's own tools make backups.
 pub fn create(app: &App, actor: &Actor, path: &Path, tell: &mut Tell<'_>) -> Result<Backup> {
-    file_of(app)?;
+    file_of(app, Some(path))?;
     let exists = || Error::Exists { path: path.into() };
     if path.symlink_metadata().is_ok() {
         return Err(exists());
@@ -107,7 +108,9 @@ pub fn stream(
     to: &mut dyn FnMut(&[u8]) -> Result<()>,
 ) -> Result<Backup> {
     // Where the database has room, there is room for its copy.
-    let folder = file_of(app)?.parent().unwrap_or(Path::new("."));
+    let folder = file_of(app, Some(Path::new("-")))?
+        .parent()
+        .unwrap_or(Path::new("."));
     let (file, backup) = copy(app, folder, tell)?;
     read(file.path(), to)?;
     record(app, actor, &backup)?;
@@ -171,25 +174,44 @@ fn record(app: &App, actor: &Actor, backup: &Backup) -> Result<()> {
 }
 
 /// The database's file.
-fn file_of(app: &App) -> Result<&Path> {
+fn file_of<'a>(app: &'a App, out: Option<&Path>) -> Result<&'a Path> {
     app.config()
         .db
         .file()
-        .map_or_else(|| Err(Error::Usage(advice(app)?)), Ok)
+        .map_or_else(|| Err(Error::Usage(advice(app, out)?)), Ok)
 }
 
-/// What to do where the server has its own tool.
-fn advice(app: &App) -> Result<String> {
+/// What to do where the server has its own tool, for a backup into `out`.
+fn advice(app: &App, out: Option<&Path>) -> Result<String> {
     let about = app.db().about()?;
     let mut settings = about.settings.iter();
     let schema = settings.find(|(name, value)| *name == "schema" && value != "public");
     let schema = schema.map_or(String::new(), |(_, schema)| format!(" --schema={schema}"));
     let url = app.config().db.for_tools().unwrap_or_default();
-    let file = format!("provost-{}.dump", compact(app.clock().now()));
+    let file = match out {
+        Some(out) => format!(" --file={}", word(&out.display().to_string())),
+        None => format!(" --file=provost-{}.dump", compact(app.clock().now())),
+    };
+    // Without a file it writes to standard output.
+    let file = if out == Some(Path::new("-")) {
+        ""
+    } else {
+        &file
+    };
     Ok(format!(
         "backups of PostgreSQL are made by its own tool; run: \
-         pg_dump --format=custom{schema} --file={file} '{url}'"
+         pg_dump --format=custom{schema}{file} '{url}'"
     ))
+}
+
+/// A word as a shell reads it.
+fn word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        text.into()
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''")).into()
+    }
 }
 
 /// `20261120T083400Z`: an instant as part of a file's name.

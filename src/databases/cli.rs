@@ -167,12 +167,16 @@ is. Stop its daemons: what is written after the copy has begun is not in it.
 
 Keep the key file, which is not in the database: with it every token stays good.
 
+A URL here has no password in it, and PGPASSWORD and .pgpass are not read: put the URL with the
+password into a file that only you can read, name it with PROVOST_DB_FILE, and leave out the flag of
+that end.
+
 Examples:
   provost db copy --from sqlite:/var/lib/provost/provost.db --to postgres://provost@db1/provost --dry-run
   provost db copy --to sqlite:/srv/provost/provost.db --yes
   provost db copy --to postgres://provost@db1/provost --verify    compare again, copy nothing")]
 pub struct Copy {
-    #[arg(long, value_name = "URL", help = FROM, required_unless_present = "to")]
+    #[arg(long, value_name = "URL", help = FROM)]
     from: Option<String>,
     /// The database to copy into [default: the one of the settings]
     #[arg(long, value_name = "URL")]
@@ -210,10 +214,23 @@ impl Copy {
         }
         if !(self.online || self.dry_run) {
             // Before anything is asked.
-            ends.from.exclusively(|| Ok(()))?;
+            ends.from.exclusively(|| Ok(())).or_else(|error| {
+                if matches!(error, Error::DaemonRunning { .. } | Error::DaemonsServing { .. }) {
+                    advise(out, "to copy beside it, add --online: what it writes from now on is not in the copy")?;
+                }
+                Err(error)
+            })?;
+        }
+        let target = ends.target();
+        if matches!(target, Err(Error::NotEmpty { .. })) && ends.has_bare_source() {
+            advise(
+                out,
+                "the source is empty: did you mean it the other way round? Exchange --from and --to",
+            )?;
+            return target.map(|_| Outcome::Done);
         }
         let plan = super::plan(&ends.from, &ends.source)?;
-        let target = ends.target()?;
+        let target = target?;
         if self.dry_run {
             return show_plan(&ends, &plan, target, out);
         }
@@ -270,6 +287,12 @@ impl Copy {
     }
 
     fn ends(&self, site: &Site, out: &mut Output) -> Result<Ends> {
+        if self.from.is_none() && self.to.is_none() {
+            return Err(Error::Usage(
+                "name at least one of --from and --to; the other one is the database of the settings"
+                    .into(),
+            ));
+        }
         let config = site.config(out)?;
         let url = |given: &Option<String>| -> Result<DbUrl> {
             let Some(given) = given else {
@@ -287,6 +310,13 @@ impl Copy {
             Ok(url)
         };
         let (from, to) = (url(&self.from)?, url(&self.to)?);
+        if let DbUrl::Sqlite(path) = &to
+            && let Some(folder) = path.parent()
+            && !(folder.as_os_str().is_empty() || folder.is_dir())
+        {
+            let reason = format!("there is no folder {}", folder.display());
+            return Err(Error::invalid("to", reason));
+        }
         let (source, place) = (from.to_string(), to.to_string());
         let ends = Ends {
             from: existing(&from)?,
@@ -315,6 +345,11 @@ impl Ends {
         }
     }
 
+    /// Whether there is nothing in the source that anybody would want to copy.
+    fn has_bare_source(&self) -> bool {
+        super::target(&self.from, &self.source).is_ok()
+    }
+
     fn target(&self) -> Result<Target> {
         if self.exists()? {
             super::target(&open(&self.to)?, &self.place)
@@ -334,7 +369,21 @@ impl Ends {
 }
 
 fn open(url: &DbUrl) -> Result<Db> {
-    Db::open(url, Role::Shell)
+    Db::open(url, Role::Shell).map_err(|error| match (error, url) {
+        // Another file was named by mistake: that is no damage.
+        (Error::Corrupt(told), DbUrl::Sqlite(path)) if told.ends_with("not a database") => {
+            Error::Usage(format!("{} is not a database", path.display()))
+        }
+        (error, _) => error,
+    })
+}
+
+/// Tells a person what else could be done; a script reads the error alone.
+fn advise(out: &mut Output, advice: &str) -> Result<()> {
+    if out.format().json {
+        return Ok(());
+    }
+    out.message(advice)
 }
 
 /// Opens a database that is there: reading from one must not make it.

@@ -9,6 +9,7 @@ pub mod foreign;
 pub mod keyring;
 mod postgres;
 mod question;
+mod queue;
 pub mod schema;
 mod sqlite;
 mod unit;
@@ -22,6 +23,7 @@ use futures_util::future::{self, Either};
 
 use crate::config::DbUrl;
 use crate::error::{Error, Result};
+use crate::time::Timestamp;
 
 /// Who opens the database, which decides what is kept ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -171,7 +173,7 @@ impl Db {
         }
     }
 
-    /// Runs once more, with the answer, what has asked for it.
+    /// Runs once more, with the answer, what has asked for it: see [`Tx::instant`].
     ///
     /// # Errors
     /// What `f` returns; `Internal` if it asks anything else this time.
@@ -199,13 +201,8 @@ impl Db {
     /// # Errors
     /// `DaemonRunning` at once if a daemon serves it, `Unavailable` if commands hold it for 5 s.
     pub fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
-        match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.exclusively(f),
-            Engine::Postgres(postgres) => {
-                let done = postgres.exclusively(|| Ok(true), f)?;
-                done.ok_or_else(|| Error::internal("what was needed was not done"))
-            }
-        }
+        let done = self.exclusively_if(|| Ok(true), f)?;
+        done.ok_or_else(|| Error::internal("what was needed was not done"))
     }
 
     /// [`Db::exclusively`] for what may have been done by somebody else meanwhile: `needed` is
@@ -258,6 +255,16 @@ impl Db {
         }
     }
 
+    /// Whether others may write at the same time: then rows can be gone by the time that a
+    /// statement comes to them.
+    #[must_use]
+    pub fn has_many_writers(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(_) => false,
+            Engine::Postgres(_) => true,
+        }
+    }
+
     /// Facts for the operator: engine version, size of the write-ahead log.
     #[must_use]
     pub fn facts(&self) -> Facts {
@@ -306,6 +313,15 @@ enum TxEngine<'c> {
 }
 
 impl Tx<'_> {
+    /// The instant of this unit of work: `now`, unless it goes on with what it began earlier. Its
+    /// parameters may depend on it.
+    pub fn instant(&mut self, now: Timestamp) -> Timestamp {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) | TxEngine::Postgres(_) => now,
+            TxEngine::Asked(pass) => pass.instant(now),
+        }
+    }
+
     /// All rows of the answer.
     ///
     /// # Errors

@@ -3,12 +3,14 @@
 //! no thread waits, and the questions of many requests travel together.
 //!
 //! Invariant: what stands before the statement does the same both times, for it must ask the same
-//! question; a read that asks another one, or a second, is a bug and fails.
+//! question; a read that asks another one, or a second, is a bug and fails. So both passes see the
+//! same instant, which travels with the question.
 
 use std::time::Instant;
 
 use super::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
+use crate::time::Timestamp;
 
 /// How far a point read came by itself.
 #[derive(Debug)]
@@ -23,6 +25,7 @@ pub enum Looked<T> {
 #[derive(Debug)]
 pub struct Question {
     since: Instant,
+    at: Option<Timestamp>,
     pub(super) sql: Box<str>,
     pub(super) params: Vec<Value>,
 }
@@ -47,31 +50,48 @@ impl Answer {
 
     /// Runs the second pass.
     pub(super) fn hear<T>(self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        let mut pass = Pass::Second(Some(self));
+        let mut pass = Pass::Second {
+            at: self.question.at,
+            answer: Some(self),
+        };
         let result = f(&mut pass.tx());
         match pass {
-            Pass::Second(None) | Pass::First(_) => result,
-            Pass::Second(Some(_)) => Err(Error::internal("a point read that asked nothing again")),
+            Pass::Second { answer: None, .. } | Pass::First { .. } => result,
+            Pass::Second { .. } => Err(Error::internal("a point read that asked nothing again")),
         }
     }
 }
 
 /// Runs the first pass.
 pub(super) fn ask<T>(f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Looked<T> {
-    let mut pass = Pass::First(None);
+    let mut pass = Pass::First {
+        at: None,
+        asked: None,
+    };
     let result = f(&mut pass.tx());
     match pass {
         // Whatever came of it came without the answer.
-        Pass::First(Some(question)) => Looked::Asks(question),
-        Pass::First(None) | Pass::Second(_) => Looked::Done(result),
+        Pass::First {
+            asked: Some(question),
+            ..
+        } => Looked::Asks(question),
+        Pass::First { asked: None, .. } | Pass::Second { .. } => Looked::Done(result),
     }
 }
 
 /// What stands behind the transaction of a pass.
 #[derive(Debug)]
 pub(super) enum Pass {
-    First(Option<Question>),
-    Second(Option<Answer>),
+    /// When the read began, if it wanted to know, and what it asks.
+    First {
+        at: Option<Timestamp>,
+        asked: Option<Question>,
+    },
+    /// The same instant, and the answer, until it is read.
+    Second {
+        at: Option<Timestamp>,
+        answer: Option<Answer>,
+    },
 }
 
 impl Pass {
@@ -81,17 +101,27 @@ impl Pass {
         }
     }
 
+    /// The instant of the first pass, which is `now` if this is it.
+    pub(super) fn instant(&mut self, now: Timestamp) -> Timestamp {
+        let (Self::First { at, .. } | Self::Second { at, .. }) = self;
+        *at.get_or_insert(now)
+    }
+
     pub(super) fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         match self {
-            Self::First(asked @ None) => {
+            Self::First {
+                at,
+                asked: asked @ None,
+            } => {
                 *asked = Some(Question {
                     since: Instant::now(),
+                    at: *at,
                     sql: sql.into(),
                     params: params.to_vec(),
                 });
                 Err(Error::internal("the answer is not there yet"))
             }
-            Self::Second(answer) => match answer.take() {
+            Self::Second { answer, .. } => match answer.take() {
                 Some(Answer { question, rows })
                     if *question.sql == *sql && question.params == params =>
                 {
@@ -99,7 +129,7 @@ impl Pass {
                 }
                 _ => Err(Error::internal("a point read that asks something else")),
             },
-            Self::First(Some(_)) => Err(Error::internal("a second statement in a point read")),
+            Self::First { .. } => Err(Error::internal("a second statement in a point read")),
         }
     }
 }
@@ -139,6 +169,18 @@ mod tests {
     fn the_second_pass_finds_what_the_first_has_asked_for() {
         let answer = answered(question(ask(|tx| one(tx, 7))));
         assert_eq!(answer.hear(|tx| one(tx, 7)).unwrap(), 7);
+    }
+
+    #[test]
+    fn both_passes_see_the_instant_of_the_first() {
+        let at = |now| {
+            move |tx: &mut Tx<'_>| {
+                let now = tx.instant(Timestamp(now));
+                one(tx, now.0).map(|n| (now, n))
+            }
+        };
+        let answer = answered(question(ask(at(7))));
+        assert_eq!(answer.hear(at(8)).unwrap(), (Timestamp(7), 7));
     }
 
     #[test]

@@ -74,10 +74,15 @@ where
     }
 }
 
-/// The same failure for each of many: errors cannot be copied, their sort and text can.
+/// The same failure for each of many: errors cannot be copied, their sort and the text of all that
+/// lies under them can.
 pub(super) fn again(error: &Error) -> Box<dyn Fn() -> Error> {
-    let source = std::error::Error::source(error);
-    let text = source.map_or_else(|| error.to_string(), ToString::to_string);
+    let causes = error.causes();
+    let text = if causes.is_empty() {
+        error.to_string()
+    } else {
+        causes
+    };
     if matches!(error, Error::StorageFull(_)) {
         Box::new(move || Error::StorageFull(text.clone().into()))
     } else if matches!(error, Error::Corrupt(_)) {

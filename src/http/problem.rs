@@ -1,7 +1,6 @@
 //! Errors as answers (RFC 9457). A handler's error becomes an empty answer that carries it; the
 //! outermost layer, which knows the request's id, writes the body and logs the causes.
 
-use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -99,15 +98,7 @@ pub(super) fn log(error: &Error, request_id: &str, route: &str) {
     if spec.status < 500 {
         return;
     }
-    let mut causes = String::new();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        if !causes.is_empty() {
-            causes.push_str(": ");
-        }
-        causes.push_str(&cause.to_string());
-        source = cause.source();
-    }
+    let causes = error.causes();
     let causes = crate::escape::line(&causes);
     if spec.status == 503 {
         tracing::warn!(code = spec.code, request = request_id, route, %causes, "request refused");

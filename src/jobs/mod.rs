@@ -37,6 +37,8 @@ pub struct Job {
     pub reach: Reach,
     /// Whether a daemon runs it once more when it stops.
     at_stop: bool,
+    /// Whether it is about the file of a database: a server looks after its own.
+    of_file: bool,
     work: Work,
 }
 
@@ -69,6 +71,7 @@ pub const JOBS: [Job; 8] = [
         about: "delete what has expired",
         reach: Reach::Alone(|config| &config.purge.schedule),
         at_stop: false,
+        of_file: false,
         work: chores::purge,
     },
     Job {
@@ -76,6 +79,7 @@ pub const JOBS: [Job; 8] = [
         about: "measure for how long expired rows are overdue",
         reach: Reach::Each(Duration::from_mins(1)),
         at_stop: false,
+        of_file: false,
         work: chores::purge_lag,
     },
     Job {
@@ -83,6 +87,7 @@ pub const JOBS: [Job; 8] = [
         about: "write down when tokens were used",
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
+        of_file: false,
         work: chores::last_used,
     },
     Job {
@@ -90,6 +95,7 @@ pub const JOBS: [Job; 8] = [
         about: "write down when sessions were used",
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
+        of_file: false,
         work: chores::last_seen,
     },
     Job {
@@ -97,6 +103,7 @@ pub const JOBS: [Job; 8] = [
         about: "put a new key in the place of one that has signed access tokens for 90 days",
         reach: Reach::Each(Duration::from_hours(1)),
         at_stop: false,
+        of_file: false,
         work: chores::rotate_keys,
     },
     Job {
@@ -104,6 +111,7 @@ pub const JOBS: [Job; 8] = [
         about: "learn which networks are banned",
         reach: Reach::Each(Duration::from_secs(1)),
         at_stop: false,
+        of_file: false,
         work: chores::read_bans,
     },
     Job {
@@ -111,6 +119,7 @@ pub const JOBS: [Job; 8] = [
         about: "keep the latest instant, so that a clock set back revives nothing",
         reach: Reach::Each(Duration::from_secs(10)),
         at_stop: false,
+        of_file: false,
         work: chores::clock_mark,
     },
     Job {
@@ -118,6 +127,7 @@ pub const JOBS: [Job; 8] = [
         about: "move what was committed from the log into the database's main file",
         reach: Reach::Each(Duration::from_secs(30)),
         at_stop: false,
+        of_file: true,
         work: chores::checkpoint,
     },
 ];
@@ -131,6 +141,11 @@ impl Job {
         const TABLE: &[Job] = &JOBS;
         let job = TABLE.iter().find(|job| job.name == name);
         job.ok_or_else(|| Error::no_such("job", name))
+    }
+
+    /// Whether there is anything to do for it on the database of the settings.
+    fn is_for(&self, config: &Config) -> bool {
+        !self.of_file || config.db.file().is_some()
     }
 }
 
@@ -243,13 +258,14 @@ pub struct Status {
     pub running: Option<String>,
 }
 
-/// Every job, in the order of the table.
+/// Every job that there is for this database, in the order of the table.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `job:read`.
 pub fn list(cx: &mut Cx<'_, '_>) -> Result<Vec<Status>> {
     cx.actor.require(known::JOB_READ)?;
-    JOBS.iter().map(|job| status(cx, job)).collect()
+    let jobs = JOBS.iter().filter(|job| job.is_for(&cx.kit.config));
+    jobs.map(|job| status(cx, job)).collect()
 }
 
 fn status(cx: &mut Cx<'_, '_>, job: &Job) -> Result<Status> {

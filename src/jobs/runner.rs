@@ -269,7 +269,7 @@ pub(super) fn run_due(
 /// one that runs has ended. With `jobs.enabled = false` only those run that look after this process.
 pub async fn run(app: App, stop: CancellationToken) {
     let mut cycles = JoinSet::new();
-    for job in &JOBS {
+    for job in JOBS.iter().filter(|job| job.is_for(app.config())) {
         match job.reach {
             Reach::Each(period) => {
                 cycles.spawn(every(app.clone(), job, period, stop.clone()));

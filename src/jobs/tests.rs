@@ -183,6 +183,7 @@ fn broken(reach: Reach) -> &'static Job {
         about: "panics",
         reach,
         at_stop: false,
+        of_file: false,
         work: |_, _, _| panic!("as it shall"),
     }))
 }

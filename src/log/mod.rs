@@ -5,7 +5,7 @@
 
 mod buffer;
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::filter::{LevelFilter, filter_fn};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
@@ -84,7 +84,9 @@ pub fn start(settings: &Settings) -> Result<Log> {
         access: settings.access,
     };
     let (level, handle) = reload::Layer::new(LevelFilter::from_level(settings.level));
-    let log = tracing_subscriber::registry().with(level);
+    let log = tracing_subscriber::registry()
+        .with(level)
+        .with(filter_fn(|event| is_ours(event.target(), *event.level())));
     let lines = fmt::layer().with_target(false).with_writer(buffer);
     let started = match settings.format {
         LogFormat::Json => log.with(lines.json().flatten_event(true)).try_init(),
@@ -96,6 +98,12 @@ pub fn start(settings: &Settings) -> Result<Log> {
         level: handle,
         _thread: thread,
     })
+}
+
+/// Whether an event is for the operator: libraries tell more of their own work than anybody wants
+/// to know, such as each notice of a database's server.
+fn is_ours(target: &str, level: tracing::Level) -> bool {
+    target.starts_with("provost") || level <= tracing::Level::WARN
 }
 
 impl Log {

@@ -405,6 +405,9 @@ impl Report {
 /// it: longer than the daemon's nap between two tries to write.
 const BREATH: Duration = Duration::from_millis(2);
 
+/// So many batches in a row may find rows and delete none, because others are at the same ones.
+const IN_VAIN: u32 = 10;
+
 /// How soon somebody who wants a rest to stop is heard.
 const STEP: Duration = Duration::from_millis(100);
 
@@ -425,16 +428,21 @@ impl Sweep<'_> {
     fn run(&mut self, rules: &Rules) -> Result<()> {
         for (place, kind) in rules.kinds.iter().enumerate() {
             let mut size = Size::up_to(rules.batch, self.pace);
+            let mut in_vain = 0;
             loop {
                 if !self.may_go_on() {
                     return Ok(());
                 }
-                let (deleted, took) = self.batch(kind, size.rows())?;
+                let (deleted, left, took) = self.batch(kind, size.rows())?;
                 if let Some(kind) = self.report.kinds.get_mut(place) {
                     kind.deleted += deleted;
                 }
-                if deleted < u64::from(size.rows()) {
+                if !left && deleted < u64::from(size.rows()) {
                     break;
+                }
+                in_vain = if deleted == 0 { in_vain + 1 } else { 0 };
+                if in_vain == IN_VAIN {
+                    return Ok(());
                 }
                 size = size.after(took);
             }
@@ -443,17 +451,21 @@ impl Sweep<'_> {
         Ok(())
     }
 
-    /// Deletes one batch; returns how many rows that were and for how long it held the writer.
-    fn batch(&mut self, kind: &Kind, rows: u32) -> Result<(u64, Duration)> {
+    /// Deletes one batch; returns how many rows that were, whether there may be more although they
+    /// were fewer than asked for, and for how long it held the writer.
+    fn batch(&mut self, kind: &Kind, rows: u32) -> Result<(u64, bool, Duration)> {
         let (delete, name, until) = (kind.delete, kind.name, self.until);
-        let (deleted, took) = self.app.write(self.actor, move |cx| {
+        let (oldest, crowded) = (kind.oldest, self.app.db().has_many_writers());
+        let (deleted, left, took) = self.app.write(self.actor, move |cx| {
             let start = Instant::now();
             let deleted = delete(cx, until, rows)?;
+            // Somebody else may have deleted the same rows meanwhile, but not those behind them.
+            let left = crowded && (deleted > 0 || oldest(cx, until)?.is_some());
             if deleted > 0 {
                 let details = json!({ "deleted": { name: deleted }, "until": until });
                 audit::record(cx, Event::new("purge.run", "purge").with(details))?;
             }
-            Ok((deleted, start.elapsed()))
+            Ok((deleted, left, start.elapsed()))
         })?;
         let purged = &self.app.kit().metrics.purged;
         purged
@@ -463,7 +475,7 @@ impl Sweep<'_> {
         self.report.batches += 1;
         self.report.longest_ms = self.report.longest_ms.max(took.as_secs_f64() * 1000.0);
         (self.progress)(self.report.total);
-        Ok((deleted, took))
+        Ok((deleted, left, took))
     }
 
     /// Rests between two batches, and tells whether there may be another.

@@ -14,7 +14,6 @@ use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::metrics::KindLabel;
 use crate::scope::{Scopes, known};
 use crate::secret::same;
 use crate::time::Timestamp;
@@ -87,19 +86,14 @@ pub fn check(
     Ok(Ok(row.checked))
 }
 
-fn refused(cx: &Cx<'_, '_>, reason: Reason, id: Option<TokenId>) -> (Reason, Option<TokenId>) {
+fn refused(cx: &mut Cx<'_, '_>, reason: Reason, id: Option<TokenId>) -> (Reason, Option<TokenId>) {
     count(cx, reason);
     (reason, id)
 }
 
-fn count(cx: &Cx<'_, '_>, reason: Reason) {
-    cx.kit
-        .metrics
-        .tokens_validated
-        .get_or_create(&KindLabel {
-            kind: reason.as_str(),
-        })
-        .inc();
+fn count(cx: &mut Cx<'_, '_>, reason: Reason) {
+    let validated = &cx.kit.metrics.tokens_validated;
+    cx.counts.seen(validated, reason.as_str());
 }
 
 /// The row that `presented` proves to know the secret of.

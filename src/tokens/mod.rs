@@ -33,7 +33,6 @@ use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
 use crate::db::Tx;
 use crate::error::{Error, Result};
-use crate::metrics::KindLabel;
 use crate::page::Page;
 use crate::scope::{Scopes, known};
 use crate::secret::{Secret, random_base62};
@@ -143,13 +142,8 @@ fn insert(cx: &mut Cx<'_, '_>, row: &mut store::NewRow) -> Result<(TokenId, Secr
             break;
         }
     }
-    cx.kit
-        .metrics
-        .tokens_issued
-        .get_or_create(&KindLabel {
-            kind: row.kind.as_str(),
-        })
-        .inc();
+    let issued = &cx.kit.metrics.tokens_issued;
+    cx.counts.done(issued, row.kind.as_str());
     Ok((row.id, secret))
 }
 

@@ -549,3 +549,32 @@ fn labels_that_begin_alike_in_another_case_are_others() {
     });
     assert_eq!(count.unwrap(), 1);
 }
+
+#[test]
+fn a_token_counts_as_issued_when_it_is_kept_and_a_bad_one_as_seen_whatever_comes_of_it() {
+    let app = App::memory();
+    let (issued, seen) = (
+        app.kit().metrics.tokens_issued.clone(),
+        app.kit().metrics.tokens_validated.clone(),
+    );
+    let count = |of: &prometheus_client::metrics::family::Family<_, _>, kind| {
+        let counter: &prometheus_client::metrics::counter::Counter =
+            &of.get_or_create(&crate::metrics::KindLabel { kind });
+        counter.get()
+    };
+    let failed: Result<()> = app.at(Timestamp(START), &Actor::operator(), |cx| {
+        create(cx, &temporary())?;
+        check(cx, "nothing")?.map_err(|_| Error::Unauthenticated)?;
+        Ok(())
+    });
+    assert!(matches!(failed, Err(Error::Unauthenticated)));
+    assert_eq!(
+        (count(&issued, "temporary"), count(&seen, "unknown")),
+        (0, 1)
+    );
+    issue(&app, temporary());
+    assert_eq!(
+        (count(&issued, "temporary"), count(&seen, "unknown")),
+        (1, 1)
+    );
+}

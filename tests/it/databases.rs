@@ -41,6 +41,13 @@ fn leave_dangling(shell: &Shell) {
     shell.sql().run(&format!("{unlock}; DELETE FROM users"));
 }
 
+/// The objects that a check has found fault with.
+fn found(document: &Value) -> Vec<&Value> {
+    let checks = document["checks"].as_array().unwrap().iter();
+    let findings = checks.flat_map(|check| check["findings"].as_array().unwrap());
+    findings.map(|finding| &finding["object"]).collect()
+}
+
 /// A copy of the shell's database, named `name`.
 fn copied(shell: &Shell, name: &str) -> String {
     let to = shell.path(name).to_str().unwrap().to_owned();
@@ -115,12 +122,7 @@ fn a_check_ends_with_thirteen_and_names_what_cannot_be_right() {
         "{ran:?}"
     );
     let document = ran.json();
-    let checks = document["checks"].as_array().unwrap();
-    let found = checks
-        .iter()
-        .flat_map(|check| check["findings"].as_array().unwrap());
-    let objects: Vec<&Value> = found.map(|finding| &finding["object"]).collect();
-    assert_eq!(objects, ["tokens", "user_roles"]);
+    assert_eq!(found(&document), ["tokens", "user_roles"]);
     let ran = shell.run(&["db", "check"]);
     assert!(
         ran.stdout
@@ -241,6 +243,38 @@ fn a_copy_is_refused_before_anything_is_changed() {
 }
 
 #[test]
+fn a_copy_says_what_was_probably_meant() {
+    let (shell, _) = with_token();
+    let full = copied(&shell, "full.db");
+    let bare = shell.path("bare.db");
+    let bare = bare.to_str().unwrap();
+    let own = shell.path("own");
+    shell.ok(&["--data-dir", own.to_str().unwrap(), "--db", bare, "init"]);
+    let told = shell.fails(6, &["db", "copy", "--from", bare, "--to", &full, "--yes"]);
+    assert!(told.contains("Exchange --from and --to"), "{told}");
+    let told = shell.fails(6, &["db", "copy", "--to", &full, "--yes"]);
+    assert!(!told.contains("Exchange"), "{told}");
+    let text = shell.path("notes.txt");
+    std::fs::write(&text, "a line\n".repeat(1000)).unwrap();
+    let text = text.to_str().unwrap();
+    let new = shell.path("new.db");
+    let new = new.to_str().unwrap();
+    let told = shell.fails(2, &["db", "copy", "--from", text, "--to", new, "--yes"]);
+    assert!(told.contains("notes.txt is not a database"), "{told}");
+    assert!(!told.contains("damaged"), "{told}");
+    let there = shell.path("no/where");
+    let nowhere = there.join("x.db");
+    for how in ["--yes", "--dry-run"] {
+        let line = ["db", "copy", "--to", nowhere.to_str().unwrap(), how];
+        let told = shell.fails(7, &line);
+        let wanted = format!("there is no folder {}", there.display());
+        assert!(told.contains(&wanted), "{told}");
+    }
+    let told = shell.fails(2, &["db", "copy", "--yes"]);
+    assert!(told.contains("at least one of --from and --to"), "{told}");
+}
+
+#[test]
 fn a_daemon_that_would_go_on_writing_to_the_source_is_named_and_in_the_way() {
     let (shell, _) = with_token();
     let daemon = shell.serve();
@@ -248,6 +282,7 @@ fn a_daemon_that_would_go_on_writing_to_the_source_is_named_and_in_the_way() {
     let to = to.to_str().unwrap();
     let told = shell.fails(10, &["db", "copy", "--to", to, "--yes"]);
     assert!(told.contains(&format!("pid {}", daemon.pid())), "{told}");
+    assert!(told.contains("add --online"), "{told}");
     shell.ok(&["db", "copy", "--to", to, "--dry-run"]);
     assert!(!std::path::Path::new(to).exists());
     shell.ok(&["db", "copy", "--to", to, "--yes", "--online"]);
@@ -436,13 +471,8 @@ fn a_check_on_a_server_finds_what_is_no_longer_in_force() {
     let ran = shell.run(&["--json", "db", "check"]);
     assert_eq!(ran.status, 13, "{ran:?}");
     let document = ran.json();
-    let checks = document["checks"].as_array().unwrap();
-    let found = checks
-        .iter()
-        .flat_map(|check| check["findings"].as_array().unwrap());
-    let objects: Vec<&Value> = found.map(|finding| &finding["object"]).collect();
     assert_eq!(
-        objects,
+        found(&document),
         ["users_username_key", "tokens", "user_roles"],
         "{document}"
     );
@@ -483,6 +513,12 @@ fn a_server_is_backed_up_by_its_own_tool_and_the_command_is_told() {
     };
     let shell = Shell::on(&server).after_init();
     shell.ok(&["token", "create"]);
+    let told = shell.fails(2, &["backup", "create", "-o", "it's mine.dump"]);
+    assert!(told.contains(r" --file='it'\''s mine.dump' "), "{told}");
+    let told = shell.fails(2, &["backup", "create", "-o", "/mnt/x.dump"]);
+    assert!(told.contains(" --file=/mnt/x.dump "), "{told}");
+    let jobs = shell.json(&["job", "list"]);
+    assert!(!jobs.to_string().contains("db.checkpoint"), "{jobs}");
     let told = shell.fails(2, &["backup", "create"]);
     let (_, command) = told.trim_end().split_once("run: ").unwrap();
     assert!(

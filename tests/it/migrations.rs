@@ -24,7 +24,7 @@ fn a_new_database_has_every_migration_and_nothing_to_do() {
 fn a_database_from_the_past_is_refused_until_it_is_brought_up() {
     let shell = Shell::new();
     let last = provost::migrations::ALL.last().unwrap();
-    go_down(&shell);
+    shell.sql().go_down();
     let told = shell.fails(11, &["token", "list"]);
     assert!(told.contains("hint: run: provost migrate up"), "{told}");
     shell.fails(11, &["serve", "--listen", "127.0.0.1:0"]);
@@ -32,7 +32,7 @@ fn a_database_from_the_past_is_refused_until_it_is_brought_up() {
     let applied = shell.json(&["migrate", "up"]);
     assert_eq!(applied["items"][0]["name"], last.name);
     shell.ok(&["token", "list"]);
-    go_down(&shell);
+    shell.sql().go_down();
     // Unattended upgrades: the daemon does it before it serves.
     let daemon = shell.serve_with(&["--migrate", "--listen", "127.0.0.1:0"]);
     assert_eq!(daemon.get("/readyz").0, 200);
@@ -100,15 +100,4 @@ fn a_database_with_another_history_is_not_served() {
     shell.sql().run(change);
     let told = shell.fails(11, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(told.contains("0001_audit"), "{told}");
-}
-
-/// Takes the newest migration back, as an older binary would have left the database.
-fn go_down(shell: &Shell) {
-    let last = provost::migrations::ALL.last().unwrap();
-    let mut database = shell.sql();
-    let only = format!("WHERE number = {}", last.number);
-    let reverse = database.texts(&format!("SELECT reverse FROM migrations {only}"));
-    database.run(&reverse[0]);
-    database.run(&format!("DELETE FROM migrations {only}"));
-    database.stamp(last.number - 1);
 }

@@ -8,11 +8,16 @@ use crate::support::{Shell, engine};
 
 mod crashes;
 mod ended;
+mod hosts;
 mod lost;
 mod people;
 mod proxy;
+mod reads;
 mod refusals;
+mod serving;
 mod silence;
+mod standby;
+mod statements;
 mod together;
 mod writers;
 

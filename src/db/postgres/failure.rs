@@ -8,8 +8,11 @@ use crate::error::Error;
 /// What a failed statement means for whoever ran it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Failure {
-    /// The connection is gone or useless; another one may do.
+    /// The connection is gone; another one may do.
     Lost,
+    /// The connection is there, but no longer what it was; another one may do, unless it is the
+    /// statement that no server takes.
+    Stale,
     /// The server chose another transaction over this one; again, it may do.
     Conflict,
     /// Neither would help.
@@ -32,12 +35,12 @@ impl Failure {
             // The last two: somebody else has just taken a unique name, or removed what was
             // referred to. The rule's own look at it, which came too early, finds that out.
             "40001" | "40P01" | "23505" | "23503" => Self::Conflict,
-            // Shut down, not up yet, told to go, a primary that has become a standby; or what was
-            // prepared is no longer what the server has.
-            "57P01" | "57P02" | "57P03" | "57P05" | "25006" | "25P03" | "26000" | "0A000" => {
-                Self::Lost
-            }
+            // Shut down, not up yet, told to go.
+            "57P01" | "57P02" | "57P03" | "57P05" | "25P03" => Self::Lost,
             code if code.starts_with("08") => Self::Lost,
+            // A primary that has become a standby; or what was prepared is no longer what the
+            // server has.
+            "25006" | "26000" | "0A000" => Self::Stale,
             _ => Self::Final,
         }
     }
@@ -49,13 +52,13 @@ impl Failure {
         }
         match source.code().map(|code| code.code().to_owned()).as_deref() {
             Some("53100") => Error::StorageFull(source.into()),
-            // The one character that this engine cannot store.
             Some("42501") => {
                 tracing::error!(error = %told(&source), "the role lacks a right on the server");
                 let lacks =
                     "the PostgreSQL role lacks a right that provost needs; see docs/engines.md";
                 Error::Config(lacks.into())
             }
+            // The one character that this engine cannot store.
             Some("22021") => Error::Malformed("text must not contain U+0000".into()),
             Some("XX001" | "XX002") => Error::Corrupt(told(&source)),
             // Took too long, waited too long for a lock, too many connections, an I/O error.
@@ -69,6 +72,11 @@ impl Failure {
             Some(_) | None => Error::internal(source),
         }
     }
+}
+
+/// What is told of a statement that failed as [`Failure::Stale`] on a fresh connection, too.
+pub(super) fn never(error: &Error) -> Error {
+    Error::internal(error.causes())
 }
 
 /// What the server says, which is for operators only.

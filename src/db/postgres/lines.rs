@@ -5,19 +5,18 @@
 //! Each question is a statement of its own and sees what was committed when the server came to it.
 //! One that lost its connection is asked once more on another: it only reads.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use foldhash::fast::FixedState;
 use futures_util::TryStreamExt as _;
 use tokio::task::AbortHandle;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use tokio_postgres::Client;
 
-use super::failure::Failure;
-use super::link::{PREPARED, Prepared, values};
-use super::server::{Purpose, REACH, Server};
+use super::failure::{Failure, never};
+use super::link::values;
+use super::prepared::{Prepared, Statements};
+use super::server::{Purpose, Server};
 use crate::db::{Answer, Question, Row};
 use crate::error::{Error, Result};
 
@@ -44,7 +43,7 @@ struct Line {
 struct Open {
     client: Client,
     driver: AbortHandle,
-    prepared: Mutex<HashMap<Box<str>, Prepared, FixedState>>,
+    statements: Mutex<Statements>,
 }
 
 impl std::fmt::Debug for Open {
@@ -90,19 +89,31 @@ impl Lines {
     pub(super) async fn ask(&self, question: Question) -> Result<Answer> {
         let deadline = Instant::now() + Purpose::Read.patience();
         let rows = match self.ask_once(&question, deadline).await {
-            Err((Failure::Lost, _)) => self.ask_once(&question, deadline).await,
+            Err((Failure::Lost | Failure::Stale, _)) => self.ask_once(&question, deadline).await,
             asked => asked,
         };
-        let rows = rows.map_err(|(_, error)| error)?;
-        Ok(Answer::new(question, rows))
+        match rows {
+            Ok(rows) => Ok(Answer::new(question, rows)),
+            Err((Failure::Stale, error)) => Err(never(&error)),
+            Err((_, error)) => Err(error),
+        }
     }
 
     async fn ask_once(&self, question: &Question, deadline: Instant) -> Asked<Vec<Row>> {
-        let line = self.idlest();
-        let _counted = UnderWay::on(line);
-        let open = timeout_at(deadline, line.open(&self.server)).await;
-        let open = open.unwrap_or_else(|_| silent())?;
+        let mut line = self.idlest();
+        let mut counted = UnderWay::on(line);
+        let opened = timeout_at(deadline, line.open(&self.server)).await;
+        let open = match opened.unwrap_or_else(|_| silent()) {
+            Ok(open) => open,
+            // The server may have no connection left for another one.
+            Err(refused) => {
+                let (other, open) = self.any_open().ok_or(refused)?;
+                (line, counted) = (other, UnderWay::on(other));
+                open
+            }
+        };
         let asked = timeout_at(deadline, open.ask(question)).await;
+        drop(counted);
         match asked {
             // Neither those who wait with this one nor those who come later shall wait for the
             // same. Left to itself, the server would work through what nobody wants any more,
@@ -112,12 +123,19 @@ impl Lines {
                 line.close(&open);
                 silent()
             }
-            Ok(Err((Failure::Lost, error))) => {
+            Ok(Err((failure @ (Failure::Lost | Failure::Stale), error))) => {
                 line.close(&open);
-                Err((Failure::Lost, error))
+                Err((failure, error))
             }
             Ok(asked) => asked,
         }
+    }
+
+    /// A line that is open, if one is.
+    fn any_open(&self) -> Option<(&Line, Arc<Open>)> {
+        let mut open = self.each.iter().filter(|line| line.opened().is_some());
+        let line = open.next()?;
+        line.opened().map(|open| (line, open))
     }
 
     /// The line with the fewest questions under way.
@@ -157,13 +175,12 @@ impl Line {
             let error = Error::unavailable("the server cannot be reached");
             return Err((Failure::Final, error));
         }
-        let opened = timeout(REACH, server.open(Purpose::Read)).await;
-        match opened.unwrap_or_else(|_| silent().map_err(|(_, error)| error)) {
+        match server.open(Purpose::Read).await {
             Ok((client, driver)) => {
                 let open = Arc::new(Open {
                     client,
                     driver,
-                    prepared: Mutex::default(),
+                    statements: Mutex::default(),
                 });
                 *self.slot() = Some(Arc::clone(&open));
                 Ok(open)
@@ -201,7 +218,7 @@ impl Open {
             (failure, failure.error(error))
         };
         let bug = |error| (Failure::Final, error);
-        let known = self.known().get(&question.sql).cloned();
+        let known = self.statements().get(&question.sql);
         let prepared = match known {
             Some(prepared) => prepared,
             None => self.prepare(&question.sql).await.map_err(refused)?,
@@ -216,17 +233,15 @@ impl Open {
         prepared.rows(&rows).map_err(bug)
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<Box<str>, Prepared, FixedState>> {
-        self.prepared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn statements(&self) -> MutexGuard<'_, Statements> {
+        self.statements
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn prepare(&self, sql: &str) -> std::result::Result<Prepared, tokio_postgres::Error> {
         let prepared = Prepared::new(self.client.prepare(sql).await?);
-        let mut known = self.known();
-        if known.len() >= PREPARED {
-            known.clear();
-        }
-        known.insert(Box::from(sql), prepared.clone());
+        self.statements().keep(sql, prepared.clone());
         Ok(prepared)
     }
 }

@@ -8,64 +8,27 @@ mod fill;
 mod late;
 mod reads;
 
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use foldhash::fast::FixedState;
 use futures_util::{TryStreamExt as _, future};
 use tokio::runtime::{Builder, Runtime};
+use tokio_postgres::Client;
 use tokio_postgres::types::ToSql;
-use tokio_postgres::{Client, Statement};
 
 use late::Late;
 use reads::only_reads;
 
 use super::ddl::translate;
 use super::failure::Failure;
+use super::prepared::{Prepared, Statements};
 use super::server::{Purpose, Server};
 use crate::db::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
 
-/// Statements that are kept prepared; lists build new ones without end.
-pub(super) const PREPARED: usize = 256;
-
-/// A statement that the server knows, and the names of its columns.
-#[derive(Clone)]
-pub(super) struct Prepared {
-    pub(super) statement: Statement,
-    columns: Arc<[Box<str>]>,
-}
-
-impl Prepared {
-    pub(super) fn new(statement: Statement) -> Self {
-        let columns = statement.columns().iter();
-        let columns = columns.map(|column| Box::from(column.name())).collect();
-        Self { statement, columns }
-    }
-
-    /// Whether so many values can be bound; the library would panic.
-    pub(super) fn takes(&self, params: &[Value]) -> Result<()> {
-        let (wanted, given) = (self.statement.params().len(), params.len());
-        if wanted == given {
-            Ok(())
-        } else {
-            Err(Error::internal(format!("{given} values for ${wanted}")))
-        }
-    }
-
-    /// The answer as the rest of the program reads it.
-    pub(super) fn rows(&self, rows: &[tokio_postgres::Row]) -> Result<Vec<Row>> {
-        let row = |row: &tokio_postgres::Row| {
-            let values = (0..row.len()).map(|place| row.try_get(place));
-            let values: std::result::Result<_, _> = values.collect();
-            let values = values.map_err(Error::internal)?;
-            Ok(Row::new(Arc::clone(&self.columns), values))
-        };
-        rows.iter().map(row).collect()
-    }
-}
+/// Begins a transaction that may write, which nothing else may: see [`Server::open`].
+pub(super) const BEGIN: &str = "BEGIN READ WRITE";
 
 /// How the statements of a unit of work hang together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,18 +45,32 @@ enum Unit {
     Begun,
 }
 
+/// Who says that a statement failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Server,
+    /// It was cut, or never was.
+    Connection,
+    /// It took too long.
+    Nobody,
+}
+
 /// A connection at work.
 pub(in crate::db) struct Link {
     client: Arc<Client>,
     late: Late,
     /// Gone only while the connection is being dropped.
     runtime: Option<Runtime>,
-    prepared: HashMap<Box<str>, Prepared, FixedState>,
+    statements: Statements,
     patience: Duration,
+    /// How a snapshot begins.
+    snapshot: &'static str,
     unit: Unit,
     failure: Option<Failure>,
-    /// Whether it was the server that said why the last statement failed.
-    told: bool,
+    /// From whom it is known why the last statement failed.
+    word: Word,
+    /// Whether it was a `COMMIT` that was not answered.
+    stalled: bool,
     changed: bool,
     may_repeat: bool,
     schema: Arc<str>,
@@ -127,11 +104,18 @@ impl Link {
             client: Arc::new(client),
             late: Late::default(),
             runtime: Some(runtime),
-            prepared: HashMap::default(),
+            statements: Statements::default(),
             patience: purpose.patience(),
+            snapshot: match purpose {
+                Purpose::Read | Purpose::Foreign => "BEGIN ISOLATION LEVEL REPEATABLE READ",
+                Purpose::Write | Purpose::Shell | Purpose::Whole => {
+                    "BEGIN ISOLATION LEVEL REPEATABLE READ READ WRITE"
+                }
+            },
             unit: Unit::Idle,
             failure: None,
-            told: false,
+            word: Word::Server,
+            stalled: false,
             changed: false,
             may_repeat: false,
             schema: Arc::from(""),
@@ -157,7 +141,7 @@ impl Link {
                 tokio::task::yield_now().await;
             });
         }
-        !self.is_lost() && self.is_idle() && !self.client.is_closed()
+        !self.is_useless() && self.is_idle() && !self.client.is_closed()
     }
 
     /// Whether no unit of work is going on.
@@ -165,12 +149,22 @@ impl Link {
         self.unit == Unit::Idle
     }
 
-    pub(super) fn is_conflict(&self) -> bool {
-        self.failure == Some(Failure::Conflict)
-    }
-
     pub(super) fn is_lost(&self) -> bool {
         self.failure == Some(Failure::Lost)
+    }
+
+    /// Whether a `COMMIT` was waited for in vain, on a connection that nobody has cut.
+    pub(super) fn is_stalled(&self) -> bool {
+        self.stalled
+    }
+
+    pub(super) fn is_stale(&self) -> bool {
+        self.failure == Some(Failure::Stale)
+    }
+
+    /// Whether only another connection may do.
+    pub(super) fn is_useless(&self) -> bool {
+        self.is_lost() || self.is_stale()
     }
 
     /// What the last failed statement of this unit of work means.
@@ -214,7 +208,7 @@ impl Link {
 
     /// Runs `f` on one snapshot; nothing it writes is kept.
     pub(super) fn snapshot<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.begin("BEGIN ISOLATION LEVEL REPEATABLE READ");
+        self.begin(self.snapshot);
         let result = f(&mut self.tx());
         let ended = self.rollback();
         let value = result?;
@@ -229,26 +223,28 @@ impl Link {
         self.late.forget();
         self.unit = unit;
         self.failure = None;
+        self.stalled = false;
         self.begin_part();
     }
 
     /// Commits. After an error nothing was kept, unless [`Link::is_lost`]: then nobody knows.
     pub(super) fn commit(&mut self) -> Result<()> {
+        if let Err(error) = self.settle() {
+            let _lost = self.rollback();
+            return Err(error);
+        }
         if self.failure.is_some() {
             // The server answers a COMMIT of a failed transaction with a rollback and no error.
             self.rollback()?;
             return Err(Error::internal("a unit of work went on after an error"));
         }
-        if let Err(error) = self.settle() {
-            let _lost = self.rollback();
-            return Err(error);
-        }
         match std::mem::replace(&mut self.unit, Unit::Idle) {
             Unit::Begun => {
                 let done = self.batch("COMMIT");
-                if done.is_err() && !self.told {
+                if done.is_err() && self.word != Word::Server {
                     // Whatever it was, the server has not said that nothing was done.
                     self.failure = Some(Failure::Lost);
+                    self.stalled = self.word == Word::Nobody;
                 }
                 done
             }
@@ -272,7 +268,7 @@ impl Link {
 
     /// Runs `f` in a transaction, and commits if it returns `Ok`.
     pub(super) fn transaction<T>(&mut self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
-        self.begin("BEGIN");
+        self.begin(BEGIN);
         let result = f(&mut self.tx());
         match result {
             Ok(value) => self.commit().map(|()| value),
@@ -302,15 +298,23 @@ impl Link {
         let work = client.prepare(sql);
         let done = wait(runtime.as_ref(), self.patience, work);
         let statement = self.outcome(done);
-        self.after_late(statement).map(Prepared::new)
+        let prepared = Prepared::new(self.after_late(statement)?);
+        self.statements.keep(sql, prepared.clone());
+        Ok(prepared)
+    }
+
+    /// Whether a statement need not be prepared first.
+    fn knows(&self, sql: &str) -> bool {
+        self.statements.knows(sql)
     }
 
     /// What a statement is run with: prepared, and the `BEGIN` that has to go before it.
     fn ready(&mut self, sql: &str, params: &[Value]) -> Result<(Prepared, Option<&'static str>)> {
         if self.failure.is_some() {
+            self.settle()?;
             return Err(Error::internal("a statement after a failed one"));
         }
-        let prepared = match self.prepared.remove(sql) {
+        let prepared = match self.statements.get(sql) {
             Some(prepared) => prepared,
             None => self.prepare(sql)?,
         };
@@ -332,14 +336,6 @@ impl Link {
         Ok((prepared, begin))
     }
 
-    /// Keeps `prepared` for the next time.
-    fn keep(&mut self, sql: &str, prepared: Prepared) {
-        if self.prepared.len() >= PREPARED {
-            self.prepared.clear();
-        }
-        self.prepared.insert(Box::from(sql), prepared);
-    }
-
     pub(in crate::db) fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let (prepared, begin) = self.ready(sql, params)?;
         self.changed |= !only_reads(sql);
@@ -354,7 +350,6 @@ impl Link {
         });
         let done = wait(runtime.as_ref(), self.patience, work);
         let answer = self.outcome(done).and_then(|rows| prepared.rows(&rows));
-        self.keep(sql, prepared);
         self.after_late(answer)
     }
 
@@ -375,7 +370,6 @@ impl Link {
         );
         let done = wait(runtime.as_ref(), self.patience, work);
         let changed = self.outcome(done);
-        self.keep(sql, prepared);
         self.after_late(changed)
     }
 
@@ -398,12 +392,15 @@ impl Link {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(error)) => {
                 let failure = Failure::of(&error);
-                self.told = error.code().is_some();
+                self.word = match error.code() {
+                    Some(_) => Word::Server,
+                    None => Word::Connection,
+                };
                 self.failure = Some(failure);
                 Err(failure.error(error))
             }
             Err(silent) => {
-                self.told = false;
+                self.word = Word::Nobody;
                 self.failure = Some(Failure::Lost);
                 Err(silent)
             }

@@ -1,8 +1,11 @@
 //! Who uses the database: advisory locks, which the server releases when their holder is gone.
 //!
 //! Every daemon holds `serving` shared for as long as it runs; who changes the schema takes it for
-//! itself. `maintenance` lets those who want to do so go one after the other.
+//! itself. `maintenance` lets those who want to do so go one after the other. What was changed while
+//! a daemon's lock was lost with its connection, that daemon does not serve (security.md, rule 78).
 
+use std::cmp::Ordering::{Equal, Greater, Less};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -44,6 +47,10 @@ struct Lock {
     server: Server,
     key: i64,
     hold: Mutex<Hold>,
+    /// The schema that was there when the lock was taken; while it is held, it stays.
+    schema: AtomicU32,
+    /// The one that was found when a lost lock was to be taken again.
+    found: AtomicU32,
 }
 
 #[derive(Debug)]
@@ -58,13 +65,14 @@ enum Hold {
 
 impl Serving {
     pub(super) fn take(server: &Server, schema: &str) -> Result<Self> {
-        let mut lock = Lock {
+        let lock = Arc::new(Lock {
             server: server.clone(),
             key: key(schema, "serving", ""),
             hold: Mutex::new(Hold::Lost),
-        };
-        lock.hold = Mutex::new(Hold::Kept(lock.open()?));
-        let lock = Arc::new(lock);
+            schema: AtomicU32::new(0),
+            found: AtomicU32::new(0),
+        });
+        lock.take()?;
         let (stop, stopped) = channel();
         let keeper = std::thread::Builder::new().name("serving".into()).spawn({
             let lock = Arc::clone(&lock);
@@ -82,6 +90,19 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// Why nothing may be done: the schema was changed while the lock was lost.
+    pub(super) fn refusal(&self) -> Option<Error> {
+        let binary = self.lock.schema.load(Ordering::Relaxed);
+        let database = self.lock.found.load(Ordering::Relaxed);
+        match database.cmp(&binary) {
+            Equal => None,
+            Greater => Some(Error::SchemaNewer { database, binary }),
+            Less => Some(Error::SchemaBehind { database, binary }),
+        }
+    }
+}
+
 impl Drop for Serving {
     fn drop(&mut self) {
         drop(self.stop.take());
@@ -92,25 +113,52 @@ impl Drop for Serving {
 }
 
 impl Lock {
-    fn open(&self) -> Result<Box<Link>> {
+    /// A connection that has the lock, and the schema that it keeps from being changed.
+    fn open(&self) -> Result<(Box<Link>, u32)> {
         let mut link = Link::open(&self.server, Purpose::Write)?;
         // Whoever changes the schema is waited for, as long as answers are.
         link.batch("SET lock_timeout = 4000")?;
         ask(&mut link, "pg_advisory_lock_shared", self.key)?;
-        Ok(Box::new(link))
+        let schema = link.stamped()?.unwrap_or(0);
+        Ok((Box::new(link), schema))
+    }
+
+    /// Takes it, whatever the schema is.
+    fn take(&self) -> Result<()> {
+        let (link, schema) = self.open()?;
+        self.schema.store(schema, Ordering::Relaxed);
+        self.found.store(schema, Ordering::Relaxed);
+        self.set(Hold::Kept(link));
+        Ok(())
     }
 
     /// Takes it again if its connection is gone. Asks the server nothing if it is not.
     fn look(&self) {
         let mut hold = self.hold.lock().unwrap_or_else(PoisonError::into_inner);
-        let lost = match &mut *hold {
-            Hold::Kept(link) => !link.is_usable(),
-            Hold::Lost => true,
-            Hold::Lent => false,
+        match &mut *hold {
+            Hold::Kept(link) if !link.is_usable() => {
+                tracing::warn!("this daemon has lost its lock on the database");
+                *hold = Hold::Lost;
+            }
+            Hold::Kept(_) | Hold::Lent => return,
+            Hold::Lost => {}
+        }
+        // While the server is away, others say so.
+        let Ok((link, found)) = self.open() else {
+            return;
         };
-        if lost {
-            // While the server is away, others say so.
-            *hold = self.open().map_or(Hold::Lost, Hold::Kept);
+        let before = self.found.swap(found, Ordering::Relaxed);
+        let schema = self.schema.load(Ordering::Relaxed);
+        if found == schema {
+            tracing::info!("this daemon has its lock on the database again");
+            *hold = Hold::Kept(link);
+        } else if found != before {
+            // The lock is let go again: it would keep others from changing the schema back, or on.
+            tracing::error!(
+                schema = found,
+                needed = schema,
+                "the schema was changed while this daemon had no lock: nothing is served any more"
+            );
         }
     }
 
@@ -144,7 +192,7 @@ pub(super) fn exclusively<T>(
     let result = work();
     drop(link);
     if let Some(own) = own {
-        own.lock.set(Hold::Kept(own.lock.open()?));
+        own.lock.take()?;
     }
     result
 }

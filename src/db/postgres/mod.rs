@@ -9,11 +9,15 @@
 mod ddl;
 mod failure;
 mod foreign;
+mod health;
+mod hosts;
 mod lines;
 mod link;
 mod lock;
+mod prepared;
 mod schema;
 mod server;
+mod stall;
 mod value;
 mod whole;
 mod writers;
@@ -21,13 +25,14 @@ mod writers;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use failure::{Failure, never};
 pub(in crate::db) use foreign::Foreign;
 use lines::Lines;
 pub(in crate::db) use link::Link;
 use lock::Serving;
 use server::{Purpose, Server};
-use writers::Writers;
 
+use super::queue::Queue;
 use super::{APPLICATION, Answer, Facts, Identity, Looked, Question, Role, Tx, question};
 use crate::error::{Error, Result};
 
@@ -53,7 +58,7 @@ enum Access {
     Served {
         lines: Box<Lines>,
         readers: r2d2::Pool<Readers>,
-        writers: Writers,
+        writers: Queue,
         serving: Serving,
     },
 }
@@ -77,7 +82,7 @@ impl Postgres {
                 serving: Serving::take(&server, &about.schema)?,
                 lines: Box::new(Lines::new(&server)),
                 readers: readers(&server)?,
-                writers: Writers::start(&server, &about.schema)?,
+                writers: writers::start(&server, &about.schema)?,
             },
         };
         Ok(Self {
@@ -92,18 +97,30 @@ impl Postgres {
     pub(super) fn fresh(url: &str) -> Self {
         let name = format!("t_{}", uuid::Uuid::now_v7().simple());
         let mut link = Link::open(&Server::parse(url).unwrap(), Purpose::Shell).unwrap();
-        link.batch(&format!("CREATE SCHEMA {name}")).unwrap();
+        let sql = format!("CREATE SCHEMA {name}");
+        link.transaction(|tx| tx.script(&sql)).unwrap();
         let mark = if url.contains('?') { '&' } else { '?' };
         let url = format!("{url}{mark}options=-csearch_path%3D{name}");
         Self::open(&url, Role::Shell).unwrap()
     }
 
     pub(super) fn read<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.may_serve()?;
         self.reading(|link| link.snapshot(f))
     }
 
     pub(super) fn look<T>(&self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+        self.may_serve()?;
         self.reading(|link| link.single(f))
+    }
+
+    /// Refuses everything if the schema is no longer the one that this daemon serves.
+    fn may_serve(&self) -> Result<()> {
+        let refusal = match &self.access {
+            Access::Direct(_) => None,
+            Access::Served { serving, .. } => serving.refusal(),
+        };
+        refusal.map_or(Ok(()), Err)
     }
 
     /// The first pass of a point read; a command has nothing else to do than to wait.
@@ -117,7 +134,10 @@ impl Postgres {
     pub(super) async fn ask(&self, question: Question) -> Result<Answer> {
         match &self.access {
             Access::Direct(_) => Err(Error::internal("a question that nobody asked")),
-            Access::Served { lines, .. } => lines.ask(question).await,
+            Access::Served { lines, .. } => {
+                self.may_serve()?;
+                lines.ask(question).await
+            }
         }
     }
 
@@ -147,23 +167,30 @@ impl Postgres {
     ) -> Result<T> {
         match &self.access {
             Access::Direct(link) => {
-                let mut attempt = 0;
+                let (mut conflicts, mut stale) = (0, 0);
                 loop {
-                    attempt += 1;
-                    let mut again = false;
+                    let mut failure = None;
                     let result = self.direct(link, |link| {
-                        link.set_patient(attempt > 1);
+                        link.set_patient(conflicts > 0);
                         let result = link.transaction(&mut f);
-                        again = link.is_conflict();
+                        failure = link.failure();
                         result
                     });
-                    if !again || attempt > writers::CONFLICTS {
-                        return result;
+                    match failure {
+                        Some(Failure::Conflict) if conflicts < writers::CONFLICTS => {
+                            conflicts += 1;
+                            writers::nap();
+                        }
+                        Some(Failure::Stale) if stale == 0 => stale += 1,
+                        Some(Failure::Stale) => return result.map_err(|error| never(&error)),
+                        _ => return result,
                     }
-                    writers::nap();
                 }
             }
-            Access::Served { writers, .. } => writers.wait_for(f),
+            Access::Served { writers, .. } => {
+                self.may_serve()?;
+                writers.wait_for(f)
+            }
         }
     }
 
@@ -177,19 +204,17 @@ impl Postgres {
             Access::Direct(_) => std::thread::scope(|scope| {
                 scope.spawn(|| done(self.write(f)));
             }),
-            Access::Served { writers, .. } => writers.submit(f, done),
+            Access::Served { writers, .. } => match self.may_serve() {
+                Ok(()) => writers.submit(f, done),
+                Err(refusal) => done(Err(refusal)),
+            },
         }
     }
 
     /// The stamp is a comment on the table of migrations: it is part of the transaction that
     /// changes the schema, as the pragmas are on the other engine.
     pub(super) fn identity(&self) -> Result<Identity> {
-        let sql = "SELECT obj_description(to_regclass('migrations'), 'pg_class') AS stamp";
-        let stamp = self.look(|tx| match tx.first(sql, &[])? {
-            Some(row) => row.opt_text("stamp"),
-            None => Ok(None),
-        })?;
-        let schema = stamp.and_then(|stamp| stamp.strip_prefix(STAMP)?.parse().ok());
+        let schema = self.reading(Link::stamped)?;
         Ok(Identity {
             application: schema.map_or(0, |_| APPLICATION),
             schema: schema.unwrap_or(0),
@@ -234,6 +259,16 @@ impl Link {
              WHERE n.nspname = current_schema() AND c.relkind IN ('r', 'p') ORDER BY c.relname";
         let rows = self.all(sql, &[])?;
         rows.iter().map(|row| row.text("name")).collect()
+    }
+
+    /// The number that the schema is stamped with, if it is ours.
+    fn stamped(&mut self) -> Result<Option<u32>> {
+        let sql = "SELECT obj_description(to_regclass('migrations'), 'pg_class') AS stamp";
+        let stamp = self.single(|tx| match tx.first(sql, &[])? {
+            Some(row) => row.opt_text("stamp"),
+            None => Ok(None),
+        })?;
+        Ok(stamp.and_then(|stamp| stamp.strip_prefix(STAMP)?.parse().ok()))
     }
 
     /// Stamps the schema as ours; see [`Postgres::identity`].
@@ -296,24 +331,29 @@ fn check(link: &mut Link) -> Result<About> {
 #[derive(Debug)]
 struct Readers(Server);
 
+/// Why there is no reader, with all that lies under it: the pool passes on the first words only.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoReader(String);
+
 impl r2d2::ManageConnection for Readers {
     type Connection = Link;
-    type Error = Error;
+    type Error = NoReader;
 
-    fn connect(&self) -> Result<Link> {
-        Link::open(&self.0, Purpose::Read)
+    fn connect(&self) -> Result<Link, NoReader> {
+        Link::open(&self.0, Purpose::Read).map_err(|error| NoReader(error.causes()))
     }
 
-    fn is_valid(&self, link: &mut Link) -> Result<()> {
+    fn is_valid(&self, link: &mut Link) -> Result<(), NoReader> {
         if link.is_usable() {
             Ok(())
         } else {
-            Err(Error::unavailable("the connection was closed"))
+            Err(NoReader("the connection was closed".into()))
         }
     }
 
     fn has_broken(&self, link: &mut Link) -> bool {
-        link.is_lost() || !link.is_idle()
+        link.is_useless() || !link.is_idle()
     }
 }
 

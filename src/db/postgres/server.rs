@@ -12,18 +12,22 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::runtime::Runtime;
 use tokio::task::AbortHandle;
+use tokio::time::timeout;
 use tokio_postgres::config::{Host, SslMode, TargetSessionAttrs};
+use tokio_postgres::error::SqlState;
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{Client, Config, NoTls, Socket};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::failure::Failure;
+use super::health::Health;
+use super::hosts::{Hosts, name};
 use crate::error::{Error, Result};
 
-/// How long one host may take to accept a connection, at most; then the next one is tried.
+/// How long one address may take to accept a connection, at most.
 const CONNECT: Duration = Duration::from_secs(2);
-/// How long a connection may take in all, over every host.
-pub(super) const REACH: Duration = Duration::from_secs(4);
+/// How long a connection may take in all, over every host, each of which has its part of it.
+const REACH: Duration = Duration::from_secs(4);
 
 /// What a connection is for, which decides what it may do and for how long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,16 +76,15 @@ impl Purpose {
 /// A server, or several of which one can be written to.
 #[derive(Clone)]
 pub(super) struct Server {
-    config: Arc<Config>,
+    hosts: Arc<Hosts>,
     tls: Option<MakeRustlsConnect>,
+    health: Arc<Health>,
 }
 
 impl fmt::Debug for Server {
     /// Without the password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Server")
-            .field(&self.config.get_hosts())
-            .finish()
+        f.debug_tuple("Server").field(&self.hosts.names()).finish()
     }
 }
 
@@ -122,7 +125,7 @@ impl Server {
         let hosts = config.get_hosts().len().max(config.get_hostaddrs().len());
         config
             .application_name(format!("provost pid {}", std::process::id()))
-            .connect_timeout(share(hosts))
+            .connect_timeout(CONNECT.min(share(hosts)))
             .tcp_user_timeout(REACH)
             .keepalives_idle(Duration::from_secs(10))
             // What is written on the one and read on the other would be a revoked token that is
@@ -136,60 +139,107 @@ impl Server {
         let tls = encrypted
             .then(|| tls(options.sslrootcert.as_deref()))
             .transpose()?;
-        let config = Arc::new(config);
-        Ok(Self { config, tls })
+        Ok(Self {
+            hosts: Arc::new(Hosts::of(&config)?),
+            tls,
+            health: Arc::default(),
+        })
     }
 
     /// The same for another program's database, where a standby that is not written to does as
     /// well.
     pub(super) fn of_another(self) -> Self {
-        let mut config = Config::clone(&self.config);
-        config.target_session_attrs(TargetSessionAttrs::Any);
         Self {
-            config: Arc::new(config),
+            hosts: Arc::new(self.hosts.of_another()),
             ..self
         }
     }
 
-    /// The hosts, for people.
-    fn place(&self) -> String {
-        let hosts = self.config.get_hosts().iter().enumerate();
-        let ports = self.config.get_ports();
-        let named = hosts.map(|(place, host)| {
-            let port = ports.get(place).or(ports.first()).unwrap_or(&5432);
-            match host {
-                Host::Tcp(name) => format!("{name}:{port}"),
-                Host::Unix(folder) => format!("{} (port {port})", folder.display()),
-            }
-        });
-        named.collect::<Vec<_>>().join(", ")
-    }
-
     /// Opens a connection that `runtime` drives, and tells it what it is for.
     pub(super) fn connect(&self, runtime: &Runtime, purpose: Purpose) -> Result<Client> {
-        runtime.block_on(async {
-            let opened = tokio::time::timeout(REACH, self.open(purpose)).await;
-            let silent = || Err(Error::unavailable("the server does not answer"));
-            opened
-                .unwrap_or_else(|_| silent())
-                .map(|(client, _)| client)
-        })
+        let opened = runtime.block_on(self.open(purpose));
+        opened.map(|(client, _)| client)
     }
 
-    /// Opens a connection that the runtime of the caller drives, however long that takes. The
-    /// handle cuts it off.
+    /// Opens a connection that the runtime of the caller drives. The handle cuts it off. Outside of
+    /// a transaction that says so it writes nothing: a `BEGIN` is not waited for, and should it fail
+    /// alone, what follows must not stand by itself.
     pub(super) async fn open(&self, purpose: Purpose) -> Result<(Client, AbortHandle)> {
-        let dialled = if let Some(tls) = &self.tls {
-            dial(&self.config, tls.clone()).await
+        let share = share(self.hosts.len());
+        let (mut refusals, mut crowded) = (Vec::new(), false);
+        for (place, host) in self.hosts.in_turn() {
+            // Each has a deadline of its own, to its first answers: one that takes connections and
+            // says nothing must not be in the way of the others.
+            let opened = timeout(share, self.open_at(host, purpose)).await;
+            let error = match opened {
+                Ok(Ok(opened)) => {
+                    self.hosts.prefer(place);
+                    self.health.opened();
+                    return Ok(opened);
+                }
+                Ok(Err(error)) => {
+                    crowded |= error.code() == Some(&SqlState::TOO_MANY_CONNECTIONS);
+                    refused(&name(host), purpose, error)
+                }
+                Err(_elapsed) => {
+                    let place = name(host);
+                    Error::unavailable(format!("PostgreSQL at {place}: it does not answer"))
+                }
+            };
+            refusals.push(error);
+        }
+        let error = all(refusals);
+        if crowded {
+            self.health.crowded(&error);
         } else {
-            dial(&self.config, NoTls).await
+            self.health.lost(&error);
+        }
+        Err(error)
+    }
+
+    /// Has the server give up what it does on this connection, if it can be told so soon.
+    pub(super) async fn cancel(&self, client: &Client) {
+        let token = client.cancel_token();
+        let told = async {
+            match &self.tls {
+                Some(tls) => token.cancel_query(tls.clone()).await,
+                None => token.cancel_query(NoTls).await,
+            }
         };
-        let (client, driver) = dialled.map_err(|error| refused(&self.place(), purpose, error))?;
-        client
-            .batch_execute(&greeting(purpose))
-            .await
-            .map_err(|error| refused(&self.place(), purpose, error))?;
+        let _untold = timeout(CONNECT, told).await;
+    }
+
+    async fn open_at(
+        &self,
+        host: &Config,
+        purpose: Purpose,
+    ) -> Result<(Client, AbortHandle), tokio_postgres::Error> {
+        let (client, driver) = if let Some(tls) = &self.tls {
+            dial(host, tls.clone()).await?
+        } else {
+            dial(host, NoTls).await?
+        };
+        client.batch_execute(&greeting(purpose)).await?;
         Ok((client, driver))
+    }
+}
+
+/// What several hosts have said, the last of which decides what it means.
+fn all(mut refusals: Vec<Error>) -> Error {
+    match refusals.pop() {
+        Some(Error::Unavailable(last)) if !refusals.is_empty() => {
+            let others = refusals.iter().map(|error| {
+                if let Error::Config(text) = error {
+                    text.clone()
+                } else {
+                    error.causes()
+                }
+            });
+            let told: Vec<String> = others.chain([last.to_string()]).collect();
+            Error::unavailable(told.join("; "))
+        }
+        Some(error) => error,
+        None => Error::internal("a server without a host"),
     }
 }
 
@@ -205,24 +255,19 @@ where
 
 /// How long one of so many hosts may take: the last one has its turn, too.
 fn share(hosts: usize) -> Duration {
-    let hosts = u32::try_from(hosts).unwrap_or(u32::MAX).max(1);
-    CONNECT.min(REACH / hosts)
+    REACH / u32::try_from(hosts).unwrap_or(u32::MAX).max(1)
 }
 
 /// What a connection is told first.
 fn greeting(purpose: Purpose) -> String {
     let statement = purpose.statement_timeout().as_millis();
     let idle = purpose.idle_timeout().as_millis();
-    let read_only = match purpose {
-        Purpose::Read | Purpose::Foreign => "on",
-        Purpose::Write | Purpose::Shell | Purpose::Whole => "off",
-    };
     format!(
         "SET statement_timeout = {statement};
          SET lock_timeout = 2000;
          SET idle_in_transaction_session_timeout = {idle};
          SET default_transaction_isolation = 'read committed';
-         SET default_transaction_read_only = {read_only};
+         SET default_transaction_read_only = on;
          SET client_min_messages = warning;
          SELECT set_config('synchronous_commit', 'on', false)
            WHERE current_setting('synchronous_commit') IN ('off', 'local');"
@@ -351,11 +396,9 @@ mod tests {
         ] {
             let server = Server::parse(url).unwrap();
             assert_eq!(server.tls.is_some(), encrypted, "{url}");
-            assert_eq!(
-                server.config.get_ssl_mode() == SslMode::Require,
-                encrypted,
-                "{url}"
-            );
+            for (_, host) in server.hosts.in_turn() {
+                assert_eq!(host.get_ssl_mode() == SslMode::Require, encrypted, "{url}");
+            }
         }
         let plain = refusal("postgres://app@db.example.org/db?sslmode=disable");
         assert!(
@@ -381,14 +424,25 @@ mod tests {
 
     #[test]
     fn of_many_hosts_that_do_not_answer_the_last_is_tried_in_time() {
-        let timeout = |hosts: &str| {
+        for many in 1..9 {
+            let hosts = vec!["h"; many].join(",");
             let server = Server::parse(&format!("postgres://app@{hosts}/db")).unwrap();
-            *server.config.get_connect_timeout().unwrap()
-        };
-        assert_eq!(timeout("a"), CONNECT);
-        assert_eq!(timeout("a,b"), CONNECT);
-        assert!(timeout("a,b,c") * 2 < REACH);
-        assert!(timeout("a,b,c,d,e") * 4 < REACH);
+            assert!(share(many) * u32::try_from(many).unwrap() <= REACH);
+            for (_, host) in server.hosts.in_turn() {
+                let connect = *host.get_connect_timeout().unwrap();
+                assert_eq!(connect, CONNECT.min(share(many)));
+            }
+        }
+    }
+
+    #[test]
+    fn of_several_hosts_all_refusals_are_told_and_the_last_decides() {
+        let away = || Error::unavailable("a: gone");
+        let wrong = || Error::Config("b: no such role".into());
+        let told = all(vec![wrong(), away()]);
+        assert!(matches!(told, Error::Unavailable(_)), "{told:?}");
+        assert_eq!(told.causes(), "b: no such role; a: gone");
+        assert!(matches!(all(vec![away(), wrong()]), Error::Config(_)));
     }
 
     #[test]
@@ -396,10 +450,10 @@ mod tests {
         let server =
             Server::parse("postgres://app@127.0.0.1:1,[::1]:2/db?target_session_attrs=any");
         let server = server.unwrap();
-        assert_eq!(server.config.get_hosts().len(), 2);
-        assert_eq!(
-            server.config.get_target_session_attrs(),
-            TargetSessionAttrs::ReadWrite
-        );
+        assert_eq!(server.hosts.len(), 2);
+        for (_, host) in server.hosts.in_turn() {
+            let wanted = TargetSessionAttrs::ReadWrite;
+            assert_eq!(host.get_target_session_attrs(), wanted);
+        }
     }
 }

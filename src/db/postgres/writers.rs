@@ -7,20 +7,17 @@
 //! again; a COMMIT whose outcome nobody knows is not, unless the unit of work finds out by itself
 //! that it was done before (security.md, rule 81).
 
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use super::failure::Failure;
-use super::link::Link;
+use super::failure::{Failure, never};
+use super::link::{BEGIN, Link};
 use super::server::{Purpose, Server};
-use crate::db::Tx;
-use crate::db::unit::{Work, again, work};
+use super::stall::Stall;
+use crate::db::queue::Queue;
+use crate::db::unit::{Work, again};
 use crate::error::{Error, Result};
-
-/// Units of work that may wait; more are refused at once.
-const QUEUE: usize = 4096;
 
 /// Connections that write.
 const WRITERS: usize = 8;
@@ -35,7 +32,7 @@ const GROUP_TIME: Duration = Duration::from_millis(20);
 
 /// A group holds the locks of all its units, and must not wait for long for one of them: who meets
 /// a held lock is run alone, where it may wait its full time.
-const GROUP_BEGIN: &str = "BEGIN; SET LOCAL lock_timeout = 200";
+const GROUP_BEGIN: &str = "BEGIN READ WRITE; SET LOCAL lock_timeout = 200";
 
 /// How often a unit of work is tried again that the server chose another one over.
 pub(super) const CONFLICTS: u32 = 5;
@@ -43,79 +40,24 @@ pub(super) const CONFLICTS: u32 = 5;
 /// How long a connection may be lost, and opened again, before the server counts as away.
 const LOSSES: Duration = Duration::from_secs(1);
 
-/// The handle of the threads. Dropping it lets them finish what waits, then joins them.
-#[derive(Debug)]
-pub(super) struct Writers {
-    queue: Option<SyncSender<Box<dyn Work>>>,
-    threads: Vec<JoinHandle<()>>,
-}
-
 type Waiting = Arc<Mutex<Receiver<Box<dyn Work>>>>;
 
-impl Writers {
-    pub(super) fn start(server: &Server, schema: &Arc<str>) -> Result<Self> {
-        let (queue, waiting) = sync_channel(QUEUE);
-        let waiting = Arc::new(Mutex::new(waiting));
-        let start = |number| {
-            let mut thread = Thread {
-                server: server.clone(),
-                schema: Arc::clone(schema),
-                waiting: Arc::clone(&waiting),
-                link: None,
-            };
-            std::thread::Builder::new()
-                .name(format!("writer-{number}"))
-                .spawn(move || thread.run())
-                .map_err(Error::io("start a writer thread"))
+/// Starts the threads.
+pub(super) fn start(server: &Server, schema: &Arc<str>) -> Result<Queue> {
+    let (mut queue, waiting) = Queue::new();
+    let waiting = Arc::new(Mutex::new(waiting));
+    let stall = Stall::of(server);
+    for number in 0..WRITERS {
+        let mut thread = Thread {
+            server: server.clone(),
+            stall: Arc::clone(&stall),
+            schema: Arc::clone(schema),
+            waiting: Arc::clone(&waiting),
+            link: None,
         };
-        Ok(Self {
-            queue: Some(queue),
-            threads: (0..WRITERS).map(start).collect::<Result<_>>()?,
-        })
+        queue.start(format!("writer-{number}"), move || thread.run())?;
     }
-
-    /// Queues `f`; `done` is called on a writer's thread after the commit.
-    pub(super) fn submit<T: Send + 'static>(
-        &self,
-        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-        done: impl FnOnce(Result<T>) + Send + 'static,
-    ) {
-        // The queue is only gone while this is being dropped, when nobody can call it.
-        let sent = self
-            .queue
-            .as_ref()
-            .map(|queue| queue.try_send(work(f, done)));
-        if let Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) = sent {
-            unit.answer(Some(&|| Error::unavailable("the writers' queue is full")));
-        }
-    }
-
-    /// Queues `f` and waits for the commit.
-    pub(super) fn wait_for<T: Send + 'static>(
-        &self,
-        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (answer, answered) = sync_channel(1);
-        self.submit(f, move |result| {
-            // Nobody waits any more: the write stays done all the same.
-            let _gone = answer.send(result);
-        });
-        answered.recv().map_err(Error::unavailable)?
-    }
-}
-
-impl Drop for Writers {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        let own = std::thread::current().id();
-        for thread in self.threads.drain(..) {
-            // Whoever waited for a unit of work may have been the last who needed the database:
-            // then this is one of the threads.
-            if thread.thread().id() != own {
-                let _panicked = thread.join();
-            }
-        }
-    }
+    Ok(queue)
 }
 
 /// What is to be done after a try.
@@ -128,8 +70,17 @@ enum Next {
     Again,
 }
 
+/// Why a unit of work was tried before.
+#[derive(Default)]
+struct Tries {
+    conflicts: u32,
+    /// Whether it was for a fresh connection.
+    renewed: bool,
+}
+
 struct Thread {
     server: Server,
+    stall: Arc<Stall>,
     schema: Arc<str>,
     waiting: Waiting,
     link: Option<Link>,
@@ -141,7 +92,7 @@ impl Thread {
         while self.fetch(&mut batch) {
             // Of all that was fetched together: who waits behind others has waited as long.
             let start = Instant::now();
-            let mut away = None;
+            let mut away = self.stall.refusal();
             // What did not fit into the first transaction goes into the next, while all goes well.
             while batch.len() > 1 && away.is_none() && start.elapsed() <= LATE {
                 let before = batch.len();
@@ -151,6 +102,7 @@ impl Thread {
                 }
             }
             for unit in batch.drain(..) {
+                away = away.or_else(|| self.stall.refusal());
                 if away.is_none() && start.elapsed() > LATE {
                     away = Some(Error::unavailable("writing takes too long"));
                 }
@@ -201,18 +153,27 @@ impl Thread {
         link.begin(GROUP_BEGIN);
         let begun = Instant::now();
         let mut repeatable = Vec::with_capacity(batch.len());
-        for unit in batch.iter_mut() {
+        let mut spoilt = None;
+        for (place, unit) in batch.iter_mut().enumerate() {
             link.begin_part();
             unit.run(&mut link.tx());
-            let spoilt = unit.failure().is_some() && link.has_changed();
-            if spoilt || link.failure().is_some() {
-                let _lost = link.rollback();
-                return away(link, start);
+            let failed = unit.failure().is_some() && link.has_changed();
+            if failed || link.failure().is_some() {
+                spoilt = Some(place);
+                break;
             }
             repeatable.push(link.may_repeat() || !link.has_changed());
             if begun.elapsed() > GROUP_TIME {
                 break;
             }
+        }
+        if let Some(place) = spoilt {
+            let _lost = link.rollback();
+            let away = away(link, start);
+            // Alone, it may wait for a lock: the others come first.
+            let unit = batch.remove(place);
+            batch.push(unit);
+            return away;
         }
         if link.settle().is_err() {
             let _lost = link.rollback();
@@ -222,13 +183,24 @@ impl Thread {
         if committed.is_err() && !link.is_lost() {
             return None;
         }
-        let away = away(link, start);
+        let (away, stalled) = (away(link, start), link.is_stalled());
+        if stalled {
+            self.stall.begin();
+        }
         let done: Vec<Box<dyn Work>> = batch.drain(..repeatable.len()).collect();
-        for (unit, repeatable) in done.into_iter().zip(repeatable) {
-            match &committed {
-                Ok(()) => unit.answer(None),
-                Err(_) if repeatable => batch.push(unit),
-                Err(lost) => unit.answer(Some(&*again(lost))),
+        for (mut unit, repeatable) in done.into_iter().zip(repeatable) {
+            let Err(lost) = &committed else {
+                unit.answer(None);
+                continue;
+            };
+            if unit.failure().is_some() {
+                // It may be about what another one of them has done, which nobody knows to be there.
+                unit.fail(again(lost)());
+            }
+            if repeatable {
+                batch.push(unit);
+            } else {
+                unit.answer(Some(&*again(lost)));
             }
         }
         away
@@ -237,13 +209,17 @@ impl Thread {
     /// Runs one unit of work in a transaction of its own. Returns why the server counts as away,
     /// so that nobody else need try.
     fn alone(&mut self, mut unit: Box<dyn Work>, start: Instant) -> Option<Error> {
-        let mut conflicts = 0;
+        let mut tries = Tries::default();
         loop {
-            match self.attempt(&mut *unit, start, &mut conflicts) {
+            match self.attempt(&mut *unit, start, &mut tries) {
                 Next::Again => nap(),
                 Next::Answer(failure) => {
-                    let told = failure.as_ref().map(again);
-                    unit.answer(told.as_deref());
+                    if let Some(error) = failure
+                        && unit.failure().is_none()
+                    {
+                        unit.fail(error);
+                    }
+                    unit.answer(None);
                     return None;
                 }
                 Next::Away(error) => {
@@ -254,34 +230,49 @@ impl Thread {
         }
     }
 
-    fn attempt(&mut self, unit: &mut dyn Work, start: Instant, conflicts: &mut u32) -> Next {
+    fn attempt(&mut self, unit: &mut dyn Work, start: Instant, tries: &mut Tries) -> Next {
         let link = match self.link() {
             Ok(link) => link,
             Err(Error::Unavailable(_)) if start.elapsed() < LOSSES => return Next::Again,
             Err(error) => return Next::Away(error),
         };
-        link.set_patient(*conflicts > 0);
-        link.begin("BEGIN");
+        link.set_patient(tries.conflicts > 0);
+        link.begin(BEGIN);
         unit.run(&mut link.tx());
-        let settled = match unit.failure() {
-            Some(_) => Ok(()),
-            None => link.settle(),
-        };
-        let failed = unit.failure().is_some() || settled.is_err();
+        if unit.failure().is_none()
+            && let Err(error) = link.settle()
+        {
+            unit.fail(error);
+        }
+        let failed = unit.failure().is_some();
         let ended = if failed {
-            settled.and(link.rollback())
+            link.rollback()
         } else {
             link.commit()
         };
         let failure = link.failure();
         // Before its COMMIT, everybody knows that nothing was done.
         let known = failed || link.may_repeat() || failure != Some(Failure::Lost);
-        let away = away(link, start);
+        let (away, stalled) = (away(link, start), link.is_stalled());
+        if stalled {
+            self.stall.begin();
+        }
         match (failure, ended) {
             (None, Ok(())) => Next::Answer(None),
-            (Some(Failure::Conflict), _) if *conflicts < CONFLICTS => {
-                *conflicts += 1;
+            (Some(Failure::Conflict), _) if tries.conflicts < CONFLICTS => {
+                tries.conflicts += 1;
                 Next::Again
+            }
+            (Some(Failure::Stale), _) if !tries.renewed => {
+                tries.renewed = true;
+                Next::Again
+            }
+            (Some(Failure::Stale), ended) => {
+                if let Some(error) = unit.failure().or(ended.as_ref().err()) {
+                    let told = never(error);
+                    unit.fail(told);
+                }
+                Next::Answer(None)
             }
             (Some(Failure::Lost), ended) => match away {
                 Some(error) => Next::Away(error),

@@ -27,8 +27,9 @@ use lock::Locks;
 use readers::Readers;
 pub(in crate::db) use session::Session;
 use session::{error, is_fault};
-use writer::{LOG, Writer};
+use writer::LOG;
 
+use super::queue::Queue;
 use super::{APPLICATION, Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
 
@@ -59,7 +60,7 @@ enum Access {
     /// The daemon: readers beside one writer.
     Served {
         readers: r2d2::Pool<Readers>,
-        writer: Writer,
+        writer: Queue,
     },
 }
 
@@ -83,7 +84,7 @@ impl Sqlite {
                 (Access::Direct(Mutex::new(connection)), SNAPSHOT_SHELL)
             }
             Role::Daemon => {
-                let writer = Writer::start(path.clone(), Arc::clone(&faults), LOG)?;
+                let writer = writer::start(path.clone(), Arc::clone(&faults), LOG)?;
                 (
                     Access::Served {
                         readers: readers::open(&path)?,

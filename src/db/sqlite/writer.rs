@@ -8,8 +8,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
@@ -18,12 +17,9 @@ use super::anchor::Anchor;
 use super::checkpoint;
 use super::session::{Session, is_fault};
 use super::{connect, create, empty_log, log_bytes};
-use crate::db::Tx;
-use crate::db::unit::{Work, again, work};
+use crate::db::queue::Queue;
+use crate::db::unit::{Work, again};
 use crate::error::{Error, Result};
-
-/// Units of work that may wait; more are refused at once.
-const QUEUE: usize = 4096;
 
 /// Bounds of one transaction.
 const BATCH: usize = 512;
@@ -43,81 +39,21 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// How often an idle writer moves the anchor: commands write the same file.
 const RENEWAL: Duration = Duration::from_millis(100);
 
-/// The handle of the writer thread. Dropping it lets the thread finish what waits, then joins it.
-#[derive(Debug)]
-pub(super) struct Writer {
-    queue: Option<SyncSender<Box<dyn Work>>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Writer {
-    /// Starts the thread on the database at `path`; `faults` counts storage faults in a row, `log`
-    /// is the size to which its write-ahead log may grow.
-    pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>, log: u64) -> Result<Self> {
-        let connection = create(&path)?;
-        checkpoint::take_over(&connection)?;
-        let (queue, waiting) = sync_channel(QUEUE);
-        let thread = std::thread::Builder::new()
-            .name("writer".into())
-            .spawn(move || {
-                Thread {
-                    anchor: Anchor::new(path.clone()),
-                    path,
-                    connection: Some(connection),
-                    faults,
-                    log,
-                }
-                .run(&waiting);
-            })
-            .map_err(Error::io("start the writer thread"))?;
-        Ok(Self {
-            queue: Some(queue),
-            thread: Some(thread),
-        })
-    }
-
-    /// Queues `f`; `done` is called on the writer's thread after the commit.
-    pub(super) fn submit<T: Send + 'static>(
-        &self,
-        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-        done: impl FnOnce(Result<T>) + Send + 'static,
-    ) {
-        // The queue is only gone while the writer is being dropped, when nobody can call this.
-        let sent = self
-            .queue
-            .as_ref()
-            .map(|queue| queue.try_send(work(f, done)));
-        if let Some(Err(TrySendError::Full(unit) | TrySendError::Disconnected(unit))) = sent {
-            unit.answer(Some(&|| Error::unavailable("the writer's queue is full")));
-        }
-    }
-
-    /// Queues `f` and waits for the commit.
-    pub(super) fn wait_for<T: Send + 'static>(
-        &self,
-        f: impl FnMut(&mut Tx<'_>) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let (answer, answered) = sync_channel(1);
-        self.submit(f, move |result| {
-            // Nobody waits any more: the write stays done all the same.
-            let _gone = answer.send(result);
-        });
-        answered.recv().map_err(Error::unavailable)?
-    }
-}
-
-impl Drop for Writer {
-    fn drop(&mut self) {
-        drop(self.queue.take());
-        // Whoever waited for a unit of work may have been the last who needed the database: then
-        // this is the thread itself.
-        let own = std::thread::current().id();
-        if let Some(thread) = self.thread.take()
-            && thread.thread().id() != own
-        {
-            let _panicked = thread.join();
-        }
-    }
+/// Starts the thread on the database at `path`; `faults` counts storage faults in a row, `log` is
+/// the size to which its write-ahead log may grow.
+pub(super) fn start(path: PathBuf, faults: Arc<AtomicU32>, log: u64) -> Result<Queue> {
+    let connection = create(&path)?;
+    checkpoint::take_over(&connection)?;
+    let (mut queue, waiting) = Queue::new();
+    let thread = Thread {
+        anchor: Anchor::new(path.clone()),
+        path,
+        connection: Some(connection),
+        faults,
+        log,
+    };
+    queue.start("writer".to_owned(), move || thread.run(&waiting))?;
+    Ok(queue)
 }
 
 /// Runs `unit` in a savepoint of its own.
@@ -352,7 +288,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("x.db");
         let most = 1024 * 1024;
-        let writer = Writer::start(path.clone(), Arc::default(), most).unwrap();
+        let writer = start(path.clone(), Arc::default(), most).unwrap();
         let sql = "CREATE TABLE texts (t TEXT) STRICT";
         writer.wait_for(|tx| tx.script(sql)).unwrap();
         let write = || {

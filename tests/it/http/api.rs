@@ -455,7 +455,7 @@ fn a_token_that_is_revoked_while_its_request_is_still_coming_does_nothing_more()
     client.read_exact(&mut asked).unwrap();
     assert_eq!(&asked, b"HTTP/1.1 100 Continue\r\n\r\n");
     let id = provost::tokens::parse(&token).unwrap().id.to_string();
-    let operator = super::site::operator();
+    let operator = crate::support::operator();
     let revoked = site
         .app
         .write(&operator, move |cx| provost::tokens::revoke(cx, &id, None));

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt as _;
-use provost::app::{Actor, App, Who};
+use provost::app::App;
 use provost::config::{Config, Environment, ListenAddr, Sources};
 use provost::db::{Db, Role};
 use provost::http::server::{Limits, Peer, serve};
@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use crate::support::engine::{self, Schema};
+use crate::support::operator;
 
 /// The service.
 pub(super) struct Site {
@@ -62,17 +63,6 @@ impl Answer {
         let code = problem["code"].as_str().unwrap().to_owned();
         assert_eq!(problem["type"], format!("urn:provost:error:{code}"));
         code
-    }
-}
-
-pub(super) fn operator() -> Actor {
-    Actor {
-        who: Who::Operator {
-            account: "os:0/root@test".into(),
-            on_behalf_of: None,
-        },
-        ip: None,
-        request: None,
     }
 }
 

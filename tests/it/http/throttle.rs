@@ -9,7 +9,8 @@ use provost::throttle::{self, Account};
 use provost::users::{self, NewUser};
 use serde_json::json;
 
-use super::site::{Answer, Site, bearer, from, is_ok, operator, request, with};
+use super::site::{Answer, Site, bearer, from, is_ok, request, with};
+use crate::support::operator;
 
 const BANNED: &str = "203.0.113.7";
 

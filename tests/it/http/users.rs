@@ -7,7 +7,8 @@ use provost::tokens::{Kind, NewToken};
 use provost::users::{self, NewPassword, NewUser, Role};
 use serde_json::{Value, json};
 
-use super::site::{Answer, Site, bearer, from, is_ok, operator, request, with};
+use super::site::{Answer, Site, bearer, from, is_ok, request, with};
+use crate::support::operator;
 
 const PASSWORD: &str = "correct horse battery staple";
 

@@ -5,16 +5,37 @@ use serde_json::json;
 use super::proxy::{Cut, Proxy};
 use super::server;
 use super::writers::{bearer, order};
-use crate::support::Shell;
 use crate::support::client::Client;
+use crate::support::{Daemon, Shell};
 
-/// A shell whose connections to the server at `url` pass through a proxy.
-fn behind_a_proxy(url: &str) -> (Proxy, Shell) {
-    let (before, rest) = url.split_once('@').unwrap();
-    let (address, after) = rest.split_once('/').unwrap();
-    let proxy = Proxy::start(address);
-    let shell = Shell::on(&format!("{before}@{}/{after}", proxy.address()));
-    (proxy, shell.after_init().without_throttle())
+/// A daemon whose connections pass through a proxy, and a client that may ask for everything.
+struct Scene {
+    proxy: Proxy,
+    shell: Shell,
+    bearer: String,
+    client: Client,
+    daemon: Daemon,
+}
+
+impl Scene {
+    /// On the server at `url`.
+    fn behind_a_proxy(url: &str) -> Self {
+        let (before, rest) = url.split_once('@').unwrap();
+        let (address, after) = rest.split_once('/').unwrap();
+        let proxy = Proxy::start(address);
+        let shell = Shell::on(&format!("{before}@{}/{after}", proxy.address()));
+        let shell = shell.after_init().without_throttle();
+        let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
+        let bearer = bearer(&shell);
+        let daemon = shell.serve();
+        Self {
+            client: Client::connect(&daemon.address).unwrap(),
+            proxy,
+            shell,
+            bearer,
+            daemon,
+        }
+    }
 }
 
 fn tokens(shell: &Shell) -> usize {
@@ -26,11 +47,13 @@ fn without_a_key_a_lost_commit_is_refused_and_never_tried_again() {
     let Some((_server, url)) = server() else {
         return;
     };
-    let (proxy, shell) = behind_a_proxy(&url);
-    let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
-    let bearer = bearer(&shell);
-    let daemon = shell.serve();
-    let mut client = Client::connect(&daemon.address).unwrap();
+    let Scene {
+        proxy,
+        shell,
+        bearer,
+        mut client,
+        daemon,
+    } = Scene::behind_a_proxy(&url);
     let issue = |client: &mut Client, label: &str| {
         let body = json!({ "kind": "temporary", "label": label }).to_string();
         client.must("POST", "/api/v1/tokens", &bearer, &body)
@@ -71,11 +94,13 @@ fn with_a_key_a_lost_commit_comes_to_exactly_one_token() {
     let Some((_server, url)) = server() else {
         return;
     };
-    let (proxy, shell) = behind_a_proxy(&url);
-    let shell = shell.with("PROVOST_JOBS_ENABLED", "false");
-    let bearer = bearer(&shell);
-    let daemon = shell.serve();
-    let mut client = Client::connect(&daemon.address).unwrap();
+    let Scene {
+        proxy,
+        shell,
+        bearer,
+        mut client,
+        daemon,
+    } = Scene::behind_a_proxy(&url);
     let mut there = tokens(&shell);
     let mut at_once = 0;
     for n in 0..10 {
@@ -96,5 +121,36 @@ fn with_a_key_a_lost_commit_comes_to_exactly_one_token() {
     }
     assert_eq!(proxy.cuts(), 10);
     eprintln!("{at_once} of 10 were answered at the first time of asking");
+    assert_eq!(daemon.stop().0, 0);
+}
+
+#[test]
+fn what_was_sent_behind_a_begin_that_failed_does_not_stand_by_itself() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let Scene {
+        proxy,
+        shell,
+        bearer,
+        mut client,
+        daemon,
+    } = Scene::behind_a_proxy(&url);
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
+    let there = tokens(&shell);
+    for key in ["spoilt-1", "spoilt-2"] {
+        proxy.spoil_next();
+        let first = order(&mut client, &bearer, key).unwrap();
+        assert!(first.status >= 500, "{first:?}");
+        assert!(!proxy.is_to_spoil());
+        assert_eq!(tokens(&shell), there);
+        let keys = "SELECT COUNT(*) FROM idempotency_keys";
+        assert_eq!(shell.sql().count(keys), 0);
+        proxy.spoil_next();
+        let issued = client.must("POST", "/app/token", "", "");
+        assert!(issued.status >= 500, "{issued:?}");
+        assert_eq!(tokens(&shell), there);
+    }
+    assert_eq!(client.must("POST", "/app/token", "", "").status, 200);
     assert_eq!(daemon.stop().0, 0);
 }

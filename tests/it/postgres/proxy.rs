@@ -24,6 +24,7 @@ pub(super) struct Proxy {
 struct State {
     cut: Mutex<Option<(Cut, Vec<u8>)>>,
     cuts: AtomicUsize,
+    spoil: AtomicBool,
 }
 
 impl Proxy {
@@ -58,6 +59,17 @@ impl Proxy {
         *self.state.cut.lock().unwrap() = Some((cut, word.as_bytes().to_vec()));
     }
 
+    /// The next `BEGIN` becomes a word that the server does not know; what was sent with it is left
+    /// as it is.
+    pub(super) fn spoil_next(&self) {
+        self.state.spoil.store(true, Ordering::SeqCst);
+    }
+
+    /// Whether that one is still to come.
+    pub(super) fn is_to_spoil(&self) -> bool {
+        self.state.spoil.load(Ordering::SeqCst)
+    }
+
     /// How many were cut so far.
     pub(super) fn cuts(&self) -> usize {
         self.state.cuts.load(Ordering::SeqCst)
@@ -79,6 +91,17 @@ impl State {
     }
 }
 
+impl State {
+    fn spoil(&self, bytes: &mut [u8]) {
+        if self.spoil.load(Ordering::SeqCst)
+            && let Some(at) = memchr::memmem::find(bytes, b"BEGIN")
+        {
+            bytes[at + 4] = b'X';
+            self.spoil.store(false, Ordering::SeqCst);
+        }
+    }
+}
+
 /// Hands on in both directions until one side ends.
 fn hand_on(mut client: TcpStream, mut server: TcpStream, state: &State) {
     let swallow = AtomicBool::new(false);
@@ -91,6 +114,7 @@ fn hand_on(mut client: TcpStream, mut server: TcpStream, state: &State) {
             if length == 0 {
                 break;
             }
+            state.spoil(&mut bytes[..length]);
             match state.cut(&bytes[..length], &mut seen) {
                 Some(Cut::Before) => break,
                 Some(Cut::After) => swallow.store(true, Ordering::SeqCst),

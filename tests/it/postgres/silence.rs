@@ -11,26 +11,16 @@ use crate::support::{Daemon, Ran, Shell};
 
 const SERVE: [&str; 3] = ["serve", "--listen", "127.0.0.1:0"];
 
-/// Every sort of request, all at once and more of them than there are connections: each is told
-/// to come back.
-fn all_are_told(daemon: &Daemon, bearer: &str, token: &str) {
-    let valid = format!("/app/valid/{token}");
+/// So many ask at once: each must have its answer within seconds.
+fn all_at_once(daemon: &Daemon, many: usize, ask: impl Fn(&mut Client, usize) + Sync) {
     let slowest = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..48)
+        let asking: Vec<_> = (0..many)
             .map(|n| {
-                let (bearer, valid) = (bearer, &valid);
+                let ask = &ask;
                 scope.spawn(move || {
-                    let (method, path) = match n % 3 {
-                        0 => ("POST", "/app/token"),
-                        1 => ("GET", valid.as_str()),
-                        _ => ("GET", "/api/v1/tokens"),
-                    };
                     let mut client = Client::connect(&daemon.address).unwrap();
                     let asked = Instant::now();
-                    let answer = client.must(method, path, bearer, "");
-                    assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
-                    assert_eq!(answer.text("code"), "unavailable");
-                    assert!(answer.header("retry-after").is_some(), "{answer:?}");
+                    ask(&mut client, n);
                     asked.elapsed()
                 })
             })
@@ -40,6 +30,23 @@ fn all_are_told(daemon: &Daemon, bearer: &str, token: &str) {
     });
     assert!(slowest < PATIENCE, "{slowest:?}");
     eprintln!("the slowest of them was told after {slowest:?}");
+}
+
+/// Every sort of request, all at once and more of them than there are connections: each is told
+/// to come back.
+fn all_are_told(daemon: &Daemon, bearer: &str, token: &str) {
+    let valid = format!("/app/valid/{token}");
+    all_at_once(daemon, 48, |client, n| {
+        let (method, path) = match n % 3 {
+            0 => ("POST", "/app/token"),
+            1 => ("GET", valid.as_str()),
+            _ => ("GET", "/api/v1/tokens"),
+        };
+        let answer = client.must(method, path, bearer, "");
+        assert_eq!(answer.status, 503, "{method} {path}: {answer:?}");
+        assert_eq!(answer.text("code"), "unavailable");
+        assert!(answer.header("retry-after").is_some(), "{answer:?}");
+    });
     assert_eq!(daemon.get("/readyz").0, 503);
     // It is the server that is missing, not the daemon.
     assert_eq!(daemon.get("/livez").0, 200);
@@ -135,26 +142,49 @@ fn a_table_that_somebody_keeps_locked_is_told_to_everybody_within_seconds() {
     let daemon = shell.serve();
     let mut holder = shell.sql();
     holder.run("BEGIN; LOCK TABLE tokens IN SHARE ROW EXCLUSIVE MODE");
-    let slowest = std::thread::scope(|scope| {
-        let asking: Vec<_> = (0..100)
-            .map(|_| {
-                scope.spawn(|| {
-                    let mut client = Client::connect(&daemon.address).unwrap();
-                    let asked = Instant::now();
-                    let answer = client.must("POST", "/app/token", "", "");
-                    assert_eq!(answer.status, 503, "{answer:?}");
-                    asked.elapsed()
-                })
-            })
-            .collect();
-        let slowest = asking.into_iter().map(|asking| asking.join().unwrap());
-        slowest.max().unwrap()
+    all_at_once(&daemon, 100, |client, _| {
+        let answer = client.must("POST", "/app/token", "", "");
+        assert_eq!(answer.status, 503, "{answer:?}");
     });
-    assert!(slowest < PATIENCE, "{slowest:?}");
-    eprintln!("the slowest of them was told after {slowest:?}");
     holder.run("ROLLBACK");
     assert_eq!(daemon.request("POST", "/app/token", "", "").0, 200);
     assert_eq!(shell.sql().count("SELECT COUNT(*) FROM tokens"), 1);
+    end(daemon);
+}
+
+#[test]
+fn a_token_that_somebody_keeps_locked_is_in_the_way_of_nobody_who_wants_another() {
+    let Some((_server, url)) = server() else {
+        return;
+    };
+    let shell = Shell::on(&url).after_init().without_throttle();
+    let bearer = bearer(&shell);
+    let held = shell.ok(&["token", "create", "--max-uses", "5", "--quiet"]);
+    let daemon = shell.serve();
+    let mut holder = shell.sql();
+    holder.run("BEGIN; SELECT * FROM tokens WHERE max_uses = 5 FOR UPDATE");
+    std::thread::scope(|scope| {
+        for n in 0..60 {
+            let (bearer, held, daemon) = (&bearer, &held, &daemon);
+            scope.spawn(move || {
+                let mut client = Client::connect(&daemon.address).unwrap();
+                if n == 10 {
+                    let body = format!("{{\"token\":\"{held}\"}}");
+                    let asked = Instant::now();
+                    let answer = client.must("POST", "/api/v1/tokens/consume", bearer, &body);
+                    assert_eq!(answer.status, 503, "{answer:?}");
+                    assert!(asked.elapsed() < PATIENCE, "{:?}", asked.elapsed());
+                } else {
+                    for _ in 0..5 {
+                        let answer = client.must("POST", "/app/token", "", "");
+                        assert_eq!(answer.status, 200, "{answer:?}");
+                    }
+                }
+            });
+        }
+    });
+    holder.run("ROLLBACK");
+    assert_eq!(shell.json(&["token", "show", &held[4..15]])["used"], 0);
     end(daemon);
 }
 

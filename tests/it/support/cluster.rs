@@ -255,8 +255,10 @@ pub(crate) fn wait_until(what: &str, mut done: impl FnMut() -> bool) {
 pub(crate) fn say(text: &str) {
     let thread = std::thread::current();
     let name = thread.name().unwrap_or_default();
-    // Not a macro that prints: what those print of a test that passes is thrown away.
-    let _ = writeln!(std::io::stderr(), "{name}: {text}");
+    // Not a macro that prints: what those print of a test that passes is thrown away. And at once,
+    // so that nobody else writes in between.
+    let line = format!("{name}: {text}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// Between two questions whether it is time; no guess at how long it takes.

@@ -140,6 +140,17 @@ impl Sql {
         }
     }
 
+    /// Takes the newest migration back, as an older binary would have left the database.
+    #[track_caller]
+    pub(crate) fn go_down(&mut self) {
+        let last = provost::migrations::ALL.last().unwrap();
+        let only = format!("WHERE number = {}", last.number);
+        let reverse = self.texts(&format!("SELECT reverse FROM migrations {only}"));
+        self.run(&reverse[0]);
+        self.run(&format!("DELETE FROM migrations {only}"));
+        self.stamp(last.number - 1);
+    }
+
     /// A column of bytes as hexadecimal digits, which the engines write differently.
     pub(crate) fn hex(&self, column: &str) -> String {
         match self {

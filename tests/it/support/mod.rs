@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use provost::app::{Actor, Who};
 use serde_json::Value;
 
 pub(crate) mod client;
@@ -446,6 +447,18 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Somebody at the shell, for tests that call service functions by themselves.
+pub(crate) fn operator() -> Actor {
+    Actor {
+        who: Who::Operator {
+            account: "os:0/root@test".into(),
+            on_behalf_of: None,
+        },
+        ip: None,
+        request: None,
     }
 }
 

@@ -40,8 +40,7 @@ impl Link {
         });
         let done = wait(runtime.as_ref(), self.patience, work);
         let done = self.outcome(done);
-        self.keep(&sql, prepared);
-        done.map(|_rows| ())
+        self.after_late(done).map(|_rows| ())
     }
 }
 

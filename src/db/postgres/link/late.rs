@@ -9,7 +9,7 @@ use std::task::Poll;
 
 use futures_util::future::{BoxFuture, FutureExt as _, MaybeDone, maybe_done, poll_fn};
 
-use super::{Failure, Link, values, wait};
+use super::{Failure, Link, Unit, values, wait};
 use crate::db::Value;
 use crate::error::{Error, Result};
 
@@ -20,6 +20,8 @@ type Sent = MaybeDone<BoxFuture<'static, Result<u64, tokio_postgres::Error>>>;
 #[derive(Default)]
 pub(super) struct Late {
     sent: Vec<Sent>,
+    /// Why one of them was not added, found out by the way: told to whoever waits next.
+    refused: Option<Error>,
     /// Whether nothing is to be sent like that.
     patient: bool,
 }
@@ -28,6 +30,7 @@ impl Late {
     /// Nobody wants to know any more what became of it.
     pub(super) fn forget(&mut self) {
         self.sent.clear();
+        self.refused = None;
     }
 }
 
@@ -41,8 +44,18 @@ impl Link {
     /// Adds a row by an `INSERT … ON CONFLICT DO NOTHING`. If its key is taken, the unit of work
     /// fails later with a conflict, and is run again, with more patience.
     pub(in crate::db) fn add(&mut self, sql: &str, params: &[Value]) -> Result<bool> {
-        if self.late.patient {
+        // Nothing comes after a single statement that would look at what became of it.
+        if self.late.patient || self.unit == Unit::Single {
             return Ok(self.run(sql, params)? == 1);
+        }
+        if !self.knows(sql)
+            && let Err(error) = self.settle()
+        {
+            // It is about a row before this one: whoever adds this one must not take it for theirs.
+            self.late.refused = Some(error);
+        }
+        if self.late.refused.is_some() {
+            return Ok(true);
         }
         let (prepared, begin) = self.ready(sql, params)?;
         self.changed = true;
@@ -51,8 +64,7 @@ impl Link {
             self.send(async move { client.batch_execute(begin).await.map(|()| 1) });
         }
         let client = Arc::clone(&self.client);
-        let (statement, params) = (prepared.statement.clone(), params.to_vec());
-        self.keep(sql, prepared);
+        let (statement, params) = (prepared.statement, params.to_vec());
         self.send(async move { client.execute_raw(&statement, values(&params)).await });
         Ok(true)
     }
@@ -77,6 +89,9 @@ impl Link {
     /// # Errors
     /// What kept the first of them from being added.
     pub(in crate::db::postgres) fn settle(&mut self) -> Result<()> {
+        if let Some(refused) = self.late.refused.take() {
+            return Err(refused);
+        }
         let mut late = mem::take(&mut self.late.sent);
         if late.is_empty() {
             return Ok(());

@@ -30,5 +30,6 @@ mod refusals;
 mod server;
 mod support;
 mod throttle;
+mod tls;
 mod tokens;
 mod users;

@@ -14,6 +14,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod clients;
 mod contention;
 mod crash;
 mod databases;

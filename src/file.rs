@@ -36,3 +36,31 @@ pub fn give_to_owner_of_folder(file: &File, neighbour: &Path) -> Result<()> {
     let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
     rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
 }
+
+/// Refuses a file with a secret in it that others may read, or that is somebody else's.
+///
+/// # Errors
+/// [`Error::KeyFile`] saying why.
+pub fn check_secret(path: &Path, file: &File) -> Result<()> {
+    let refuse = |reason: String| Error::KeyFile {
+        path: path.into(),
+        reason,
+    };
+    let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
+    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
+    let own = rustix::process::geteuid().as_raw();
+    if !metadata.is_file() {
+        return Err(refuse("is not a regular file".into()));
+    }
+    if mode & 0o077 != 0 {
+        return Err(refuse(format!(
+            "is open to other users (mode {mode:04o}); run: chmod 600 {}",
+            path.display()
+        )));
+    }
+    // Root may use anybody's file: an operator works with sudo on the daemon's.
+    if owner != own && own != 0 {
+        return Err(refuse(format!("belongs to uid {owner}, not to uid {own}")));
+    }
+    Ok(())
+}

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -94,7 +94,7 @@ impl Keys {
                     refuse(&format!("cannot be opened: {error}"))
                 }
             })?;
-        check_owner_and_mode(path, &file)?;
+        file::check_secret(path, &file)?;
         let mut text = String::new();
         let read = std::io::Read::by_ref(&mut file)
             .take(LARGEST)
@@ -203,30 +203,6 @@ fn publish(path: &Path, text: &[u8]) -> std::io::Result<()> {
     file.as_file().sync_all()?;
     file.persist_noclobber(path)?;
     File::open(folder)?.sync_all()
-}
-
-fn check_owner_and_mode(path: &Path, file: &File) -> Result<()> {
-    let refuse = |reason: String| Error::KeyFile {
-        path: path.into(),
-        reason,
-    };
-    let metadata = file.metadata().map_err(|error| refuse(error.to_string()))?;
-    let (mode, owner) = (metadata.mode() & 0o777, metadata.uid());
-    let own = rustix::process::geteuid().as_raw();
-    if !metadata.is_file() {
-        return Err(refuse("is not a regular file".into()));
-    }
-    if mode & 0o077 != 0 {
-        return Err(refuse(format!(
-            "is open to other users (mode {mode:04o}); run: chmod 600 {}",
-            path.display()
-        )));
-    }
-    // Root may use anybody's file: an operator works with sudo on the daemon's.
-    if owner != own && own != 0 {
-        return Err(refuse(format!("belongs to uid {owner}, not to uid {own}")));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

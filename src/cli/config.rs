@@ -12,6 +12,8 @@ use super::output::{Output, Record, new_file};
 use super::{Outcome, Site};
 use crate::config::{Config, SettingRow};
 use crate::error::{Error, Result};
+use crate::http::tls::Pair;
+use crate::time::wall;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -26,7 +28,7 @@ pub(super) enum Command {
         #[arg(long)]
         origin: bool,
     },
-    /// Check the settings without doing anything
+    /// Check the settings, and the certificate if they name one, without doing anything
     Check,
     /// Write a settings file in which every setting is explained and none is changed
     Init {
@@ -92,10 +94,17 @@ fn show(config: &Config, origin: bool, out: &mut Output) -> Result<()> {
 }
 
 fn check(config: &Config, out: &mut Output) -> Result<()> {
+    let mut warnings = config.warnings.clone();
+    if let Some(files) = &config.tls
+        && let Some(warning) = Pair::load(files)?.warning(wall())
+    {
+        out.warn(&warning)?;
+        warnings.push(warning);
+    }
     if out.format().json {
         return out.value(&Checked {
             config_file: config.config_file.as_deref(),
-            warnings: &config.warnings,
+            warnings: &warnings,
         });
     }
     match &config.config_file {

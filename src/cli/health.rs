@@ -4,13 +4,16 @@
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs as _};
 use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use serde_json::Value;
 
 use super::output::Output;
-use super::{Outcome, Site};
+use super::{Outcome, Site, trust};
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 
@@ -24,10 +27,14 @@ const LONGEST: u64 = 64 * 1024;
 pub(super) struct Health {
     #[arg(long, value_name = "URL", help = URL)]
     url: Option<String>,
+    #[arg(long, value_name = "FILE", help = CA_FILE)]
+    ca_file: Option<PathBuf>,
 }
 
-const URL: &str = "Where it listens: http://HOST:PORT or unix:/path [default: the first address of \
-    the setting server.listen, env: PROVOST_SERVER_LISTEN]";
+const URL: &str = "Where it listens: http://HOST:PORT, https://HOST:PORT or unix:/path [default: the \
+    first address of the setting server.listen, env: PROVOST_SERVER_LISTEN]";
+const CA_FILE: &str = "Authorities to believe, in PEM, besides the certificate of tls.cert_file \
+    [default: those of this machine]";
 
 /// Where to ask, and under which name.
 #[derive(Debug, PartialEq, Eq)]
@@ -39,16 +46,14 @@ struct Target {
 #[derive(Debug, PartialEq, Eq)]
 enum Place {
     Tcp(String),
+    Tls(String),
     Unix(PathBuf),
 }
 
 impl Health {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
-        let target = match &self.url {
-            Some(url) => Target::of_url(url)?,
-            None => Target::of(&site.config(out)?)?,
-        };
-        let (status, body) = target.ask()?;
+        let (target, own) = self.target(site, out)?;
+        let (status, body) = target.ask(own.as_deref(), self.ca_file.as_deref())?;
         let told: Value = serde_json::from_str(&body).unwrap_or_default();
         if status != 200 {
             return Err(Error::NotReady(reasons(status, &told)));
@@ -59,6 +64,21 @@ impl Health {
             out.message("ready")?;
         }
         Ok(Outcome::Done)
+    }
+
+    /// Where to ask, and the certificate that is believed as it is.
+    fn target(&self, site: &Site, out: &mut Output) -> Result<(Target, Option<PathBuf>)> {
+        let Some(url) = &self.url else {
+            let config = site.config(out)?;
+            let target = Target::of(&config)?;
+            return Ok((target, config.tls.map(|tls| tls.cert_file)));
+        };
+        let target = Target::of_url(url)?;
+        // Whoever names a place and its authorities need not have the daemon's settings.
+        let wants = matches!(target.place, Place::Tls(_)) && self.ca_file.is_none();
+        let config = wants.then(|| site.config(out)).transpose()?;
+        let tls = config.and_then(|config| config.tls);
+        Ok((target, tls.map(|tls| tls.cert_file)))
     }
 }
 
@@ -78,14 +98,16 @@ fn reasons(status: u16, told: &Value) -> String {
 
 impl Target {
     fn of_url(url: &str) -> Result<Self> {
-        let usage = || Error::Usage("--url must be http://HOST:PORT or unix:/path".into());
+        let usage = || {
+            Error::Usage("--url must be http://HOST:PORT, https://HOST:PORT or unix:/path".into())
+        };
         if let Some(path) = url.strip_prefix("unix:") {
             return Ok(Self {
                 place: Place::Unix(path.into()),
                 host: "localhost".into(),
             });
         }
-        let authority = url.strip_prefix("http://").ok_or_else(usage)?;
+        let (scheme, authority) = url.split_once("://").ok_or_else(usage)?;
         let authority = authority.trim_end_matches('/');
         if authority.is_empty() || authority.contains(['/', '@', ' ']) {
             return Err(usage());
@@ -93,12 +115,20 @@ impl Target {
         let ported = authority
             .rsplit_once(':')
             .is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        Ok(Self {
-            place: Place::Tcp(if ported {
+        let at = |port: u16| {
+            if ported {
                 authority.to_owned()
             } else {
-                format!("{authority}:80")
-            }),
+                format!("{authority}:{port}")
+            }
+        };
+        let place = match scheme {
+            "http" => Place::Tcp(at(80)),
+            "https" => Place::Tls(at(443)),
+            _ => return Err(usage()),
+        };
+        Ok(Self {
+            place,
             host: authority.to_owned(),
         })
     }
@@ -118,30 +148,35 @@ impl Target {
             }
             ListenAddr::Tcp(address) => {
                 let near = near(*address).to_string();
-                (Place::Tcp(near.clone()), near)
+                if config.tls.is_some() {
+                    (Place::Tls(near.clone()), near)
+                } else {
+                    (Place::Tcp(near.clone()), near)
+                }
             }
         };
         // A daemon that answers for certain hosts only turns away everybody else.
-        let host = config
-            .server
-            .allowed_hosts
-            .first()
-            .cloned()
-            .unwrap_or(usual);
+        let host = config.server.allowed_hosts.first().map(String::as_str);
+        // What the certificate is for, should the file hold another one than the daemon has read.
+        let public = config.server.public_url.as_deref();
+        let public = public.and_then(|url| url.strip_prefix("https://"));
+        let host = host.or(public.filter(|_| matches!(place, Place::Tls(_))));
+        let host = host.map_or(usual, str::to_owned);
         Ok(Self { place, host })
     }
 
-    fn ask(&self) -> Result<(u16, String)> {
+    fn ask(&self, own: Option<&Path>, ca_file: Option<&Path>) -> Result<(u16, String)> {
         let reaching = || match &self.place {
             Place::Tcp(authority) => Error::io(format!("reach the daemon at http://{authority}")),
+            Place::Tls(authority) => Error::io(format!("reach the daemon at https://{authority}")),
             Place::Unix(path) => Error::io(format!("reach the daemon at unix:{}", path.display())),
         };
         let answer = match &self.place {
-            Place::Tcp(authority) => connect(authority).and_then(|stream| {
-                stream.set_read_timeout(Some(PATIENCE))?;
-                stream.set_write_timeout(Some(PATIENCE))?;
-                self.exchange(stream)
-            }),
+            Place::Tcp(authority) => connect(authority).and_then(|stream| self.exchange(stream)),
+            Place::Tls(authority) => {
+                let trust = trust::client(own, ca_file)?;
+                connect(authority).and_then(|stream| self.exchange(self.secure(trust, stream)?))
+            }
             Place::Unix(path) => UnixStream::connect(path).and_then(|stream| {
                 stream.set_read_timeout(Some(PATIENCE))?;
                 stream.set_write_timeout(Some(PATIENCE))?;
@@ -157,6 +192,23 @@ impl Target {
             (Some(status), Some((_, body))) => Ok((status, body.to_owned())),
             _ => Err(Error::NotReady("the answer is not HTTP".into())),
         }
+    }
+
+    /// The handshake comes with the first byte that is sent.
+    fn secure(
+        &self,
+        trust: ClientConfig,
+        stream: TcpStream,
+    ) -> std::io::Result<StreamOwned<ClientConnection, TcpStream>> {
+        let name = match self.host.rsplit_once(':') {
+            Some((name, port)) if port.parse::<u16>().is_ok() => name,
+            Some(_) | None => &self.host,
+        };
+        let name = name.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(name.to_owned()).map_err(std::io::Error::other)?;
+        let connection = ClientConnection::new(Arc::new(trust), name);
+        let connection = connection.map_err(std::io::Error::other)?;
+        Ok(StreamOwned::new(connection, stream))
     }
 
     fn exchange(&self, mut stream: impl Read + Write) -> std::io::Result<String> {
@@ -175,7 +227,11 @@ fn connect(authority: &str) -> std::io::Result<TcpStream> {
     let mut last = None;
     for address in authority.to_socket_addrs()? {
         match TcpStream::connect_timeout(&address, PATIENCE) {
-            Ok(stream) => return Ok(stream),
+            Ok(stream) => {
+                stream.set_read_timeout(Some(PATIENCE))?;
+                stream.set_write_timeout(Some(PATIENCE))?;
+                return Ok(stream);
+            }
             Err(error) => last = Some(error),
         }
     }
@@ -212,8 +268,11 @@ mod tests {
         assert_eq!(target.host, "localhost");
         let target = Target::of_url("http://[::1]:8080").unwrap();
         assert_eq!(target.place, Place::Tcp("[::1]:8080".into()));
+        let target = Target::of_url("https://[::1]").unwrap();
+        assert_eq!(target.place, Place::Tls("[::1]:443".into()));
         for bad in [
-            "https://x",
+            "ftp://x",
+            "https://",
             "http://",
             "http://a/b",
             "http://u@h",

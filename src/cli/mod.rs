@@ -21,6 +21,7 @@ mod serve;
 pub(crate) mod setup;
 mod site;
 mod table;
+mod trust;
 
 use std::process::ExitCode;
 

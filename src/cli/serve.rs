@@ -4,6 +4,7 @@
 //! is running has finished, at once on the second of them, and by itself when the storage is
 //! damaged: serving on would make it worse (security.md, rule 59).
 
+use std::error::Error as _;
 use std::fmt::Display;
 use std::time::Duration;
 
@@ -14,12 +15,14 @@ use tokio_util::sync::CancellationToken;
 use super::output::Output;
 use super::{Outcome, Site, operator, setup};
 use crate::app::App;
-use crate::config::LogFormat;
+use crate::config::{self, LogFormat};
 use crate::db::{Db, Role, Tidy, clock};
 use crate::error::{Error, Result};
 use crate::http::listener::Listener;
+use crate::http::tls::{Pair, Tls};
 use crate::keys::Keys;
 use crate::log::{self, Log};
+use crate::time::wall;
 use crate::{http, jobs, migrations, throttle};
 
 /// Storage faults in a row after which nothing good can come of going on.
@@ -31,7 +34,7 @@ const LOOK: Duration = Duration::from_secs(2);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 On an empty data folder everything is set up first. SIGTERM and SIGINT finish what is running and
-stop; a second one stops at once. SIGHUP reads the log level again.
+stop; a second one stops at once. SIGHUP reads the log level and the certificate again.
 
 Examples:
   provost serve
@@ -53,6 +56,7 @@ impl Serve {
         let config = site.config_listening(self.listen.clone(), out)?;
         let log = log::start(&config.log)?;
         let actor = operator::actor(site.on_behalf_of());
+        let tls = config.tls.as_ref().map(Certificate::load).transpose()?;
         let made = setup::prepare(&config, &actor)?;
         let keys = Keys::load(&config.key_file)?;
         let db = Db::open(&config.db, Role::Daemon)?;
@@ -88,7 +92,8 @@ impl Serve {
             .enable_all()
             .build()
             .map_err(Error::io("start the daemon's threads"))?;
-        let ended = runtime.block_on(serve(app.clone(), &log, site, out));
+        let changing = Changing { log, tls };
+        let ended = runtime.block_on(serve(app.clone(), &changing, site, out));
         // A request that still holds a thread must not hold up the end.
         runtime.shutdown_timeout(Duration::from_millis(100));
         let ended = ended?;
@@ -108,15 +113,26 @@ enum End {
     AtOnce,
 }
 
-async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End> {
+async fn serve(app: App, changing: &Changing, site: &Site, out: &mut Output) -> Result<End> {
     let mut signals = Signals::catch()?;
     let listeners = listeners(&app)?;
+    let tls = changing.tls.as_ref().map(|certificate| &certificate.shown);
     for listener in &listeners {
-        let scheme = listener.local_addr().map_or("", |_| "http://");
+        let scheme = match (listener.local_addr(), tls) {
+            (None, _) => "",
+            (Some(_), None) => "http://",
+            (Some(_), Some(_)) => "https://",
+        };
         tell(&app, format_args!("listening on {scheme}{listener}"), out)?;
     }
     let stop = CancellationToken::new();
-    let service = http::run(app.clone(), listeners, log.sink(), stop.clone());
+    let service = http::run(
+        app.clone(),
+        listeners,
+        tls,
+        changing.log.sink(),
+        stop.clone(),
+    );
     tokio::pin!(service);
     let chores = tokio::spawn(jobs::run(app.clone(), stop.clone()));
     notify(&[NotifyState::Ready]);
@@ -141,7 +157,7 @@ async fn serve(app: App, log: &Log, site: &Site, out: &mut Output) -> Result<End
             }
         };
         match signal {
-            Caught::Reload => reload(log, site, out),
+            Caught::Reload => changing.reload(site, out),
             Caught::Stop if stop.is_cancelled() => return Ok(End::AtOnce),
             Caught::Stop => {
                 notify(&[NotifyState::Stopping]);
@@ -172,13 +188,69 @@ fn tell(app: &App, text: impl Display, out: &mut Output) -> Result<()> {
     Ok(())
 }
 
-fn reload(log: &Log, site: &Site, out: &mut Output) {
-    match site.config(out) {
-        Ok(config) => {
-            log.set_level(config.log.level);
-            tracing::info!(level = %config.log.level, "read the log level again");
+/// What a running daemon may be told anew (security.md, rule 74).
+struct Changing {
+    log: Log,
+    tls: Option<Certificate>,
+}
+
+impl Changing {
+    fn reload(&self, site: &Site, out: &mut Output) {
+        let config = match site.config(out) {
+            Ok(config) => config,
+            Err(error) => {
+                tracing::error!(%error, "the settings cannot be read; nothing was changed");
+                return;
+            }
+        };
+        self.log.set_level(config.log.level);
+        tracing::info!(level = %config.log.level, "read the log level again");
+        match (&self.tls, &config.tls) {
+            (Some(certificate), Some(files)) => certificate.reload(files),
+            (None, None) => {}
+            (Some(_), None) | (None, Some(_)) => {
+                tracing::warn!("TLS is switched on and off by a restart, not by a reload");
+            }
         }
-        Err(error) => tracing::error!(%error, "the settings cannot be read; nothing was changed"),
+    }
+}
+
+/// The certificate that the daemon shows.
+struct Certificate {
+    shown: Tls,
+}
+
+impl Certificate {
+    fn load(files: &config::Tls) -> Result<Self> {
+        let pair = Pair::load(files)?;
+        if let Some(warning) = pair.warning(wall()) {
+            tracing::warn!("{warning}");
+        }
+        let shown = Tls::new(&pair)?;
+        Ok(Self { shown })
+    }
+
+    /// What is there now, unless it would be worse than what we have.
+    fn reload(&self, files: &config::Tls) {
+        let now = wall();
+        let pair = match Pair::load(files) {
+            Ok(pair) => pair,
+            Err(error) => {
+                let cause = error.source().map(ToString::to_string);
+                tracing::error!(%error, cause, "the certificate was not changed");
+                return;
+            }
+        };
+        if pair.until() <= now {
+            let error = pair.warning(now);
+            tracing::error!(error, "the certificate was not changed");
+            return;
+        }
+        self.shown.change(&pair);
+        if let Some(warning) = pair.warning(now) {
+            tracing::warn!("{warning}");
+        }
+        tracing::info!(until = %pair.until(), "read the certificate again");
     }
 }
 

@@ -8,6 +8,7 @@ mod file;
 mod read;
 pub mod settings;
 mod sources;
+mod tls;
 mod values;
 
 use std::path::{Component, Path, PathBuf};
@@ -19,6 +20,7 @@ pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
 pub(crate) use self::sources::test_server;
 pub use self::sources::{Environment, Origin, Sources, arguments};
+pub use self::tls::Tls;
 pub use self::values::{DbUrl, ListenAddr, LogFormat, Schedule};
 
 use self::sources::Layers;
@@ -38,6 +40,8 @@ pub struct Config {
     pub key_file: PathBuf,
     /// `[server]`
     pub server: Server,
+    /// `[tls]`, if both of its files are named.
+    pub tls: Option<Tls>,
     /// `[log]`
     pub log: Log,
     /// `[app]`
@@ -246,6 +250,7 @@ impl Config {
             db,
             key_file,
             server,
+            tls: Tls::load(&layers)?,
             log: Log {
                 format: layers.one("log.format", LogFormat::parse)?,
                 level: layers.one("log.level", level)?,
@@ -371,7 +376,7 @@ impl Config {
 
     /// Nothing leaves this machine in clear text (security.md, rule 76).
     fn check_exposure(&self, layers: &Layers) -> Result<()> {
-        if self.server.behind_proxy {
+        if self.server.behind_proxy || self.tls.is_some() {
             return Ok(());
         }
         let metrics = self.server.metrics_listen.iter();
@@ -386,7 +391,8 @@ impl Config {
                 let (_, given) = layers.given(name)?;
                 return Err(Error::Config(format!(
                     "{}: {name} {address} can be reached from other machines without TLS; listen on \
-                     127.0.0.1, or put a proxy with TLS in front and set server.behind_proxy = true \
+                     127.0.0.1, name a certificate with tls.cert_file and tls.key_file, or put a \
+                     proxy with TLS in front and set server.behind_proxy = true \
                      (PROVOST_SERVER_BEHIND_PROXY=true)",
                     given.origin
                 )));

@@ -204,6 +204,9 @@ pub const SETTINGS: &[Setting] = &[
     number("server.max_in_flight", [1, 65_536], "256", "Requests worked on at the same time"),
     period("server.stop_timeout", [Duration::ZERO, Duration::from_mins(5)], "10s", "How long a stop waits for open requests"),
 
+    setting("tls.cert_file", Kind::Path, "", "Certificate chain in PEM, the server's own first; with it every TCP port speaks HTTPS; empty: HTTP"),
+    setting("tls.key_file", Kind::Path, "", "Its private key in PEM, a file that only its owner reads; both files are read again on SIGHUP"),
+
     setting("log.format", Kind::Choice(&["json", "text"]), "json", "How log lines are written"),
     setting("log.level", Kind::Choice(&["error", "warn", "info", "debug", "trace"]), "info", "The least important level that is logged"),
     setting("log.access", Kind::Flag, "true", "One log line for each request"),

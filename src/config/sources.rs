@@ -13,7 +13,11 @@ use crate::error::{Error, Result};
 use crate::secret::Secret;
 
 /// Variables with the prefix that other parts of the program or its tests read.
-const OTHER_VARIABLES: &[&str] = &["PROVOST_CONFIG", "PROVOST_TEST_POSTGRES"];
+const OTHER_VARIABLES: &[&str] = &[
+    "PROVOST_CONFIG",
+    "PROVOST_TEST_CLIENTS",
+    "PROVOST_TEST_POSTGRES",
+];
 const SECRET_KEY: &str = "SECRET_KEY";
 const MAX_VALUE_FILE: u64 = 64 * 1024;
 

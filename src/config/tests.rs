@@ -445,3 +445,20 @@ fn rows_show_what_holds_in_the_order_of_the_table() {
         format!("sqlite:{}/provost.db", home.path().display())
     );
 }
+
+#[test]
+fn with_a_certificate_of_its_own_the_daemon_may_be_reached_from_everywhere() {
+    let public = ("PROVOST_SERVER_LISTEN", "0.0.0.0:443");
+    let certificate = ("PROVOST_TLS_CERT_FILE", "/etc/provost/tls.crt");
+    let key = ("PROVOST_TLS_KEY_FILE", "/etc/provost/tls.key");
+    let config = with(&[public, certificate, key]).unwrap();
+    let tls = config.tls.unwrap();
+    assert_eq!(tls.cert_file, Path::new("/etc/provost/tls.crt"));
+    assert_eq!(tls.key_file, Path::new("/etc/provost/tls.key"));
+    assert!(refusal(with(&[public])).contains("name a certificate with tls.cert_file"));
+    for half in [certificate, key] {
+        let told = refusal(with(&[public, half]));
+        assert!(told.contains("name both or none"), "{told}");
+        assert!(told.contains(half.0), "{told}");
+    }
+}

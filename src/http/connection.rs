@@ -52,6 +52,7 @@ impl Halt {
 /// Serves one connection until either side ends it or a deadline passes.
 pub(super) async fn drive<S>(
     stream: Stream,
+    accepted: Instant,
     peer: Peer,
     service: S,
     http: &http1::Builder,
@@ -71,7 +72,7 @@ pub(super) async fn drive<S>(
     let mut halted = pin!(halt.begun());
     let mut registered = false;
     let mut stop_by = None;
-    let mut watch = Watch::new(Instant::now());
+    let mut watch = Watch::new(accepted);
     let mut timer = pin!(sleep_until(watch.since + limits.header_deadline));
     let mut armed = false;
 

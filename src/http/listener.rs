@@ -1,4 +1,6 @@
 //! What the daemon listens on: TCP ports and Unix sockets, its own or handed over by systemd.
+//!
+//! With a certificate every TCP port speaks TLS and no Unix socket does: nobody listens in on one.
 
 use std::fmt;
 use std::io::{self, IoSlice, Write};
@@ -13,13 +15,14 @@ use listenfd::ListenFd;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
+use super::tls::{Secure, Tls};
 use crate::error::{Error, Result};
 
 /// A bound socket that takes connections. Dropping it frees the address.
 #[derive(Debug)]
 pub enum Listener {
-    /// A TCP port.
-    Tcp(TcpListener),
+    /// A TCP port, with TLS if it has a certificate.
+    Tcp(TcpListener, Option<Tls>),
     /// A Unix socket, with its file if that is ours to remove.
     Unix(UnixListener, Option<SocketFile>),
 }
@@ -37,7 +40,7 @@ impl Listener {
             TcpListener::from_std(listener)
         };
         bind()
-            .map(Self::Tcp)
+            .map(|listener| Self::Tcp(listener, None))
             .map_err(Error::io(format!("listen on {address}")))
     }
 
@@ -74,7 +77,7 @@ impl Listener {
                 return Ok(None);
             };
             listener.set_nonblocking(true)?;
-            Ok(Some(Self::Tcp(TcpListener::from_std(listener)?)))
+            Ok(Some(Self::Tcp(TcpListener::from_std(listener)?, None)))
         };
         (0..)
             .map_while(|index| take(index).transpose())
@@ -86,7 +89,7 @@ impl Listener {
 
     pub(super) async fn accept(&self) -> io::Result<(Stream, Option<IpAddr>)> {
         match self {
-            Self::Tcp(listener) => {
+            Self::Tcp(listener, _) => {
                 let (stream, address) = listener.accept().await?;
                 // Small answers must not wait for the client's delayed acknowledgement. It fails
                 // only for a connection that is gone already.
@@ -97,11 +100,26 @@ impl Listener {
         }
     }
 
+    /// From now on takes TLS alone, if it is a TCP port.
+    pub fn secure(&mut self, with: &Tls) {
+        match self {
+            Self::Tcp(_, tls) => *tls = Some(with.clone()),
+            Self::Unix(..) => {}
+        }
+    }
+
+    pub(super) fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Tcp(_, tls) => tls.as_ref(),
+            Self::Unix(..) => None,
+        }
+    }
+
     /// The TCP address, for which port 0 has become a real port.
     #[must_use]
     pub fn local_addr(&self) -> Option<SocketAddr> {
         match self {
-            Self::Tcp(listener) => listener.local_addr().ok(),
+            Self::Tcp(listener, _) => listener.local_addr().ok(),
             Self::Unix(..) => None,
         }
     }
@@ -110,7 +128,7 @@ impl Listener {
 impl fmt::Display for Listener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Tcp(listener) => match listener.local_addr() {
+            Self::Tcp(listener, _) => match listener.local_addr() {
                 Ok(address) => write!(f, "{address}"),
                 Err(_) => f.write_str("tcp"),
             },
@@ -182,6 +200,8 @@ fn remove_stale(path: &Path) -> io::Result<()> {
 pub(super) enum Stream {
     Tcp(TcpStream),
     Unix(UnixStream),
+    /// After its handshake.
+    Tls(Box<Secure>),
 }
 
 impl Stream {
@@ -202,6 +222,8 @@ impl Stream {
                     let _ = stream.shutdown(Shutdown::Write);
                 }
             }
+            // Words would need the client's time.
+            Self::Tls(_) => {}
         }
     }
 }
@@ -215,6 +237,7 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_read(cx, buf),
         }
     }
 }
@@ -228,6 +251,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write(cx, buf),
             Self::Unix(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_write(cx, buf),
         }
     }
 
@@ -239,6 +263,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
             Self::Unix(stream) => Pin::new(stream).poll_write_vectored(cx, bufs),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -250,6 +275,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
             Self::Unix(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_flush(cx),
         }
     }
 
@@ -257,6 +283,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Unix(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(&mut stream.0).poll_shutdown(cx),
         }
     }
 }

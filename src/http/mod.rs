@@ -22,6 +22,7 @@ mod refusal;
 mod security;
 mod series;
 pub mod server;
+pub mod tls;
 mod turn;
 pub mod version;
 mod wire;
@@ -44,6 +45,7 @@ use crate::{audit, jobs, purge, sessions, throttle, tokens, users};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
+use tls::Tls;
 
 /// Every route, without the layer.
 fn routes(config: &Config) -> OpenApiRouter<App> {
@@ -90,13 +92,14 @@ pub fn router(app: &App, sink: Option<Sink>) -> Result<Router> {
     Ok(router.with_state(app.clone()))
 }
 
-/// Serves until `stop`, then finishes what is running.
+/// Serves until `stop`, then finishes what is running. With `tls` every TCP port speaks HTTPS.
 ///
 /// # Errors
 /// [`Error::Io`] if the listener for metrics cannot be opened; as [`server::serve`].
 pub async fn run(
     app: App,
-    listeners: Vec<Listener>,
+    mut listeners: Vec<Listener>,
+    tls: Option<&Tls>,
     sink: Sink,
     stop: CancellationToken,
 ) -> Result<()> {
@@ -108,7 +111,11 @@ pub async fn run(
         stop: settings.stop_timeout.0,
         ..Limits::default()
     };
-    let metrics = settings.metrics_listen.as_ref().map(bind).transpose()?;
+    let mut metrics = settings.metrics_listen.as_ref().map(bind).transpose()?;
+    if let Some(tls) = tls {
+        let all = listeners.iter_mut().chain(&mut metrics);
+        all.for_each(|listener| listener.secure(tls));
+    }
     let service = router(&app, Some(sink))?;
     let Some(metrics) = metrics else {
         return server::serve(listeners, service, limits, stop).await;

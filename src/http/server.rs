@@ -26,6 +26,7 @@ use super::framing::{Fault, HEADERS, REQUEST_LINE};
 use super::gate::Gate;
 use super::listener::{Listener, Stream};
 use super::refusal;
+use super::tls::Tls;
 use crate::error::{Error, Result};
 
 /// Files other than connections: the database, its readers, logs, sockets.
@@ -213,7 +214,7 @@ where
         match accepted {
             Ok((stream, ip)) => {
                 trouble.pause = Duration::ZERO;
-                admit(stream, ip, service.clone(), &server);
+                admit(stream, ip, listener.tls(), service.clone(), &server);
             }
             // Only that one connection is gone.
             Err(error) if is_of_one_connection(&error) => {}
@@ -228,7 +229,7 @@ where
     }
 }
 
-fn admit<S>(stream: Stream, ip: Option<IpAddr>, service: S, server: &Arc<Server>)
+fn admit<S>(stream: Stream, ip: Option<IpAddr>, tls: Option<&Tls>, service: S, server: &Arc<Server>)
 where
     S: tower::Service<Request<Incoming>, Response = Response<Body>, Error = Infallible>
         + Clone
@@ -237,17 +238,32 @@ where
     S::Future: Send,
 {
     let Some(ticket) = server.gate.enter(ip) else {
-        stream.hang_up(&server.busy_answer);
+        // Before a handshake there are no words that the client would take for ours.
+        stream.hang_up(tls.map_or(&server.busy_answer, |_| &[]));
         return;
     };
+    let accepted = Instant::now();
+    let tls = tls.cloned();
     let tracker = &server.connections;
     let server = Arc::clone(server);
     tracker.spawn(async move {
         // It lives as long as the connection, also when that panics.
         let _ticket = ticket;
         let peer = Peer { ip };
+        let stream = match tls {
+            None => stream,
+            Some(tls) => {
+                let (limits, halt) = (&server.limits, &server.halt);
+                let by = accepted + limits.header_deadline;
+                // Boxed: a connection without TLS should not carry the room for it.
+                let secure = Box::pin(tls.greet(stream, by, limits.linger, halt));
+                let Some(stream) = secure.await else { return };
+                stream
+            }
+        };
         drive(
             stream,
+            accepted,
             peer,
             service,
             &server.http,

@@ -231,13 +231,18 @@ impl AsyncWrite for Wire {
         if !this.state.busy.load(Relaxed) {
             this.settled = this.state.calls.load(Relaxed);
         }
-        Pin::new(&mut this.stream).poll_flush(cx)
+        // TLS takes an answer before the socket does; then it is here that a client is slow.
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.state.blocked.store(flushed.is_pending(), Relaxed);
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.shut {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            let shut = Pin::new(&mut this.stream).poll_shutdown(cx);
+            this.state.blocked.store(shut.is_pending(), Relaxed);
+            ready!(shut)?;
             this.shut = true;
         }
         if !this.state.unread.load(Relaxed) {

@@ -9,6 +9,7 @@ use provost::metrics::{CodeLabel, KindLabel, Metrics, RequestLabels, RouteLabel}
 use yaml_serde::Value as Yaml;
 
 use crate::support::Shell;
+use crate::support::certificates::Authority;
 
 /// Variables of the proxy's, not of the program's.
 const OF_THE_PROXY: [&str; 2] = ["PROVOST_DOMAIN", "PROVOST_UPSTREAM"];
@@ -90,6 +91,75 @@ fn the_settings_shown_in_deploy_are_settings() {
 }
 
 #[test]
+fn the_certificate_that_deploy_shows_is_taken() {
+    let shell = Shell::new();
+    Authority::new().issue(90).write(&shell.path(""));
+    let files = files();
+    let (_, readme) = files.iter().find(|(file, _)| file == "README.md").unwrap();
+    let settings = readme.split("```toml\n").nth(2).unwrap();
+    let settings = settings.split("```").next().unwrap();
+    let folder = shell.path("").display().to_string();
+    let settings = settings.replace("/var/lib/provost", folder.trim_end_matches('/'));
+    assert!(settings.contains("tls.key"), "{settings}");
+    let file = shell.path("readme.toml");
+    fs::write(&file, settings).unwrap();
+    let ran = shell.run(&["config", "check", "--config", file.to_str().unwrap()]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+}
+
+/// What `GET /api/v1/auth/verify` tells a proxy.
+const TOLD: [&str; 6] = [
+    "X-Auth-User-Id",
+    "X-Auth-User",
+    "X-Auth-Roles",
+    "X-Auth-Session",
+    "X-Auth-Token",
+    "X-Auth-Scopes",
+];
+
+#[test]
+fn no_gateway_lets_pass_what_a_client_says_of_itself() {
+    let texts = |value: &Yaml| -> Vec<String> {
+        let list = value.as_sequence().unwrap().iter();
+        list.map(|one| one.as_str().unwrap().to_lowercase())
+            .collect()
+    };
+    let told = TOLD.map(str::to_lowercase);
+    let middlewares = &read("forward-auth.traefik.yaml")["http"]["middlewares"];
+    let headers = &middlewares["application-strip"]["headers"]["customRequestHeaders"];
+    for name in TOLD {
+        assert_eq!(headers[name], "", "{name}");
+        assert_eq!(headers[name.replace('-', "_").as_str()], "", "{name}");
+    }
+    for asking in ["provost-verify", "provost-verify-admin"] {
+        let passed = &middlewares[asking]["forwardAuth"]["authResponseHeaders"];
+        assert_eq!(texts(passed), told);
+    }
+    for (_, router) in read("forward-auth.traefik.yaml")["http"]["routers"]
+        .as_mapping()
+        .unwrap()
+    {
+        let middlewares = texts(&router["middlewares"]);
+        let guarded =
+            middlewares[0] == "application-strip" && middlewares[1].starts_with("provost-verify");
+        assert!(guarded || router["service"] == "provost", "{router:?}");
+    }
+
+    let envoy = read("forward-auth.envoy.yaml");
+    let chain = &envoy["static_resources"]["listeners"][0]["filter_chains"][0];
+    let filters = &chain["filters"][0]["typed_config"]["http_filters"];
+    let mutations = &filters[0]["typed_config"]["mutations"]["request_mutations"];
+    let removed = mutations.as_sequence().unwrap().iter();
+    let removed: Vec<&str> = removed.map(|one| one["remove"].as_str().unwrap()).collect();
+    assert_eq!(removed, TOLD);
+    let answer = &filters[1]["typed_config"]["http_service"]["authorization_response"];
+    let passed = &answer["allowed_upstream_headers"]["patterns"];
+    let passed = passed.as_sequence().unwrap().iter();
+    let passed: Vec<&str> = passed.map(|one| one["exact"].as_str().unwrap()).collect();
+    assert_eq!(passed, told);
+}
+
+#[test]
 fn the_commands_in_deploy_parse() {
     let shell = Shell::new();
     let mut seen = 0;
@@ -137,12 +207,16 @@ fn the_commands_in_deploy_parse() {
     assert!(image.contains(r#"CMD ["serve", "--migrate"]"#));
 }
 
-/// A compose file with its merge keys (`<<`) resolved.
-fn composed(name: &str) -> Yaml {
+fn read(name: &str) -> Yaml {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("deploy")
         .join(name);
-    let mut composed: Yaml = yaml_serde::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    yaml_serde::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// A compose file with its merge keys (`<<`) resolved.
+fn composed(name: &str) -> Yaml {
+    let mut composed = read(name);
     composed.apply_merge().unwrap();
     composed
 }

@@ -309,7 +309,7 @@ fn leaves_no_temporary_file_behind() {
 
 #[test]
 fn the_scripts_are_clean_to_shellcheck() {
-    for script in ["install.sh", ".ci/run", ".ci/postgres"] {
+    for script in ["install.sh", ".ci/run", ".ci/postgres", ".ci/clients"] {
         let checked = Command::new("shellcheck")
             .arg(Path::new(ROOT).join(script))
             .output();

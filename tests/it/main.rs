@@ -14,6 +14,7 @@
 mod architecture;
 mod audit;
 mod cli;
+mod clients;
 mod contention;
 mod crash;
 mod databases;
@@ -31,5 +32,6 @@ mod refusals;
 mod server;
 mod support;
 mod throttle;
+mod tls;
 mod tokens;
 mod users;

@@ -15,6 +15,7 @@ use provost::http::server::Limits;
 
 use site::{Client, Site, tcp};
 
+mod secure;
 mod site;
 
 /// Short enough not to be waited for, long enough for a loaded machine not to meet it by chance.

@@ -100,11 +100,12 @@ impl Client {
             let Some((name, value)) = line.split_once(": ") else {
                 break;
             };
+            let name = name.to_lowercase();
             if name == "content-length" {
                 length = value.parse().map_err(Error::other)?;
             }
             self.closing |= name == "connection" && value == "close";
-            headers.push((name.to_owned(), value.to_owned()));
+            headers.push((name, value.to_owned()));
         }
         let mut body = vec![0; length];
         self.stream.read_exact(&mut body)?;

@@ -348,7 +348,7 @@ fn append(file: &Path, text: &str) {
 }
 
 /// A port that nobody listened on a moment ago.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.local_addr().unwrap().port()
 }

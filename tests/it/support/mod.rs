@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use provost::app::{Actor, Who};
 use serde_json::Value;
 
+pub(crate) mod certificates;
 pub(crate) mod client;
 pub(crate) mod cluster;
 pub(crate) mod engine;
@@ -264,6 +265,8 @@ pub(crate) struct Daemon {
     child: Child,
     /// What it listens on: `127.0.0.1:40123` or `unix:/path`.
     pub(crate) address: String,
+    /// Whether it speaks TLS there.
+    secure: bool,
     log: Arc<(Mutex<Lines>, Condvar)>,
     reader: Option<JoinHandle<()>>,
 }
@@ -283,7 +286,8 @@ impl Daemon {
         let rest = told.split("listening on ").nth(1).unwrap();
         let end = rest.find(['"', '\n', ' ']).unwrap_or(rest.len());
         let address = rest.get(..end).unwrap();
-        let address = address.trim_start_matches("http://");
+        daemon.secure = address.starts_with("https://");
+        let address = address.split("://").last().unwrap();
         address.clone_into(&mut daemon.address);
         daemon
     }
@@ -317,6 +321,7 @@ impl Daemon {
         Self {
             child,
             address: String::new(),
+            secure: false,
             log,
             reader: Some(reader),
         }
@@ -354,9 +359,10 @@ impl Daemon {
         self.child.id()
     }
 
-    /// `http://127.0.0.1:40123`, for a daemon on TCP.
+    /// `http://127.0.0.1:40123` or `https://127.0.0.1:40123`, for a daemon on TCP.
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.secure { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     /// What it has written to standard error so far.

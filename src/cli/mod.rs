@@ -84,7 +84,7 @@ enum Command {
     /// See and rotate the keys that sign access tokens
     #[command(subcommand, visible_alias = "keys")]
     Key(sessions::cli::KeyCommand),
-    /// Say whether a user or a token may do something, and why
+    /// Say whether a user or a token may do something, and why; exit status 0 for yes, 3 for no
     Can(access::cli::Can),
     /// See whose logins have to wait, and end that
     #[command(subcommand, visible_alias = "limits")]

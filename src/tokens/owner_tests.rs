@@ -189,6 +189,16 @@ fn purging_deletes_what_ended_with_its_owners_others_once_and_nothing_of_anybody
     let (at, operator) = (Timestamp(START + 2000), Actor::operator());
     app.at(at, &operator, |cx| users::disable(cx, "ivan", None))
         .unwrap();
+    // What he opens afterwards is alive.
+    let next = app.at(at, &operator, |cx| {
+        users::enable(cx, "ivan")?;
+        let new = NewToken {
+            owner: Some("ivan".into()),
+            ..NewToken::of(Kind::Api)
+        };
+        create(cx, &new)
+    });
+    let next = next.unwrap().token.id;
     let gone = |until: i64| {
         let until = Timestamp(START + until);
         app.at(until, &operator, move |cx| gone(cx, None, until))
@@ -204,5 +214,5 @@ fn purging_deletes_what_ended_with_its_owners_others_once_and_nothing_of_anybody
     assert_eq!((delete(1999), delete(2000), delete(9000)), (2, 1, 0));
     let left = then(&app, |cx| list(cx, &Filter::default(), None, 9)).unwrap();
     let left: Vec<TokenId> = left.items.iter().map(|token| token.id).collect();
-    assert_eq!(left, [hers.token.id]);
+    assert_eq!(left, [next, hers.token.id]);
 }

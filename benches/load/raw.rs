@@ -36,12 +36,12 @@ impl Raw {
         Limits::default().slots
     }
 
-    /// One leg. Twice as many threads as slots ask, so that no slot ever waits for work.
+    /// One leg. As many threads ask as there are connections otherwise: no slot waits for work.
     pub(crate) fn leg(&self, plan: Plan) -> Outcome<Measured> {
         let before = server::cpu("self")?;
         let deadline = Instant::now() + plan.leg;
         let leg = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..2 * Self::slots())
+            let threads: Vec<_> = (0..plan.shape.connections)
                 .map(|_| scope.spawn(|| self.compare_until(deadline, plan)))
                 .collect();
             let mut whole = Leg::new(plan.leg);

@@ -85,15 +85,16 @@ pub fn begin(cx: &mut Cx<'_, '_>, login: &Login, account: Option<&Credentials>) 
 /// # Errors
 /// Those of the database.
 pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Result<Result<Turn>> {
-    if !attempt.standing.may_try() {
-        // Nobody looked at the password. Counting would let a stranger keep the owner out for ever.
-        return Ok(Err(attempt.refusal(cx.now)));
-    }
-    let account = attempt.account.as_ref().filter(|_| verdict.matches);
-    let Some(account) = account else {
-        throttle::failed(cx, &attempt.counted)?;
-        let known = attempt.account.as_ref();
-        let object = known.map_or("user:?".into(), |account| format!("user:{}", account.id));
+    let may_try = attempt.standing.may_try();
+    let account = attempt.account.as_ref();
+    let Some(account) = account.filter(|_| may_try && verdict.matches) else {
+        // While somebody has to wait nobody looks at the password, and counting would let a
+        // stranger keep the owner out for ever. The row is written all the same: a commit takes
+        // time, by which those who wait could be told from the others.
+        if may_try {
+            throttle::failed(cx, &attempt.counted)?;
+        }
+        let object = account.map_or("user:?".into(), |account| format!("user:{}", account.id));
         audit::record(cx, Event::refused("session.login_failed", object))?;
         return Ok(Err(attempt.refusal(cx.now)));
     };

@@ -33,7 +33,7 @@ fn village() -> Shell {
         assert_eq!(shell.run_with(&line, PASSWORD).status, 0);
     }
     shell.ok(&["user", "disable", "dora"]);
-    shell.ok(&["user", "delete", "greta"]);
+    shell.ok(&["user", "delete", "greta", "--yes"]);
     shell
 }
 

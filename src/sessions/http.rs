@@ -52,10 +52,23 @@ struct Credentials {
     #[serde(default)]
     phone: Option<String>,
     /// The password.
-    password: Password,
+    #[schema(value_type = Password)]
+    password: Tried,
     /// Whether the tokens go into cookies, for a page in a browser, and not into the body.
     #[serde(default)]
     cookies: bool,
+}
+
+/// A password that somebody tries to log in with. One that is too long to be anybody's is never
+/// hashed, and wrong like any other (security.md, rules 4 and 9).
+#[derive(Debug, Deserialize)]
+#[serde(from = "String")]
+struct Tried(Option<Password>);
+
+impl From<String> for Tried {
+    fn from(text: String) -> Self {
+        Self(text.try_into().ok())
+    }
 }
 
 impl Credentials {
@@ -147,6 +160,14 @@ fn client(headers: &HeaderMap) -> Option<String> {
     super::client(agent)
 }
 
+/// Compares what somebody tries; for a password that nobody can have it only takes as long.
+async fn try_password(app: &App, tried: Tried, stored: Option<PasswordHash>) -> Result<Verdict> {
+    match tried.0 {
+        Some(password) => verify(app, password, stored).await,
+        None => verify(app, String::new().try_into()?, None).await,
+    }
+}
+
 /// Compares on the hashing threads; nobody else waits.
 async fn verify(app: &App, password: Password, stored: Option<PasswordHash>) -> Result<Verdict> {
     let (tell, told) = oneshot::channel();
@@ -193,7 +214,7 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
     let account = account.await?;
     let attempt = visitor.look(|cx| super::begin(cx, &login, account.as_ref()));
     let attempt = attempt.await?;
-    let verdict = verify(visitor.app(), given.password, attempt.hash().cloned()).await?;
+    let verdict = try_password(visitor.app(), given.password, attempt.hash().cloned()).await?;
     let finished = visitor
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
@@ -277,8 +298,14 @@ async fn logout(
     let refresh = posted.value.token(&headers, cookies)?;
     let by_cookie = refresh.as_ref().is_some_and(|(_, by_cookie)| *by_cookie)
         || Cookies::find(&headers, cookies.access)?.is_some();
+    let named = refresh.as_ref().map(|(token, _)| token.as_str());
+    let named = named.and_then(|token| super::session_of(&app.kit().keys, token));
     let own = match caller {
         Ok(caller) => match &caller.actor().who {
+            // One of two sessions would stay open, and the client would believe that it is out.
+            Who::Session { id, .. } if named.as_deref().is_some_and(|named| named != id) => {
+                return Err(Error::Malformed("there is more than one credential".into()));
+            }
             Who::Session { id, .. } => Some(id.clone()),
             Who::Operator { .. } | Who::Job(_) | Who::Token { .. } | Who::Anonymous => {
                 return Err(Error::Unauthenticated);
@@ -286,12 +313,10 @@ async fn logout(
         },
         // The access token has ended, or there is none: the refresh token speaks for the session.
         Err(Error::Unauthenticated) => {
-            let token = refresh.as_ref().map(|(token, _)| token.as_str());
-            let session = token.and_then(|it| super::session_of(&app.kit().keys, it));
-            if let (Some(session), true) = (&session, by_cookie) {
+            if let (Some(session), true) = (&named, by_cookie) {
                 check_same_site(&Method::POST, &headers, app, session)?;
             }
-            session
+            named
         }
         Err(error) => return Err(error),
     };

@@ -26,10 +26,11 @@ fn bearer(shell: &Shell) -> String {
 }
 
 /// A small generator of numbers (xorshift64): the same seed, the same kills.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
-    fn up_to(&mut self, most: usize) -> usize {
+    /// A number below `most`.
+    pub(crate) fn up_to(&mut self, most: usize) -> usize {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;

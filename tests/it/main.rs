@@ -30,6 +30,7 @@ mod purge;
 mod readme;
 mod refusals;
 mod server;
+mod sessions;
 mod support;
 mod throttle;
 mod tls;

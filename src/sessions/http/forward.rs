@@ -24,7 +24,7 @@ struct Demand {
     /// Only who has this scope; administrators have every one.
     #[param(value_type = Option<String>)]
     scope: Option<Scope>,
-    /// Only who has this role.
+    /// Only who has this role: a person, for an API token has scopes.
     role: Option<Role>,
 }
 
@@ -32,13 +32,14 @@ struct Demand {
 ///
 /// For `auth_request` of nginx, `forward_auth` of Caddy, `ForwardAuth` of Traefik and `ext_authz` of
 /// Envoy. Takes what every route takes: an access token, an API token or the cookies. The answer says
-/// who it is in `X-Auth-User-Id`, `X-Auth-User` (UTF-8), `X-Auth-Roles`, and `X-Auth-Session` or
-/// `X-Auth-Token` and `X-Auth-Scopes`. The proxy must not let those pass that a client sends.
+/// who it is in `X-Auth-User-Id` and `X-Auth-User` (UTF-8), and of a person in `X-Auth-Roles` and
+/// `X-Auth-Session`, of an API token in `X-Auth-Token` and `X-Auth-Scopes`: what its owner may do, it
+/// may not. The proxy must not let those pass that a client sends.
 #[utoipa::path(get, path = "/api/v1/auth/verify", operation_id = "verify", tag = "auth", params(Demand),
     security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "it may pass", headers(
         ("X-Auth-User-Id", description = "The user's id"), ("X-Auth-User", description = "The user's name"),
-        ("X-Auth-Roles", description = "The user's roles, separated by spaces"), ("X-Auth-Session", description = "The session's id"),
+        ("X-Auth-Roles", description = "The roles of a person, separated by spaces"), ("X-Auth-Session", description = "The session's id"),
         ("X-Auth-Token", description = "The API token's id"), ("X-Auth-Scopes", description = "The API token's scopes"))), Problems))]
 async fn verify(caller: Caller, Query(demand): Query<Demand>) -> Result<Response> {
     let told = match &caller.actor().who {
@@ -52,7 +53,7 @@ async fn verify(caller: Caller, Query(demand): Query<Demand>) -> Result<Response
             let person = Person {
                 id: user.clone(),
                 name: username.clone(),
-                roles: roles.clone(),
+                roles: Some(roles.clone()),
             };
             Told {
                 person: Some(person),
@@ -66,15 +67,12 @@ async fn verify(caller: Caller, Query(demand): Query<Demand>) -> Result<Response
                 Some(owner) => Some(caller.look(|cx| users::resolve(cx, &owner)).await?),
                 None => None,
             };
-            let roles = |roles: &[Role]| {
-                let words: Vec<&str> = roles.iter().map(|role| role.as_str()).collect();
-                words.join(" ")
-            };
             Told {
                 person: owner.map(|owner| Person {
                     id: owner.id,
                     name: owner.username,
-                    roles: roles(&owner.roles),
+                    // Whoever finds a token of an administrator is none (security.md, rule 18).
+                    roles: None,
                 }),
                 proof: vec![
                     ("x-auth-token", id.clone()),
@@ -100,7 +98,8 @@ async fn verify(caller: Caller, Query(demand): Query<Demand>) -> Result<Response
 struct Person {
     id: String,
     name: String,
-    roles: String,
+    /// Separated by spaces; none for the owner of a token.
+    roles: Option<String>,
 }
 
 /// What the proxy is told.
@@ -111,20 +110,21 @@ struct Told {
 
 impl Told {
     fn has(&self, role: Role) -> bool {
-        let roles = self.person.iter().flat_map(|it| it.roles.split(' '));
-        roles.into_iter().any(|it| it == role.as_str())
+        let roles = self.person.as_ref().and_then(|it| it.roles.as_deref());
+        roles.is_some_and(|roles| roles.split(' ').any(|it| it == role.as_str()))
     }
 
     fn answer(self) -> Result<Response> {
         let mut response = StatusCode::OK.into_response();
         let person = self.person.map(|person| {
             [
-                ("x-auth-user-id", person.id),
-                ("x-auth-user", person.name),
-                ("x-auth-roles", person.roles),
+                Some(("x-auth-user-id", person.id)),
+                Some(("x-auth-user", person.name)),
+                person.roles.map(|roles| ("x-auth-roles", roles)),
             ]
         });
-        for (name, value) in person.into_iter().flatten().chain(self.proof) {
+        let person = person.into_iter().flatten().flatten();
+        for (name, value) in person.chain(self.proof) {
             // Names of people are not ASCII everywhere.
             let value = HeaderValue::from_bytes(value.as_bytes()).map_err(Error::internal)?;
             let name = HeaderName::from_static(name);

@@ -83,8 +83,16 @@ impl Shell {
 
     /// The same, and its daemon does not slow down those who ask for much.
     pub(crate) fn without_throttle(self) -> Self {
-        self.with("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
-            .with("PROVOST_THROTTLE_API_PER_SECOND", "0")
+        let limits = [
+            "ISSUE_PER_SECOND",
+            "API_PER_SECOND",
+            "LOGIN_PER_MINUTE",
+            "REFRESH_PER_MINUTE",
+            "SPRAY_NAMES",
+        ];
+        limits.iter().fold(self, |shell, limit| {
+            shell.with(&format!("PROVOST_THROTTLE_{limit}"), "0")
+        })
     }
 
     /// The same with one more environment variable.

@@ -1,0 +1,212 @@
+//! Who may call what: every route that the daemon describes, for nobody, for an ordinary user, for
+//! a page of another site, and, so that the refusals mean something, for an administrator.
+
+use serde_json::{Value, json};
+
+use super::{PASSWORD, Tokens, ask, end, house, log_in};
+use crate::support::Shell;
+use crate::support::client::{Answer, Client};
+
+/// A route that wants a credential.
+#[derive(Debug)]
+struct Route {
+    method: String,
+    path: String,
+    body: String,
+    /// Whether the body is one that the route takes, so that only the credential is at fault.
+    whole: bool,
+}
+
+/// Bodies that would do something.
+fn body(method: &str, path: &str) -> Option<Value> {
+    Some(match (method, path) {
+        ("POST", "/api/v1/bans") => json!({ "network": "203.0.113.0/24" }),
+        ("POST", "/api/v1/introspect" | "/api/v1/revoke" | "/api/v1/tokens/consume") => {
+            json!({ "token": "x" })
+        }
+        ("POST", "/api/v1/purge") => json!({ "dry_run": true }),
+        ("POST", "/api/v1/tokens") => json!({ "kind": "temporary" }),
+        ("POST", "/api/v1/tokens/{id}/renew") => json!({ "ttl": "1h" }),
+        ("POST", "/api/v1/users") => json!({ "username": "anna", "roles": ["admin"] }),
+        ("PATCH", "/api/v1/users/{id}") => json!({ "name": "Mallory" }),
+        ("POST", "/api/v1/users/{id}/disable") => json!({ "reason": "no reason" }),
+        _ => return None,
+    })
+}
+
+/// What stands for the parts of paths: things that are there, of somebody else.
+#[derive(Debug)]
+struct Things {
+    user: String,
+    session: String,
+    token: String,
+}
+
+impl Things {
+    fn fill(&self, path: &str) -> String {
+        let id = if path.contains("/users/") {
+            &self.user
+        } else if path.contains("/sessions/") {
+            &self.session
+        } else {
+            &self.token
+        };
+        path.replace("{id}", id)
+            .replace("{key}", &self.user)
+            .replace("{role}", "user")
+            .replace("{name}", "purge")
+            .replace("{network}", "192.0.2.0%2F24")
+            .replace("{token}", &self.token)
+    }
+}
+
+/// The routes with a credential, as the daemon describes itself, the deleting ones last.
+fn routes(client: &mut Client) -> Vec<Route> {
+    let described = client.must("GET", "/openapi.json", "", "").json();
+    let mut found = Vec::new();
+    for (path, methods) in described["paths"].as_object().unwrap() {
+        for (method, operation) in methods.as_object().unwrap() {
+            if operation["security"].as_array().is_none_or(Vec::is_empty) {
+                continue;
+            }
+            let method = method.to_uppercase();
+            let body = body(&method, path);
+            found.push(Route {
+                whole: body.is_some() || operation.get("requestBody").is_none(),
+                body: body.map_or_else(String::new, |body| body.to_string()),
+                method,
+                path: path.clone(),
+            });
+        }
+    }
+    found.sort_by_key(|route| route.method == "DELETE");
+    assert!(found.len() > 35, "{}", found.len());
+    found
+}
+
+/// Routes with a path of their own person, which the rest of these tests is about.
+fn is_own(route: &Route) -> bool {
+    route.path.starts_with("/api/v1/me") || route.path.starts_with("/api/v1/auth/")
+}
+
+fn call(client: &mut Client, route: &Route, things: &Things, headers: &str) -> Answer {
+    ask(
+        client,
+        &route.method,
+        &things.fill(&route.path),
+        headers,
+        &route.body,
+    )
+}
+
+/// Rows of every table in which a route of these could change something.
+fn rows(shell: &Shell) -> Vec<String> {
+    let mut database = shell.sql();
+    let mut found = Vec::new();
+    for (table, columns) in [
+        ("users", "username || state || updated_at || security_epoch"),
+        ("user_roles", "user_id || role"),
+        (
+            "tokens",
+            "id || COALESCE(CAST(revoked_at AS TEXT), '-') || used",
+        ),
+        (
+            "sessions",
+            "id || generation || COALESCE(CAST(revoked_at AS TEXT), '-')",
+        ),
+        ("bans", "network"),
+        ("job_runs", "job"),
+    ] {
+        let sql = format!("SELECT '{table} ' || {columns} FROM {table} ORDER BY 1");
+        found.extend(database.texts(&sql));
+    }
+    found
+}
+
+/// A home with a third user, who has one of everything.
+fn things(shell: &Shell, client: &mut Client) -> Things {
+    let line = ["user", "create", "petra", "--password-stdin"];
+    assert_eq!(shell.run_with(&line, PASSWORD).status, 0);
+    let token = shell.json(&["token", "create", "--owner", "petra"]);
+    shell.ok(&["ban", "add", "192.0.2.0/24"]);
+    Things {
+        user: "petra".into(),
+        session: log_in(client, "petra").id,
+        token: token["id"].as_str().unwrap().to_owned(),
+    }
+}
+
+#[test]
+fn what_is_the_administrators_is_refused_to_everybody_else_on_every_route() {
+    // Jobs would change rows by themselves meanwhile.
+    let shell = house().with("PROVOST_JOBS_ENABLED", "false");
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let things = things(&shell, &mut client);
+    let (ivan, maria) = (log_in(&mut client, "ivan"), log_in(&mut client, "maria"));
+    let own = Things {
+        user: "ivan".into(),
+        session: ivan.id.clone(),
+        token: things.token.clone(),
+    };
+    let bare = shell.ok(&[
+        "token",
+        "create",
+        "--owner",
+        "maria",
+        "--scope",
+        "none:none",
+        "-q",
+    ]);
+    let routes = routes(&mut client);
+    let before = rows(&shell);
+    for route in &routes {
+        let nobody = call(&mut client, route, &things, "");
+        assert_eq!(nobody.status, 401, "{route:?}: {nobody:?}");
+        assert_eq!(
+            nobody.header("www-authenticate"),
+            Some("Bearer"),
+            "{route:?}"
+        );
+        let forged = call(&mut client, route, &things, &super::bearer("x.y.z"));
+        assert_eq!(forged.status, 401, "{route:?}: {forged:?}");
+        if is_own(route) {
+            continue;
+        }
+        for headers in [
+            ivan.bearer(),
+            ivan.jar().with_header(),
+            super::bearer(&bare),
+        ] {
+            for things in [&things, &own] {
+                let answer = call(&mut client, route, things, &headers);
+                let refused = [401, 403, 404].contains(&answer.status);
+                let unread = !route.whole && [400, 415, 422].contains(&answer.status);
+                assert!(refused || unread, "{route:?}: {answer:?}");
+            }
+        }
+        if route.method != "GET" {
+            // A page of another site has the administrator's browser ask.
+            let answer = call(&mut client, route, &things, &maria.jar().line());
+            assert_eq!(answer.text("code"), "cross_site", "{route:?}");
+        }
+    }
+    assert_eq!(rows(&shell), before);
+    administrator(&mut client, &routes, &things, &maria);
+    end(daemon);
+}
+
+/// The same requests are let in: nothing but who asked was at fault.
+fn administrator(client: &mut Client, routes: &[Route], things: &Things, maria: &Tokens) {
+    for route in routes.iter().filter(|route| !is_own(route)) {
+        let answer = call(client, route, things, &maria.bearer());
+        assert!(
+            ![401, 403].contains(&answer.status),
+            "{route:?}: {answer:?}"
+        );
+        assert!(answer.status < 500, "{route:?}: {answer:?}");
+        if route.whole && route.method == "GET" {
+            assert_eq!(answer.status, 200, "{route:?}: {answer:?}");
+        }
+    }
+}

@@ -7,8 +7,9 @@ use provost::tokens::{self, Kind, NewToken, Reason};
 use provost::users::{self, NewUser, Role, State, User};
 
 use super::server;
-use super::together::{app, both, operator};
+use super::together::{app, both};
 use crate::support::Shell;
+use crate::support::operator;
 
 /// The user as a request with a session that was just opened.
 fn session(user: &User, app: &App) -> Actor {

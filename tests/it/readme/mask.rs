@@ -14,6 +14,21 @@ type Matcher = fn(&str) -> Option<usize>;
 
 /// The kinds, those that contain others first.
 const KINDS: &[(&str, Matcher)] = &[
+    ("access token", |text| {
+        let length = run(text, |c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+        let parts = text.get(..length)?.split('.').count();
+        (text.starts_with("eyJ") && parts == 3).then_some(length)
+    }),
+    ("refresh token", |text| {
+        let rest = text.strip_prefix("pvr_")?;
+        (alphanumeric(rest) == 64).then_some(68)
+    }),
+    ("CSRF token", |text| {
+        let (mac, random) = text.split_once('.')?;
+        let base64 = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let good = mac.len() == 43 && mac.chars().all(base64);
+        (good && run(random, |c| c.is_ascii_hexdigit()) == 32).then_some(76)
+    }),
     ("token", |text| {
         let rest = text.strip_prefix("pv")?.get(1..)?.strip_prefix('_')?;
         (alphanumeric(rest) == 47).then_some(51)
@@ -55,7 +70,7 @@ const KINDS: &[(&str, Matcher)] = &[
 ];
 
 /// Those that a later command may repeat: they stand for the same thing wherever they are.
-const NAMES: &[&str] = &["token", "plain token", "uuid", "id", "password"];
+const NAMES: &[&str] = &["access token", "token", "plain token", "uuid", "id", "password"];
 
 /// Whether things of this kind stand for the same thing wherever they are.
 pub(super) fn is_name(kind: &str) -> bool {

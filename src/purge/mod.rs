@@ -460,7 +460,8 @@ impl Sweep<'_> {
             let start = Instant::now();
             let deleted = delete(cx, until, rows)?;
             // Somebody else may have deleted the same rows meanwhile, but not those behind them.
-            let left = crowded && (deleted > 0 || oldest(cx, until)?.is_some());
+            let few = deleted < u64::from(rows);
+            let left = crowded && few && oldest(cx, until)?.is_some();
             if deleted > 0 {
                 let details = json!({ "deleted": { name: deleted }, "until": until });
                 audit::record(cx, Event::new("purge.run", "purge").with(details))?;

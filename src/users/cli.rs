@@ -141,6 +141,10 @@ pub struct CreateArgs {
 
 /// What to change about an account.
 #[derive(Debug, clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag for each member that can be cleared"
+)]
 #[group(required = true, multiple = true)]
 pub struct ChangeArgs {
     /// The new e-mail address

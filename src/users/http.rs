@@ -217,7 +217,7 @@ async fn update(
         locale,
         meta,
     };
-    let changed = caller
+    let user = caller
         .write(move |cx| {
             let user = super::update_if(cx, &id, &changes, |user| known.check(user))?;
             match &username {
@@ -226,5 +226,5 @@ async fn update(
             }
         })
         .await?;
-    version::changed(&changed)
+    version::changed(&user)
 }

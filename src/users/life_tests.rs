@@ -10,6 +10,8 @@ use crate::password::PasswordHash;
 const START: i64 = 1_795_000_000_000;
 const DAY: i64 = 24 * 60 * 60 * 1000;
 
+type Verb = fn(&mut Cx<'_, '_>) -> Result<User>;
+
 /// An account with everything that says something of a person.
 fn whole(name: &str) -> NewUser {
     let hash = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
@@ -70,7 +72,6 @@ fn a_deleted_account_is_found_only_by_who_looks_for_it_and_keeps_its_names() {
     assert_eq!(names(&app, None), ["root"]);
     assert_eq!(names(&app, Some(State::Deleted)), ["ivan"]);
     assert_eq!(find(&app, "ivan@example.org").unwrap(), deleted);
-    type Verb = fn(&mut Cx<'_, '_>) -> Result<User>;
     let verbs: [Verb; 8] = [
         |cx| resolve(cx, "ivan"),
         |cx| update(cx, "ivan", &Changes::default()),
@@ -159,7 +160,7 @@ fn after_the_period_nothing_of_the_person_is_left_and_the_names_are_free() {
     assert_eq!(erase(early).len(), 0);
     assert_eq!(planned(due), (1, Some(at(due))));
     assert_eq!(oldest(due), Some(at(due)));
-    assert_eq!(erase(due), [ivan.id.clone()]);
+    assert_eq!(erase(due), std::slice::from_ref(&ivan.id));
     assert_eq!((planned(due), erase(due).len()), ((0, None), 0));
 
     let left = find(&app, &ivan.id).unwrap();
@@ -214,18 +215,18 @@ fn people_change_their_own_account_and_nobody_elses() {
         ..Changes::default()
     };
     let at = Timestamp(START + 60_000);
-    let changed = {
+    let named = {
         let changes = changes.clone();
         app.at(at, &me, move |cx| update_own(cx, &changes, |_| Ok(())))
     };
-    let changed = changed.unwrap();
-    assert_eq!(changed.id, ivan.id);
-    assert_eq!(changed.name.as_deref(), Some("Vanya"));
-    assert_eq!(changed.locale.as_deref(), Some("en-GB"));
-    assert_eq!(changed.meta.as_ref().unwrap()["pet"], "dog");
-    assert_eq!(changed.phone, None);
-    let own = app.at(at, &me, |cx| own(cx)).unwrap();
-    assert_eq!(own, changed);
+    let named = named.unwrap();
+    assert_eq!(named.id, ivan.id);
+    assert_eq!(named.name.as_deref(), Some("Vanya"));
+    assert_eq!(named.locale.as_deref(), Some("en-GB"));
+    assert_eq!(named.meta.as_ref().unwrap()["pet"], "dog");
+    assert_eq!(named.phone, None);
+    let own = app.at(at, &me, super::own).unwrap();
+    assert_eq!(own, named);
     let hers = maria.id.clone();
     let refused = app.at(at, &me, move |cx| update(cx, &hers, &changes));
     assert!(matches!(refused, Err(Error::Forbidden { .. })));
@@ -245,9 +246,9 @@ fn people_change_their_own_account_and_nobody_elses() {
         }
         actor
     };
-    let shown = app.at(at, &of("user:read"), |cx| super::own(cx)).unwrap();
-    assert_eq!(shown, changed);
-    assert!(app.at(at, &of("course:read"), |cx| super::own(cx)).is_err());
+    let shown = app.at(at, &of("user:read"), super::own).unwrap();
+    assert_eq!(shown, named);
+    assert!(app.at(at, &of("course:read"), super::own).is_err());
     let refused = app.at(at, &of("user:*"), |cx| delete_own(cx, |_| Ok(())));
     assert!(matches!(refused, Err(Error::Forbidden { .. })));
 }
@@ -276,7 +277,6 @@ fn another_address_is_not_verified() {
 
 #[test]
 fn what_a_stolen_session_must_not_do_takes_a_login_of_the_last_ten_minutes() {
-    type Verb = fn(&mut Cx<'_, '_>) -> Result<User>;
     let verbs: [(&str, Verb); 9] = [
         ("grant", |cx| grant(cx, "ivan", Role::Admin)),
         ("revoke", |cx| revoke(cx, "ivan", Role::User)),

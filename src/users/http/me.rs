@@ -151,10 +151,10 @@ pub(super) async fn update(
         locale,
         meta,
     };
-    let changed = caller
+    let user = caller
         .write(move |cx| users::update_own(cx, &changes, |user| known.check(user)))
         .await?;
-    version::changed(&changed)
+    version::changed(&user)
 }
 
 /// Delete one's own account

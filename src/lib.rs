@@ -24,8 +24,8 @@
 //!
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `databases` `idempotency` `throttle` `users` `sessions` `tokens` `access` `purge`
-//!   `backup`
+//! - slices: `audit` `migrations` `databases` `idempotency` `throttle` `users` `factors` `sessions` `tokens`
+//!   `outbox` `recovery` `access` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -59,6 +59,7 @@ pub mod databases;
 pub mod db;
 pub mod error;
 pub mod escape;
+pub mod factors;
 pub mod file;
 pub mod http;
 pub mod id;
@@ -69,11 +70,13 @@ pub mod keys;
 pub mod log;
 pub mod metrics;
 pub mod migrations;
+pub mod outbox;
 pub mod page;
 pub mod password;
 pub mod problem;
 pub mod purge;
 pub mod rate;
+pub mod recovery;
 pub mod scope;
 pub mod secret;
 pub mod sessions;

@@ -97,6 +97,8 @@ pub struct Metrics {
     pub purge_lag: Gauge,
     /// Rows deleted by purges, by kind.
     pub purged: Family<KindLabel, Counter>,
+    /// Mail that was sent, postponed or given up.
+    pub mails: Family<KindLabel, Counter>,
     /// Bytes in the write-ahead log, as of the last scrape.
     pub log_bytes: Gauge,
     /// Access log lines dropped because the writer lagged.
@@ -117,6 +119,7 @@ impl Default for Metrics {
             tokens_validated: Family::default(),
             purge_lag: Gauge::default(),
             purged: Family::default(),
+            mails: Family::default(),
             log_bytes: Gauge::default(),
             log_dropped: Gauge::default(),
             registry: Registry::default(),
@@ -166,6 +169,11 @@ impl Default for Metrics {
             "purged_rows",
             "Rows deleted by purges",
             metrics.purged.clone(),
+        );
+        registry.register(
+            "mails",
+            "Mail by how it went: sent, postponed, failed",
+            metrics.mails.clone(),
         );
         registry.register(
             "db_wal_bytes",

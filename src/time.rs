@@ -31,6 +31,13 @@ impl Timestamp {
         Self(self.0.saturating_sub(millis(period)))
     }
 
+    /// As the standard library has it, for libraries that ask for that.
+    #[must_use]
+    pub fn system(self) -> std::time::SystemTime {
+        let since = Duration::from_millis(u64::try_from(self.0).unwrap_or(0));
+        std::time::UNIX_EPOCH + since
+    }
+
     /// How long ago `earlier` was; zero if it has not happened yet.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -176,6 +176,9 @@ fn steps_of_token(token: &Token, ended: bool, question: &Question) -> Vec<Step> 
     let kind = match token.kind {
         Kind::Api => step("kind", true, "an API token"),
         Kind::Temporary => step("kind", false, "a temporary token carries no authority"),
+        Kind::Invitation | Kind::PasswordReset | Kind::LoginLink | Kind::Email => {
+            step("kind", false, "a link opens its own door and no other")
+        }
     };
     let good = matches!(token.state, tokens::State::Active);
     let state = match (token.state, token.revoked_at) {

@@ -48,6 +48,10 @@ impl fmt::Display for Ended {
         let noun = |kind: Kind| match kind {
             Kind::Api => "API token",
             Kind::Temporary => "temporary token",
+            Kind::Invitation => "invitation",
+            Kind::PasswordReset => "password reset link",
+            Kind::LoginLink => "login link",
+            Kind::Email => "address link",
         };
         let tokens = self.tokens.iter();
         let tokens = tokens.map(|(kind, count)| (*count, noun(*kind)));

@@ -16,6 +16,7 @@ pub mod operator;
 pub mod output;
 pub mod password;
 pub mod prompt;
+mod qr;
 pub mod report;
 mod serve;
 pub(crate) mod setup;
@@ -34,8 +35,8 @@ pub use site::{Site, printable};
 use crate::config::arguments;
 use crate::error::Result;
 use crate::{
-    access, audit, backup, databases, jobs, migrations, purge, sessions, throttle, time, tokens,
-    users,
+    access, audit, backup, databases, jobs, migrations, purge, recovery, sessions, throttle, time,
+    tokens, users,
 };
 use flags::Format;
 use output::Output;
@@ -94,6 +95,9 @@ enum Command {
     Ban(throttle::cli::ban::Command),
     /// Take over the accounts of one of the programs that this one replaces
     Import(users::cli::ImportFrom),
+    /// Help yourself when nobody can get in
+    #[command(subcommand)]
+    Admin(recovery::cli::Admin),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -138,6 +142,7 @@ impl Command {
             Self::Limit(command) => command.run(&site.operator(out)?, out),
             Self::Ban(command) => command.run(&site.operator(out)?, out),
             Self::Import(command) => command.run(&site.operator(out)?, out),
+            Self::Admin(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),

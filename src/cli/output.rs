@@ -76,7 +76,7 @@ pub struct Output {
     talk: Box<dyn Write>,
     pub(super) buffer: Vec<u8>,
     /// The buffer holds a secret, and must be wiped rather than emptied.
-    secret: bool,
+    pub(super) secret: bool,
     pub(super) format: Format,
     pub(super) terminal: Terminal,
     pub(super) now: Timestamp,

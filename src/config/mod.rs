@@ -5,6 +5,7 @@
 
 mod auth;
 mod file;
+mod mail;
 mod read;
 pub mod settings;
 mod sources;
@@ -16,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 use ipnet::IpNet;
 
 pub use self::auth::{Auth, Registration};
+pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
 pub(crate) use self::sources::test_server;
@@ -52,6 +54,10 @@ pub struct Config {
     pub tokens: Tokens,
     /// `[password]`
     pub password: Passwords,
+    /// The links of `[auth]`
+    pub links: Links,
+    /// `[smtp]`, if there is a mail server
+    pub smtp: Option<Smtp>,
     /// `[compat]`
     pub compat: Compat,
     /// `[throttle]`
@@ -242,6 +248,7 @@ impl Config {
             .unwrap_or_else(|| data_dir.join("provost.key"));
         let server = Server::load(&layers)?;
         let auth = Auth::load(&mut layers, server.public_url.as_deref())?;
+        let links = Links::load(&layers, server.public_url.as_deref())?;
         let mut config = Self {
             rows: Vec::new(),
             warnings: layers.warnings.clone(),
@@ -271,6 +278,8 @@ impl Config {
                 min_length: layers.number("password.min_length")?,
                 hash_slots: Some(layers.number("password.hash_slots")?).filter(|slots| *slots > 0),
             },
+            links,
+            smtp: Smtp::load(&layers)?,
             compat: Compat {
                 token_manager: layers.one("compat.token_manager", values::flag)?,
             },

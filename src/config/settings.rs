@@ -74,6 +74,10 @@ pub enum Kind {
     Networks,
     /// Host names, with a port or without.
     Hosts,
+    /// Where a link leads, with the place of its token, or empty for none.
+    Link,
+    /// A mailbox: an address, with a name or without, or empty for none.
+    Mailbox,
 }
 
 /// The TOML type of a value.
@@ -104,7 +108,9 @@ impl Kind {
             | Self::Period { .. }
             | Self::Schedule
             | Self::Address
-            | Self::WebOrigin => Shape::String,
+            | Self::WebOrigin
+            | Self::Link
+            | Self::Mailbox => Shape::String,
         }
     }
 
@@ -141,6 +147,15 @@ impl Kind {
             Self::WebOrigins => SITE.into(),
             Self::Networks => "a network such as 10.0.0.0/8 or an IP address".into(),
             Self::Hosts => "a host name such as example.org or example.org:8443".into(),
+            Self::Link => {
+                "a page with {token} in it, such as https://example.org/reset#{token}, or /reset#{token} \
+                 below server.public_url; empty for none"
+                    .into()
+            }
+            Self::Mailbox => {
+                "an address such as accounts@example.org or \"Accounts <accounts@example.org>\", or empty for none"
+                    .into()
+            }
         }
     }
 }
@@ -148,6 +163,7 @@ impl Kind {
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_mins(1);
 const DAY: Duration = Duration::from_hours(24);
+const HOUR: Duration = Duration::from_hours(1);
 const DAYS_30: Duration = Duration::from_hours(24 * 30);
 const DAYS_365: Duration = Duration::from_hours(24 * 365);
 
@@ -230,11 +246,26 @@ pub const SETTINGS: &[Setting] = &[
     period("auth.admin_absolute", [MINUTE, DAYS_365], "7d", "The same for administrators"),
     number("auth.max_sessions", [1, 1000], "20", "Sessions that one user may have; one more ends the oldest"),
     period("auth.refresh_grace", [Duration::ZERO, MINUTE], "10s", "For how long a refresh token that was just used gets the same successor again; 0s: never"),
+    setting("auth.reset_url", Kind::Link, "", "Page where somebody chooses a new password; without one, mail holds the token alone"),
+    setting("auth.verify_url", Kind::Link, "", "The same, where an e-mail address is confirmed"),
+    setting("auth.invitation_url", Kind::Link, "", "The same, where an invited person makes an account"),
+    setting("auth.login_url", Kind::Link, "", "The same, where a login link becomes a session"),
+    period("auth.link_ttl", [MINUTE, HOUR], "1h", "Life of the links that reset a password or confirm an address"),
+    period("auth.login_link_ttl", [MINUTE, HOUR], "15m", "Life of a login link that asks for none"),
+    period("auth.invitation_ttl", [MINUTE, DAYS_30], "7d", "Life of an invitation that asks for none"),
 
     setting("cookies.insecure", Kind::Flag, "false", "Cookies without Secure, for development on this machine"),
 
     number("password.min_length", [8, 256], "12", "Shortest password, in characters; 8 is the floor (SP 800-63B-4)"),
     number("password.hash_slots", [0, 256], "0", "Passwords hashed at the same time; 0: the number of cores"),
+
+    setting("smtp.host", Kind::Text, "", "Mail server; without one no mail is sent, and links are printed for the operator"),
+    number("smtp.port", [0, 65_535], "0", "Its port; 0: 587 for starttls, 465 for tls, 25 for none"),
+    setting("smtp.tls", Kind::Choice(&["starttls", "tls", "none"]), "starttls", "How the connection is encrypted; none only for a server on this machine"),
+    setting("smtp.username", Kind::Text, "", "Account at the mail server; empty: none is needed"),
+    setting("smtp.password_file", Kind::Path, "", "File that holds its password"),
+    setting("smtp.from", Kind::Mailbox, "", "From whom mail comes"),
+    period("smtp.timeout", [SECOND, MINUTE], "15s", "How long the mail server may take for one answer"),
 
     setting("compat.token_manager", Kind::Flag, "true", "Serve the routes /app/token, /app/valid and /app/clear"),
 

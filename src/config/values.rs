@@ -301,6 +301,29 @@ pub(super) fn web_origin(text: &str) -> Option<String> {
     Some(format!("{scheme}://{host}"))
 }
 
+/// A link: a page, and in it the place of the token. A path alone is meant below the public URL.
+pub(super) fn link(text: &str) -> Option<String> {
+    let plain = |c: char| c.is_ascii_graphic() && !matches!(c, '<' | '>' | '"' | '\\');
+    let (before, after) = text.split_once("{token}")?;
+    let rest = match before.split_once("://") {
+        Some((scheme, rest)) if ["http", "https"].contains(&scheme) => rest,
+        Some(_) => return None,
+        None => before.strip_prefix('/')?,
+    };
+    let fits = text.len() <= 500
+        && !rest.is_empty()
+        && !rest.starts_with('/')
+        && before.chars().chain(after.chars()).all(plain)
+        && !after.contains("{token}");
+    fits.then(|| text.to_owned())
+}
+
+/// A mailbox (RFC 5322 §3.4).
+pub(super) fn mailbox(text: &str) -> Option<String> {
+    let fits = line(text).is_some() && text.parse::<lettre::message::Mailbox>().is_ok();
+    fits.then(|| text.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -257,8 +257,22 @@ impl Caller {
         T: Send + 'static,
         F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
     {
+        self.0.work(f).await
+    }
+}
+
+impl Visitor {
+    /// As [`Caller::work`], for who need not prove who it is.
+    ///
+    /// # Errors
+    /// What `f` returns.
+    pub async fn work<T, F>(self, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&App, &Actor) -> Result<T> + Send + 'static,
+    {
         static SLOTS: Semaphore = Semaphore::const_new(WORKFLOWS);
-        let visitor = self.0;
+        let visitor = self;
         let slot = SLOTS.acquire().await.map_err(Error::internal)?;
         let work = move || {
             // It goes with the work, which goes on when the client has gone.
@@ -271,9 +285,7 @@ impl Caller {
             .await
             .map_err(Error::internal)?
     }
-}
 
-impl Visitor {
     /// The address of the client.
     #[must_use]
     pub fn ip(&self) -> Option<IpAddr> {

@@ -29,7 +29,7 @@ impl utoipa::IntoResponses for Problems {
 }
 
 /// What the groups of routes are for.
-const TAGS: [(&str, &str); 7] = [
+const TAGS: [(&str, &str); 8] = [
     (
         "auth",
         "Making an account for oneself, logging in and out; and what proxies and other services ask.",
@@ -47,6 +47,10 @@ const TAGS: [(&str, &str); 7] = [
         "tokens",
         "API tokens and temporary tokens: issue, list, renew, use up, revoke; and the questions of \
          OAuth 2.0 about them (RFC 7009, RFC 7662).",
+    ),
+    (
+        "recovery",
+        "Second factors, forgotten passwords, addresses to be confirmed, invitations and login links.",
     ),
     (
         "operations",
@@ -271,7 +275,11 @@ mod tests {
             open,
             [
                 "/.well-known/jwks.json",
+                "/api/v1/auth/email/verify",
                 "/api/v1/auth/login",
+                "/api/v1/auth/login-link",
+                "/api/v1/auth/password/forgot",
+                "/api/v1/auth/password/reset",
                 "/api/v1/auth/refresh",
                 "/api/v1/auth/register",
                 "/api/v1/whoami/ip",

@@ -41,7 +41,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, jobs, purge, sessions, throttle, tokens, users};
+use crate::{audit, factors, jobs, purge, recovery, sessions, throttle, tokens, users};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -55,7 +55,9 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(sessions::http::routes())
         .merge(users::http::routes())
         .merge(throttle::http::routes())
+        .merge(factors::http::routes())
         .merge(tokens::http::routes())
+        .merge(recovery::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes());
     if config.compat.token_manager {

@@ -9,7 +9,7 @@ use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use crate::{audit, purge, sessions, throttle, tokens};
+use crate::{audit, outbox, purge, sessions, throttle, tokens};
 
 /// Uses written in one transaction.
 const USES: usize = 500;
@@ -97,6 +97,14 @@ pub(super) fn read_bans(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> R
     Ok(Done {
         complete: true,
         details: json!({ "bans": bans }),
+    })
+}
+
+pub(super) fn deliver(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Result<Done> {
+    let delivered = outbox::deliver(app, actor, stop)?;
+    Ok(Done {
+        complete: delivered.postponed == 0,
+        details: serde_json::to_value(delivered).map_err(Error::internal)?,
     })
 }
 

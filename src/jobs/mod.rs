@@ -51,6 +51,9 @@ pub enum Reach {
     /// In every daemon, about its own memory and files, so long after the last time. Only what
     /// fails leaves a row.
     Each(Duration),
+    /// In every daemon whose jobs are switched on, so long after the last time; what they share the
+    /// work itself gives to one of them. Only what fails leaves a row.
+    Shared(Duration),
     /// In one process at a time. Every run leaves a row.
     Alone(fn(&Config) -> &Schedule),
 }
@@ -65,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 8] = [
+pub const JOBS: [Job; 9] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -113,6 +116,14 @@ pub const JOBS: [Job; 8] = [
         at_stop: false,
         of_file: false,
         work: chores::read_bans,
+    },
+    Job {
+        name: "outbox.deliver",
+        about: "send the mail that waits",
+        reach: Reach::Shared(Duration::from_secs(5)),
+        at_stop: false,
+        of_file: false,
+        work: chores::deliver,
     },
     Job {
         name: "clock.mark",
@@ -272,7 +283,7 @@ fn status(cx: &mut Cx<'_, '_>, job: &Job) -> Result<Status> {
     let last = store::page(cx.tx, Some(job.name), i64::MAX, 1)?.pop();
     let state = store::state(cx.tx, job.name)?;
     let (schedule, next_at) = match job.reach {
-        Reach::Each(period) => (Period(period).to_string(), None),
+        Reach::Each(period) | Reach::Shared(period) => (Period(period).to_string(), None),
         Reach::Alone(schedule) => {
             let schedule = schedule(&cx.kit.config);
             let next_at = due(schedule, state.last_at, cx.now, 0);

@@ -271,7 +271,8 @@ pub async fn run(app: App, stop: CancellationToken) {
     let mut cycles = JoinSet::new();
     for job in JOBS.iter().filter(|job| job.is_for(app.config())) {
         match job.reach {
-            Reach::Each(period) => {
+            Reach::Shared(_) if !app.config().jobs.enabled => {}
+            Reach::Each(period) | Reach::Shared(period) => {
                 cycles.spawn(every(app.clone(), job, period, stop.clone()));
             }
             Reach::Alone(schedule) if app.config().jobs.enabled => {

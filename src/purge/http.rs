@@ -30,7 +30,7 @@ struct Order {
     #[serde(default)]
     dry_run: bool,
     /// Only these kinds: `token`, `session`, `idempotency_key`, `user`, `login_failure`,
-    /// `known_network`, `ban`; all without it.
+    /// `known_network`, `ban`, `mail`; all without it.
     #[serde(default)]
     only: Vec<String>,
 }

@@ -22,7 +22,7 @@ use crate::scope::known;
 use crate::throttle::Ended;
 use crate::time::{Period, Timestamp};
 use crate::tokens::Gone;
-use crate::{idempotency, sessions, throttle, tokens, users};
+use crate::{idempotency, outbox, sessions, throttle, tokens, users};
 
 use batches::{Pace, Size};
 
@@ -37,7 +37,7 @@ pub struct Kind {
 }
 
 /// Everything that is purged, in this order.
-pub const KINDS: [Kind; 7] = [
+pub const KINDS: [Kind; 8] = [
     Kind {
         name: "token",
         count: |cx, until| tokens::gone(cx, None, until),
@@ -59,28 +59,14 @@ pub const KINDS: [Kind; 7] = [
     },
     Kind {
         name: "idempotency_key",
-        count: |cx, until| {
-            let (expired, oldest) = idempotency::expired(cx.tx, until)?;
-            Ok(Gone {
-                expired,
-                revoked: 0,
-                oldest,
-            })
-        },
+        count: |cx, until| idempotency::expired(cx.tx, until).map(expired),
         oldest: |cx, until| idempotency::oldest_expired(cx.tx, until),
         delete: |cx, until, most| idempotency::delete_expired(cx.tx, until, most),
     },
     // Of these the row stays; what it says of a person goes.
     Kind {
         name: "user",
-        count: |cx, until| {
-            let (expired, oldest) = users::erasable(cx, until)?;
-            Ok(Gone {
-                expired,
-                revoked: 0,
-                oldest,
-            })
-        },
+        count: |cx, until| users::erasable(cx, until).map(expired),
         oldest: users::oldest_erasable,
         delete: |cx, until, most| {
             let erased = users::erase_some(cx, until, most)?;
@@ -105,15 +91,25 @@ pub const KINDS: [Kind; 7] = [
         oldest: |cx, until| throttle::oldest_ended(cx.tx, Ended::Bans, until),
         delete: |cx, until, most| throttle::delete_ended(cx.tx, Ended::Bans, until, most),
     },
+    Kind {
+        name: "mail",
+        count: |cx, until| outbox::gone(cx, until).map(expired),
+        oldest: outbox::oldest_gone,
+        delete: outbox::delete_gone,
+    },
 ];
 
 fn throttled(cx: &mut Cx<'_, '_>, sort: Ended, until: Timestamp) -> Result<Gone> {
-    let (expired, oldest) = throttle::count_ended(cx.tx, sort, until)?;
-    Ok(Gone {
+    throttle::count_ended(cx.tx, sort, until).map(expired)
+}
+
+/// Rows that end by themselves only: how many, and since when the first.
+fn expired((expired, oldest): (u64, Option<Timestamp>)) -> Gone {
+    Gone {
         expired,
         revoked: 0,
         oldest,
-    })
+    }
 }
 
 /// What to purge and how; what is `None` comes from the configuration.

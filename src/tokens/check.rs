@@ -217,6 +217,9 @@ pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<Checked>> {
     let Ok(checked) = check(cx, text)? else {
         return Ok(None);
     };
+    if !checked.kind.is_open() {
+        return Ok(None);
+    }
     if checked.kind == Kind::Api {
         note_use(cx, checked.id);
     }
@@ -230,6 +233,8 @@ pub fn introspect(cx: &mut Cx<'_, '_>, text: &str) -> Result<Option<Checked>> {
 pub fn consume(cx: &mut Cx<'_, '_>, text: &str) -> Result<Lookup> {
     cx.actor.require(known::TOKEN_CONSUME)?;
     let (reason, id) = match check(cx, text)? {
+        // A link is used up where it leads, and by nobody else (rule 18).
+        Ok(checked) if !checked.kind.is_open() => (Reason::Unknown, None),
         Ok(checked) if store::consume(cx.tx, checked.id, cx.now)? => (Reason::Ok, Some(checked.id)),
         Ok(checked) => (Reason::UsedUp, Some(checked.id)),
         Err((reason, id)) => (reason, id),

@@ -130,7 +130,7 @@ Examples:
   provost token create --label backup --out /etc/backup/token")]
 pub struct Create {
     /// What it is for: api authenticates a program, temporary proves one thing for a while
-    #[arg(long, value_name = "KIND", default_value = "api", value_parser = word(Kind::ALL, Kind::as_str))]
+    #[arg(long, value_name = "KIND", default_value = "api", value_parser = word(Kind::OPEN, Kind::as_str))]
     kind: Kind,
     /// The user it belongs to: id, user name, e-mail or phone [default: nobody]
     #[arg(long, value_name = "USER", add = ArgValueCompleter::new(users::cli::complete))]

@@ -104,6 +104,11 @@ fn own_expiry(cx: &Cx<'_, '_>, kind: Kind, ttl: Option<Lifetime>) -> Result<Opti
     let (usual, longest) = match kind {
         Kind::Temporary => (settings.temporary_ttl, settings.temporary_max),
         Kind::Api => (settings.api_ttl, settings.api_max),
+        Kind::Invitation | Kind::PasswordReset | Kind::LoginLink | Kind::Email => {
+            let words = Kind::OPEN.map(Kind::as_str).join(" or ");
+            let rule = format!("must be {words}; the others are made by commands of their own");
+            return Err(Error::invalid("kind", rule));
+        }
     };
     let at_shell = matches!(cx.actor.who, Who::Operator { .. });
     match ttl.unwrap_or(Lifetime::For(usual)) {

@@ -9,6 +9,7 @@ pub mod cli;
 mod grant;
 pub mod http;
 mod leaks;
+mod links;
 mod model;
 mod own;
 mod purge;
@@ -21,6 +22,7 @@ pub use check::{
     Checked, Lookup, authenticate, check, confirm, consume, digest, introspect, lookup, note_use,
     take_use, write_uses,
 };
+pub use links::{Link, NewLink, end_links, issue_link, look_at_link, take_link};
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
 pub use own::{create_own, list_own, revoke_own};
 pub use purge::{Gone, delete_gone, gone, oldest_gone};

@@ -28,11 +28,36 @@ pub enum Kind {
     Temporary,
     /// Authenticates a program at the API.
     Api,
+    /// Lets somebody make an account.
+    Invitation,
+    /// Lets somebody choose a new password.
+    PasswordReset,
+    /// Opens a session for whoever was handed it.
+    LoginLink,
+    /// Proves that an e-mail address is somebody's own.
+    Email,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 2] = [Self::Temporary, Self::Api];
+    pub const ALL: [Self; 6] = [
+        Self::Temporary,
+        Self::Api,
+        Self::Invitation,
+        Self::PasswordReset,
+        Self::LoginLink,
+        Self::Email,
+    ];
+
+    /// Those that are made, renewed, looked into and used up by who has the scopes for it. Each of
+    /// the others is made and taken by routes of its own only (rule 18).
+    pub const OPEN: [Self; 2] = [Self::Temporary, Self::Api];
+
+    /// Whether it is one of [`Kind::OPEN`].
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        Self::OPEN.contains(&self)
+    }
 
     /// As stored and as written in JSON.
     #[must_use]
@@ -40,6 +65,10 @@ impl Kind {
         match self {
             Self::Temporary => "temporary",
             Self::Api => "api",
+            Self::Invitation => "invitation",
+            Self::PasswordReset => "password_reset",
+            Self::LoginLink => "login_link",
+            Self::Email => "email",
         }
     }
 
@@ -49,6 +78,10 @@ impl Kind {
         match self {
             Self::Temporary => "pvt_",
             Self::Api => "pva_",
+            Self::Invitation => "pvi_",
+            Self::PasswordReset => "pvp_",
+            Self::LoginLink => "pvl_",
+            Self::Email => "pve_",
         }
     }
 }
@@ -58,7 +91,10 @@ impl FromStr for Kind {
 
     fn from_str(text: &str) -> Result<Self> {
         let kind = Self::ALL.into_iter().find(|kind| kind.as_str() == text);
-        kind.ok_or_else(|| Error::invalid("kind", "must be temporary or api"))
+        kind.ok_or_else(|| {
+            let words = Self::ALL.map(Self::as_str).join(", ");
+            Error::invalid("kind", format!("must be one of {words}"))
+        })
     }
 }
 
@@ -233,7 +269,7 @@ pub fn decimal(id: TokenId, secret: &Secret<String>) -> Secret<String> {
 }
 
 /// The pattern for programs that look for leaked tokens.
-pub const PATTERN: &str = r"\bpv[atipl]_[0-9A-Za-z]{47}\b";
+pub const PATTERN: &str = r"\bpv[atiple]_[0-9A-Za-z]{47}\b";
 
 /// Every text in `bytes` that has the prefixed form and whose check fits, with its place.
 pub fn find(bytes: &[u8]) -> impl Iterator<Item = (usize, &str)> {
@@ -382,7 +418,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn parsing_never_panics_and_accepts_only_what_it_would_write(text in "\\PC{0,60}|pv[at]_[0-9A-Za-z]{47}|[0-9]{1,20}:[0-9A-Za-z]{30}") {
+        fn parsing_never_panics_and_accepts_only_what_it_would_write(text in "\\PC{0,60}|pv[atiple]_[0-9A-Za-z]{47}|[0-9]{1,20}:[0-9A-Za-z]{30}") {
             if let Ok(presented) = parse(&text) {
                 let secret = Secret::new(presented.secret.to_owned());
                 let written = match presented.kind {

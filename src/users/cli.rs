@@ -22,6 +22,7 @@ use crate::cli::output::{Output, Record};
 use crate::cli::password::{self, PasswordArgs};
 use crate::cli::{Operator, Outcome};
 use crate::error::Result;
+use crate::{factors, recovery};
 use end::{DeleteArgs, DisableArgs};
 
 /// Accounts: who may sign in, under which names, with which roles
@@ -90,6 +91,15 @@ Examples:
         #[command(flatten)]
         password: PasswordArgs,
     },
+    /// Invite somebody to make an account
+    Invite(recovery::cli::Invite),
+    /// Make a link that logs somebody in, once
+    LoginLink(recovery::cli::LetIn),
+    /// Let somebody log in again after too many failures
+    Unlock(UserArg),
+    /// Look at second factors and remove them
+    #[command(subcommand)]
+    Mfa(factors::cli::Command),
     /// Look at an account's roles and change them
     #[command(subcommand)]
     Role(RoleCommand),
@@ -271,6 +281,19 @@ impl Command {
                 out.one(&operator.write(move |cx| super::enable(cx, &user))?)?;
             }
             Self::Passwd { user, password } => passwd(&user.user, &password, operator, out)?,
+            Self::Invite(command) => return command.run(operator, out),
+            Self::LoginLink(command) => return command.run(operator, out),
+            Self::Unlock(UserArg { user }) => {
+                let (user, cleared) = operator.write(move |cx| recovery::unlock(cx, &user))?;
+                let done = if cleared {
+                    "unlocked"
+                } else {
+                    "nothing kept out"
+                };
+                out.message(format_args!("{done} {}", user.username))?;
+                out.one(&user)?;
+            }
+            Self::Mfa(command) => return command.run(operator, out),
             Self::Role(command) => command.run(operator, out)?,
             Self::Import(import) => return import.run(operator, out),
             Self::Export(export) => return export.run(operator, out),

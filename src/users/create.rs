@@ -46,13 +46,15 @@ enum Right {
     Administrator,
     /// Everybody may make their own, which is an ordinary one.
     Registration,
+    /// Somebody who may invited them, to roles of the inviter's choice.
+    Invitation,
 }
 
 impl Right {
     fn check(self, actor: &Actor, open: Registration) -> Result<()> {
         match (self, open) {
             (Self::Administrator, _) => actor.require(known::USER_WRITE),
-            (Self::Registration, Registration::Open) => Ok(()),
+            (Self::Invitation, _) | (Self::Registration, Registration::Open) => Ok(()),
             (Self::Registration, Registration::Closed) => Err(Error::RegistrationClosed),
             (Self::Registration, Registration::Invitation) => Err(Error::InvitationNeeded),
         }
@@ -85,6 +87,15 @@ pub fn prepare(app: &App, actor: &Actor, new: NewUser) -> Result<Prepared> {
 pub fn prepare_registration(app: &App, actor: &Actor, mut new: NewUser) -> Result<Prepared> {
     new.roles.clear();
     ready(app, actor, new, Right::Registration)
+}
+
+/// The same for somebody whose invitation the caller has looked at, and takes in the transaction of
+/// [`create_prepared`]: the address and the roles are those of the invitation.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_invited(app: &App, actor: &Actor, new: NewUser) -> Result<Prepared> {
+    ready(app, actor, new, Right::Invitation)
 }
 
 fn ready(app: &App, actor: &Actor, mut new: NewUser, right: Right) -> Result<Prepared> {

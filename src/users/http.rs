@@ -20,6 +20,7 @@ use crate::http::version::{self, Known};
 use crate::http::{Caller, Place, Problems};
 use crate::page::{self, Limit, Page};
 use crate::password::Password;
+use crate::recovery;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -219,7 +220,12 @@ async fn update(
     };
     let user = caller
         .write(move |cx| {
-            let user = super::update_if(cx, &id, &changes, |user| known.check(user))?;
+            let mut before = None;
+            let user = super::update_if(cx, &id, &changes, |user| {
+                before.clone_from(&user.email);
+                known.check(user)
+            })?;
+            recovery::address_changed(cx, before.as_deref(), &user)?;
             match &username {
                 Some(username) => super::rename(cx, &user.id, username),
                 None => Ok(user),

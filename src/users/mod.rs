@@ -20,12 +20,15 @@ mod locale;
 mod model;
 mod names;
 mod password;
+mod proofs;
 mod roles;
 mod store;
 
 use serde_json::json;
 
-pub use create::{Prepared, create, create_prepared, prepare, prepare_registration};
+pub use create::{
+    Prepared, create, create_prepared, prepare, prepare_invited, prepare_registration,
+};
 pub use credentials::{
     Credentials, change_password, credentials, credentials_of, end_everyone, set_hash,
 };
@@ -37,6 +40,7 @@ pub use locale::{Locale, Meta};
 pub use model::{Change, Changes, Filter, Grant, NewPassword, NewUser, User};
 pub use names::{Email, FullName, Phone, Username};
 pub use password::{Hashed, hash_password, put_password, set_password};
+pub use proofs::{email_proved, hash_own_password, named, replace_password};
 pub use roles::{Role, State};
 
 use find::{Among, find, taken};

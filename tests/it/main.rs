@@ -28,6 +28,7 @@ mod migrations;
 mod postgres;
 mod purge;
 mod readme;
+mod recovery;
 mod refusals;
 mod server;
 mod sessions;

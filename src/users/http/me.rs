@@ -5,15 +5,18 @@ use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
 use crate::access::{self, Changed};
+use crate::app::{Actor, App, Cx};
 use crate::error::Result;
 use crate::http::cookies::Cookies;
 use crate::http::extract::{BriefPosted, Json, Posted};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Problems, Visitor, limited};
 use crate::password::Password;
+use crate::recovery::{self, Invited};
+use crate::secret::Secret;
 use crate::users::{
-    self, Change, Changes, Email, FullName, Locale, Meta, NewPassword, NewUser, Phone, User,
-    Username,
+    self, Change, Changes, Email, FullName, Locale, Meta, NewPassword, NewUser, Phone, Prepared,
+    User, Username,
 };
 
 /// An account that somebody makes for themselves: an ordinary one.
@@ -36,6 +39,52 @@ pub(super) struct Registration {
     locale: Option<Locale>,
     /// The password.
     password: Password,
+    /// The token of an invitation: its address and roles become the account's.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "pvi_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
+    invitation: Option<Hidden>,
+}
+
+/// A text that must not be seen.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+struct Hidden(Secret<String>);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
+
+/// Somebody who may register, by which right.
+#[derive(Clone, Debug)]
+enum Entrant {
+    /// As everybody.
+    Anybody(Prepared),
+    /// By an invitation.
+    Invited(Invited),
+}
+
+impl Entrant {
+    fn prepare(app: &App, actor: &Actor, mut new: Registration) -> Result<Self> {
+        match new.invitation.take() {
+            Some(Hidden(token)) => {
+                recovery::prepare_invited(app, actor, token, new.into()).map(Self::Invited)
+            }
+            None => users::prepare_registration(app, actor, new.into()).map(Self::Anybody),
+        }
+    }
+
+    fn register(&self, cx: &mut Cx<'_, '_>) -> Result<User> {
+        match self {
+            Self::Invited(invited) => recovery::register_invited(cx, invited),
+            Self::Anybody(prepared) => {
+                let user = users::create_prepared(cx, prepared)?;
+                recovery::address_changed(cx, None, &user)?;
+                Ok(user)
+            }
+        }
+    }
 }
 
 impl From<Registration> for NewUser {
@@ -76,15 +125,14 @@ async fn made(visitor: Visitor, posted: Posted<Registration>) -> Result<Response
         // Each account may send it a letter.
         visitor.app().kit().rates.take_address(email.as_str())?;
     }
-    let prepared = visitor
-        .prepare(move |app, actor| users::prepare_registration(app, actor, value.into()))
+    let entrant = visitor
+        .prepare(move |app, actor| Entrant::prepare(app, actor, value))
         .await?;
     let posted = Posted { value: (), bytes };
-    let made =
-        move |cx: &mut crate::app::Cx<'_, '_>, (): &()| users::create_prepared(cx, &prepared);
+    let enter = move |cx: &mut Cx<'_, '_>, (): &()| entrant.register(cx);
     let route = "POST /api/v1/auth/register";
     visitor
-        .create(route, posted, StatusCode::CREATED, made)
+        .create(route, posted, StatusCode::CREATED, enter)
         .await
 }
 
@@ -152,7 +200,15 @@ pub(super) async fn update(
         meta,
     };
     let user = caller
-        .write(move |cx| users::update_own(cx, &changes, |user| known.check(user)))
+        .write(move |cx| {
+            let mut before = None;
+            let user = users::update_own(cx, &changes, |user| {
+                before.clone_from(&user.email);
+                known.check(user)
+            })?;
+            recovery::address_changed(cx, before.as_deref(), &user)?;
+            Ok(user)
+        })
         .await?;
     version::changed(&user)
 }
@@ -168,7 +224,7 @@ pub(super) async fn remove(caller: Caller, headers: HeaderMap, known: Known) -> 
     let insecure = caller.visitor().app().config().auth.insecure_cookies;
     let cookies = Cookies::of(insecure);
     let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
-    let changed = caller
+    let user = caller
         .write(move |cx| access::delete_own(cx, |user| known.check(user)))
         .await?;
     let mut response = version::changed_with(&changed, &changed.user)?;

@@ -70,7 +70,14 @@ const KINDS: &[(&str, Matcher)] = &[
 ];
 
 /// Those that a later command may repeat: they stand for the same thing wherever they are.
-const NAMES: &[&str] = &["access token", "token", "plain token", "uuid", "id", "password"];
+const NAMES: &[&str] = &[
+    "access token",
+    "token",
+    "plain token",
+    "uuid",
+    "id",
+    "password",
+];
 
 /// Whether things of this kind stand for the same thing wherever they are.
 pub(super) fn is_name(kind: &str) -> bool {

@@ -19,6 +19,7 @@ pub(crate) mod cluster;
 pub(crate) mod engine;
 pub(crate) mod fault;
 pub(crate) mod files;
+pub(crate) mod smtp;
 
 use engine::{Schema, Sql};
 

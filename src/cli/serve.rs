@@ -204,7 +204,8 @@ impl Changing {
             }
         };
         self.log.set_level(config.log.level);
-        tracing::info!(level = %config.log.level, "read the log level again");
+        // Not `level`: the line has one of its own.
+        tracing::info!(log_level = %config.log.level, "read the log level again");
         match (&self.tls, &config.tls) {
             (Some(certificate), Some(files)) => certificate.reload(files),
             (None, None) => {}

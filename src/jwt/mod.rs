@@ -11,8 +11,10 @@ mod signers;
 use std::fmt;
 use std::time::Duration;
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk};
-use jsonwebtoken::{DecodingKey, EncodingKey, Header};
+use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::{DecodingKey, EncodingKey};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
@@ -129,9 +131,18 @@ impl std::str::FromStr for Algorithm {
 pub struct Key {
     id: String,
     algorithm: Algorithm,
-    signs: EncodingKey,
+    /// The first part of its tokens.
+    header: String,
+    signs: Signs,
     verifies: DecodingKey,
     public: Option<Public>,
+}
+
+/// What makes the last part of a token. A pair of keys is computed from its seed once: it takes as
+/// long as a signature.
+enum Signs {
+    Ed25519(Ed25519KeyPair),
+    Shared(EncodingKey),
 }
 
 /// A public key as clients find it (RFC 7517, RFC 8037 §2).
@@ -164,42 +175,36 @@ impl Key {
     /// # Errors
     /// [`Error::Internal`] if the library refuses it.
     pub fn ed25519(keys: &Keys, id: &str) -> Result<Self> {
-        // RFC 8410 §7: a PKCS #8 document around the 32 bytes of the seed.
-        const PKCS8: [u8; 16] = [
-            0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22,
-            0x04, 0x20,
-        ];
         let seed = keys.signing(id)?;
-        let der = Secret::new([&PKCS8[..], seed.expose()].concat());
-        let signs = EncodingKey::from_ed_der(der.expose());
-        let jwk = Jwk::from_encoding_key(&signs, Algorithm::EdDsa.inner());
-        let jwk = jwk.map_err(Error::internal)?;
-        let AlgorithmParameters::OctetKeyPair(pair) = &jwk.algorithm else {
-            return Err(Error::internal("an Ed25519 key that is none"));
-        };
+        let pair = Ed25519KeyPair::from_seed_unchecked(seed.expose()).map_err(Error::internal)?;
+        let x = URL_SAFE_NO_PAD.encode(pair.public_key());
+        let algorithm = Algorithm::EdDsa;
         Ok(Self {
             id: id.to_owned(),
-            algorithm: Algorithm::EdDsa,
-            verifies: DecodingKey::from_ed_components(&pair.x).map_err(Error::internal)?,
+            algorithm,
+            header: parse::header(algorithm.as_str(), id),
+            verifies: DecodingKey::from_ed_components(&x).map_err(Error::internal)?,
             public: Some(Public {
                 kty: "OKP",
                 crv: "Ed25519",
-                alg: Algorithm::EdDsa.as_str(),
+                alg: algorithm.as_str(),
                 usage: "sig",
                 kid: id.to_owned(),
-                x: pair.x.clone(),
+                x,
             }),
-            signs,
+            signs: Signs::Ed25519(pair),
         })
     }
 
     /// The HMAC key of this id, from a secret that other programs share.
     #[must_use]
     pub fn hs256(secret: &Secret<String>, id: &str) -> Self {
+        let algorithm = Algorithm::Hs256;
         Self {
             id: id.to_owned(),
-            algorithm: Algorithm::Hs256,
-            signs: EncodingKey::from_secret(secret.expose().as_bytes()),
+            algorithm,
+            header: parse::header(algorithm.as_str(), id),
+            signs: Signs::Shared(EncodingKey::from_secret(secret.expose().as_bytes())),
             verifies: DecodingKey::from_secret(secret.expose().as_bytes()),
             public: None,
         }
@@ -216,11 +221,30 @@ impl Key {
     /// # Errors
     /// [`Error::Internal`] if the library refuses.
     pub fn sign(&self, claims: &Claims) -> Result<Secret<String>> {
-        let mut header = Header::new(self.algorithm.inner());
-        header.typ = Some(TYPE.into());
-        header.kid = Some(self.id.clone());
-        let token = jsonwebtoken::encode(&header, claims, &self.signs);
-        token.map(Secret::new).map_err(Error::internal)
+        let claims = serde_json::to_vec(claims).map_err(Error::internal)?;
+        let mut token = String::with_capacity(512);
+        token.push_str(&self.header);
+        token.push('.');
+        URL_SAFE_NO_PAD.encode_string(claims, &mut token);
+        let signature = self.signature(&token)?;
+        token.push('.');
+        token.push_str(&signature);
+        Ok(Secret::new(token))
+    }
+
+    /// The last part of a token that begins with `message`.
+    fn signature(&self, message: &str) -> Result<String> {
+        let message = message.as_bytes();
+        match &self.signs {
+            Signs::Ed25519(pair) => {
+                let signature = pair.try_sign(message).map_err(Error::internal)?;
+                Ok(URL_SAFE_NO_PAD.encode(signature))
+            }
+            Signs::Shared(key) => {
+                let signed = jsonwebtoken::crypto::sign(message, key, self.algorithm.inner());
+                signed.map_err(Error::internal)
+            }
+        }
     }
 
     /// Whether the key made the token's signature.

@@ -15,6 +15,12 @@ pub(super) const LONGEST: usize = 4096;
 /// The longest id of a key, in characters.
 const KID: usize = 32;
 
+/// The first part of a token: exactly what [`ParsedHeader`] reads.
+pub(super) fn header(algorithm: &str, kid: &str) -> String {
+    let header = serde_json::json!({ "typ": TYPE, "alg": algorithm, "kid": kid });
+    URL_SAFE_NO_PAD.encode(header.to_string())
+}
+
 /// A token taken apart, of which nothing is believed yet.
 #[derive(Debug)]
 pub struct Parsed<'a> {

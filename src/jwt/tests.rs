@@ -68,9 +68,7 @@ impl House {
         let part = |text: &str| URL_SAFE_NO_PAD.encode(text);
         let message = format!("{}.{}", part(&header.to_string()), part(claims));
         let key = self.key();
-        let algorithm = key.algorithm.inner();
-        let signature = jsonwebtoken::crypto::sign(message.as_bytes(), &key.signs, algorithm);
-        format!("{message}.{}", signature.unwrap())
+        format!("{message}.{}", key.signature(&message).unwrap())
     }
 }
 

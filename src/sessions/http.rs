@@ -121,7 +121,7 @@ pub(crate) struct Tokens {
 pub(crate) async fn opened(visitor: &Visitor, turn: &Turn, cookies: bool) -> Result<Response> {
     let app = visitor.app();
     let opened = super::mint(app.kit(), turn, app.clock().now())?;
-    let user = visitor.look(|cx| users::resolve(cx, &opened.user_id));
+    let user = visitor.look(|cx| users::by_id(cx, &opened.user_id));
     answer(app, user.await?, opened, cookies)
 }
 

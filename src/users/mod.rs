@@ -56,7 +56,12 @@ fn object(id: &str) -> String {
     format!("user:{id}")
 }
 
-fn by_id(cx: &mut Cx<'_, '_>, id: &str) -> Result<User> {
+/// The account with this id, a deleted one too. For other slices, whose verbs check what the actor
+/// may do.
+///
+/// # Errors
+/// [`Error::NotFound`].
+pub fn by_id(cx: &mut Cx<'_, '_>, id: &str) -> Result<User> {
     store::by_id(cx.tx, id)?.ok_or_else(|| Error::no_such("user", id))
 }
 

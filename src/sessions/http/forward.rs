@@ -64,7 +64,7 @@ async fn verify(caller: Caller, Query(demand): Query<Demand>) -> Result<Response
             id, owner, scopes, ..
         } => {
             let owner = match owner.clone() {
-                Some(owner) => Some(caller.look(|cx| users::resolve(cx, &owner)).await?),
+                Some(owner) => Some(caller.look(|cx| users::by_id(cx, &owner)).await?),
                 None => None,
             };
             Told {

@@ -104,7 +104,7 @@ fn who_has_to_wait_is_told_so_whether_the_name_exists_or_not() {
         let before = rows(&shell);
         let mut waits = Vec::new();
         for name in names {
-            for password in [PASSWORD, "not the password", "", &long] {
+            for password in [PASSWORD, &long] {
                 let answer = try_login(&mut client, name, password);
                 assert_eq!(seen(&answer), seen(&pattern), "{name} {password:?}");
                 let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();

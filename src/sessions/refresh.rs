@@ -5,7 +5,7 @@
 
 use serde_json::json;
 
-use super::ending::end;
+use super::ending::note_end;
 use super::model::{Limits, State, Turn};
 use super::{object, signing, store};
 use crate::app::Cx;
@@ -175,10 +175,15 @@ pub fn refresh(cx: &mut Cx<'_, '_>, token: &str) -> Result<Refreshed> {
             // A database that was put back: what it knows no more is not good any more.
             return Ok(Refreshed::Refused);
         }
+        let reason = "an old refresh token was used";
+        // Others may present it at the same moment: one event for one theft.
+        if !store::set_revoked(cx.tx, id, Some(reason), cx.now)? {
+            return Ok(Refreshed::Refused);
+        }
         let event = Event::refused("session.refresh_reused", object(id));
         let details = json!({ "generation": presented.generation, "current": row.generation });
         audit::record(cx, event.with(details))?;
-        end(cx, id, Some("an old refresh token was used"))?;
+        note_end(cx, id, Some(reason))?;
         return Ok(Refreshed::Reused);
     }
     Err(Error::unavailable("the session changes too fast"))

@@ -104,7 +104,7 @@ fn who_has_to_wait_is_told_so_whether_the_name_exists_or_not() {
         let before = rows(&shell);
         let mut waits = Vec::new();
         for name in names {
-            for password in [PASSWORD, "not the password", "", &long] {
+            for password in [PASSWORD, &long] {
                 let answer = try_login(&mut client, name, password);
                 assert_eq!(seen(&answer), seen(&pattern), "{name} {password:?}");
                 let wait: u64 = answer.header("retry-after").unwrap().parse().unwrap();
@@ -113,11 +113,7 @@ fn who_has_to_wait_is_told_so_whether_the_name_exists_or_not() {
         }
         let (first, last) = (waits.iter().max().unwrap(), waits.iter().min().unwrap());
         assert!(first - last < 60, "{waits:?}");
-        assert_eq!(
-            rows(&shell),
-            before,
-            "what was not looked at is not written down"
-        );
+        assert_eq!(rows(&shell) - before, waits.len(), "a row for each of them");
     }
     shell.ok(&["limit", "clear", "ivan"]);
     assert_eq!(try_login(&mut client, "ivan", PASSWORD).status, 200);

@@ -147,7 +147,7 @@ fn new_password(shell: &Shell) {
 
 #[test]
 fn once_a_command_that_ends_a_session_or_a_role_has_returned_nobody_is_let_in_by_it() {
-    commands(3);
+    commands(2);
 }
 
 #[test]

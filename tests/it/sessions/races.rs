@@ -126,7 +126,7 @@ fn raced([logouts, disables, passwords]: [usize; 3]) {
 
 #[test]
 fn nothing_that_was_refreshed_during_a_logout_disabling_or_new_password_works_afterwards() {
-    raced([24, 3, 5]);
+    raced([15, 2, 4]);
 }
 
 #[test]

@@ -195,7 +195,7 @@ fn the_public_keys_are_those_that_sign_now_and_soon_and_those_that_still_count()
     let next = super::Tokens::of(&refresh(&mut client, &tokens.refresh));
     assert!(is_in(&mut client, &tokens.bearer()) && is_in(&mut client, &next.bearer()));
     let told = shell.fails(7, &["key", "rotate"]);
-    assert!(told.contains("already"), "{told}");
+    assert!(told.contains("is on its way"), "{told}");
     let told = shell.fails(2, &["key", "rotate", "--compromised"]);
     assert!(told.contains("--yes"), "{told}");
     let rotation = shell.json(&["key", "rotate", "--compromised", "--yes"]);

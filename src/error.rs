@@ -5,6 +5,8 @@
 //! everything else is [`Error::Invalid`] with a sentence. [`Error::spec`] is the one table from
 //! variant to stable code, HTTP status (RFC 9110) and exit status.
 
+mod hint;
+
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -64,6 +66,9 @@ pub enum Error {
         /// When the next attempt will be looked at, if there were too many.
         retry_after: Option<Duration>,
     },
+    /// The password is right, and the account has a second factor.
+    #[error("a one-time password is asked for")]
+    OtpRequired,
     /// A request with cookies that may come from another site's page.
     #[error("the request could come from another site: {reason}")]
     CrossSite {
@@ -349,6 +354,7 @@ impl Error {
             Self::Ambiguous { .. } => row("ambiguous", 409, 6),
             Self::Unauthenticated => row("unauthenticated", 401, 3),
             Self::InvalidCredentials { .. } => row("invalid_credentials", 401, 3),
+            Self::OtpRequired => row("otp_required", 401, 3),
             Self::CrossSite { .. } => row("cross_site", 403, 3),
             Self::Forbidden { .. } => row("forbidden", 403, 3),
             Self::ReauthenticationNeeded => row("reauthentication_needed", 403, 3),
@@ -395,43 +401,6 @@ impl Error {
             Self::Io { .. } => row("io", 500, 1),
             Self::Internal(_) => row("internal", 500, 1),
         }
-    }
-
-    /// What to do next, where the program can know it.
-    #[must_use]
-    #[expect(
-        clippy::wildcard_enum_match_arm,
-        reason = "most errors say it all by themselves"
-    )]
-    pub fn hint(&self) -> Option<String> {
-        let hint = match self {
-            Self::Ambiguous { noun, .. } => {
-                format!("give more characters of the id; they are listed by: provost {noun} list")
-            }
-            Self::LastAdmin => "make another administrator first: provost user role add USER admin".into(),
-            Self::CountDiffers { .. } => "look with --dry-run, then give the right number".into(),
-            Self::Unavailable(_) => "try again; if it stays so, look at the daemon's log".into(),
-            Self::StorageFull(_) => "free some space on the database's disk; reads go on meanwhile".into(),
-            // `kill 0` would end the operator's own shell.
-            Self::DaemonRunning { pid: 0 } => "stop it first, or use another --data-dir".into(),
-            Self::DaemonRunning { pid } => format!("stop it first (kill {pid}), or use another --data-dir"),
-            Self::DaemonsServing { .. } => "stop them first".into(),
-            Self::NotSetUp { .. } => "run: provost init".into(),
-            Self::DatabaseMissing { .. } => {
-                "restore the database from a backup, or, to start anew, move the key file away first".into()
-            }
-            Self::SchemaBehind { .. } => "run: provost migrate up".into(),
-            Self::SchemaDiffers { place, schema, binary } if schema < binary => {
-                format!("run: provost --db {place} migrate up")
-            }
-            Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => "install the newer provost; nothing was changed".into(),
-            Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
-            Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
-            Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
-            Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup".into(),
-            _ => return None,
-        };
-        Some(hint)
     }
 
     /// All that lies under it, for the operator's log: the sources down to the last.

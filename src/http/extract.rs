@@ -12,12 +12,13 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
-use serde::{Deserializer, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_path_to_error::Segment;
 
 use super::body;
 use super::layers::Call;
 use crate::error::{Error, Result};
+use crate::secret::Secret;
 
 /// The largest JSON body, in bytes (security.md §2.8).
 const LARGEST: usize = 64 * 1024;
@@ -38,6 +39,17 @@ pub struct BriefPosted<T>(pub Posted<T>);
 
 /// The largest small body, in bytes.
 const BRIEF: usize = 4 * 1024;
+
+/// A text in a body that must not be seen: a token, a code.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "String")]
+pub struct Hidden(pub Secret<String>);
+
+impl From<String> for Hidden {
+    fn from(text: String) -> Self {
+        Self(Secret::new(text))
+    }
+}
 
 /// A JSON body together with the bytes it came as, for requests that may be sent again under an
 /// `Idempotency-Key`.

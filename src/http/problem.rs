@@ -50,7 +50,7 @@ pub(super) fn fill(response: &mut Response, error: &Error, request_id: &str) {
 )]
 fn add_headers(headers: &mut HeaderMap, error: &Error) {
     match error {
-        Error::Unauthenticated => {
+        Error::Unauthenticated | Error::OtpRequired => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Error::InvalidCredentials { retry_after } => {

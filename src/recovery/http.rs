@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::{Arrival, Invitation, LoginLink, Order};
 use crate::app::{App, Cx};
 use crate::error::Result;
-use crate::http::extract::{Brief, Json, MaybePosted, Posted};
+use crate::http::extract::{Brief, Hidden, Json, MaybePosted, Posted};
 use crate::http::{Caller, Place, Problems, Visitor, check_origin, limited};
 use crate::password::Password;
 use crate::secret::Secret;
@@ -56,17 +56,6 @@ async fn forgot(visitor: Visitor, Brief(forgotten): Brief<Forgotten>) -> Respons
         Ok(StatusCode::ACCEPTED.into_response())
     };
     limited(rates.reset.policy(), taken, work).await
-}
-
-/// A text that must not be seen.
-#[derive(Debug, Deserialize)]
-#[serde(from = "String")]
-struct Hidden(Secret<String>);
-
-impl From<String> for Hidden {
-    fn from(text: String) -> Self {
-        Self(Secret::new(text))
-    }
 }
 
 /// A new password, and the link that allows it.

@@ -135,15 +135,15 @@ pub struct Arrival {
 /// link up, or it could be guessed with one link.
 ///
 /// # Errors
-/// [`Error::Invalid`] for a link that is not good, or without the code that is asked for, and then
-/// the link is as good as before; inside, for a wrong code.
+/// [`Error::Invalid`] for a link that is not good; [`Error::OtpRequired`] without the code that is
+/// asked for, and then the link is as good as before; inside, for a wrong code.
 pub fn enter(cx: &mut Cx<'_, '_>, arrival: &Arrival) -> Result<Result<Turn>> {
     let link = tokens::take_link(cx, arrival.token.expose(), Kind::LoginLink)?.ok_or_else(bad)?;
     let user = holder(cx, &link)?;
     let mut methods = vec!["login_link"];
     if factors::required(cx, &user.id)? {
         let otp = arrival.otp.as_ref();
-        let otp = otp.ok_or_else(|| Error::invalid("otp", "is asked for by this account"))?;
+        let otp = otp.ok_or(Error::OtpRequired)?;
         if !factors::take(cx, &user.id, otp.expose())? {
             let event = Event::refused("session.login_failed", object(&user.id));
             audit::record(cx, event.with(json!({ "method": "login_link" })))?;

@@ -15,10 +15,11 @@ use super::{Login, Opened, Refreshed, Turn};
 use crate::app::{App, Who};
 use crate::error::{Error, Result};
 use crate::http::cookies::Cookies;
-use crate::http::extract::{Brief, Json, MaybePosted};
+use crate::http::extract::{Brief, Hidden, Json, MaybePosted};
 use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site, limited};
 use crate::jwt::Public;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
+use crate::recovery;
 use crate::users::{self, User};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -54,6 +55,11 @@ struct Credentials {
     /// The password.
     #[schema(value_type = Password)]
     password: Tried,
+    /// A code of the authenticator app, or a recovery code, where the account has a second factor;
+    /// who sends none is asked for it once the password is right: `otp_required`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    otp: Option<Hidden>,
     /// Whether the tokens go into cookies, for a page in a browser, and not into the body.
     #[serde(default)]
     cookies: bool,
@@ -206,6 +212,7 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
     visitor.app().kit().hasher.check_room()?;
     let login = Login {
         name: given.name()?,
+        otp: given.otp.take().map(|otp| otp.0),
         ip: visitor.ip(),
         client: client(headers),
     };
@@ -366,6 +373,7 @@ async fn change_password(
     let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
     let login = Login {
         name: String::new(),
+        otp: None,
         ip: visitor.ip(),
         client: client(&headers),
     };
@@ -388,9 +396,12 @@ async fn change_password(
         let _ = tell.send(hash);
     });
     let hash = told.await.map_err(Error::internal)??;
-    let turn = visitor
-        .clone()
-        .write(move |cx| super::change_password(cx, &attempt, &hash));
+    let turn = visitor.clone().write(move |cx| {
+        let turn = super::change_password(cx, &attempt, &hash)?;
+        let user = users::resolve(cx, &turn.user_id)?;
+        recovery::tell_of_password(cx, &user)?;
+        Ok(turn)
+    });
     opened(visitor, &turn.await?, by_cookie).await
 }
 

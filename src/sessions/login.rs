@@ -14,7 +14,9 @@ use super::open;
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
+use crate::factors;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
+use crate::secret::Secret;
 use crate::throttle::{self, Account, Standing};
 use crate::time::Timestamp;
 use crate::users::{self, Credentials, Role};
@@ -24,6 +26,8 @@ use crate::users::{self, Credentials, Role};
 pub struct Login {
     /// A user name, an e-mail address or a phone number.
     pub name: String,
+    /// A code of the second factor, or a recovery code.
+    pub otp: Option<Secret<String>>,
     /// The client's address.
     pub ip: Option<IpAddr>,
     /// The client's program.
@@ -98,11 +102,26 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
         audit::record(cx, Event::refused("session.login_failed", object))?;
         return Ok(Err(attempt.refusal(cx.now)));
     };
+    let mut methods = vec!["password"];
+    if factors::required(cx, &account.id)? {
+        // Only who knows the password learns that there is a second factor, and may guess at it as
+        // often as at the password.
+        let Some(otp) = &attempt.login.otp else {
+            return Ok(Err(Error::OtpRequired));
+        };
+        if !factors::take(cx, &account.id, otp.expose())? {
+            throttle::failed(cx, &attempt.counted)?;
+            let event = Event::refused("session.login_failed", format!("user:{}", account.id));
+            audit::record(cx, event.with(json!({ "method": "otp" })))?;
+            return Ok(Err(attempt.refusal(cx.now)));
+        }
+        methods.push("otp");
+    }
     throttle::succeeded(cx, &attempt.counted, attempt.login.ip)?;
     if let (Some(old), Some(new)) = (&account.hash, &verdict.rehashed) {
         users::set_hash(cx, &account.id, old, new)?;
     }
-    let entry = entry(account, account.epoch, vec!["password"], &attempt.login);
+    let entry = entry(account, account.epoch, methods, &attempt.login);
     match open(cx, &entry) {
         // Disabled or changed while the password was being hashed.
         Err(Error::Unauthenticated) => Ok(Err(attempt.refusal(cx.now))),

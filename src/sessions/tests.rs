@@ -560,6 +560,7 @@ fn a_login_finds_the_account_by_each_of_its_names_and_never_by_an_id() {
     let found = |name: &str| {
         let login = Login {
             name: name.to_owned(),
+            otp: None,
             ip: None,
             client: None,
         };
@@ -591,6 +592,7 @@ fn a_refused_login_writes_one_row_whoever_it_names_also_while_it_has_to_wait() {
     for name in ["maria"; 8].into_iter().chain(["nobody"; 8]) {
         let login = Login {
             name: name.to_owned(),
+            otp: None,
             ip: None,
             client: None,
         };
@@ -605,4 +607,63 @@ fn a_refused_login_writes_one_row_whoever_it_names_also_while_it_has_to_wait() {
         ));
         assert_eq!(house.actions().len(), before + 1, "{name}");
     }
+}
+
+#[test]
+fn a_second_factor_is_asked_for_after_a_right_password_and_each_code_is_good_once() {
+    let house = House::new();
+    let now = house.app.clock().now();
+    let mut owner = Actor::session(&house.user, false);
+    if let Who::Session {
+        authenticated_at, ..
+    } = &mut owner.who
+    {
+        *authenticated_at = now;
+    }
+    let enrolment = house.app.at(now, &owner, crate::factors::enrol).unwrap();
+    let secret = totp_rs::Secret::try_from_base32(enrolment.secret.expose()).unwrap();
+    let totp = totp_rs::Builder::new().with_secret(secret).build().unwrap();
+    let code = |at: Timestamp| {
+        let seconds = u64::try_from(at.0 / 1000).unwrap();
+        totp.generate(seconds).to_string()
+    };
+    let first = code(now);
+    house
+        .app
+        .at(now, &owner, move |cx| crate::factors::confirm(cx, &first))
+        .unwrap();
+    let later = now.plus(MINUTE);
+    let log_in = |password: bool, otp: Option<String>| {
+        let login = Login {
+            name: "maria".into(),
+            otp: otp.map(crate::secret::Secret::new),
+            ip: None,
+            client: None,
+        };
+        let verdict = crate::password::Verdict {
+            matches: password,
+            rehashed: None,
+        };
+        let answer = house.app.at(later, &Actor::anonymous(), move |cx| {
+            let attempt = begun(cx, &login)?;
+            finish(cx, &attempt, &verdict)
+        });
+        answer.unwrap()
+    };
+    let wrong_password = log_in(false, Some(code(later)));
+    assert!(matches!(
+        wrong_password,
+        Err(Error::InvalidCredentials { .. })
+    ));
+    assert!(matches!(log_in(true, None), Err(Error::OtpRequired)));
+    let wrong_code = log_in(true, Some("000000".into()));
+    assert!(matches!(wrong_code, Err(Error::InvalidCredentials { .. })));
+    let turn = log_in(true, Some(code(later))).unwrap();
+    let id = turn.session_id;
+    let session = house
+        .app
+        .at(later, &Actor::operator(), move |cx| get(cx, &id));
+    assert_eq!(session.unwrap().methods, ["password", "otp"]);
+    let again = log_in(true, Some(code(later)));
+    assert!(matches!(again, Err(Error::InvalidCredentials { .. })));
 }

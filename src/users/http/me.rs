@@ -8,12 +8,11 @@ use crate::access::{self, Changed};
 use crate::app::{Actor, App, Cx};
 use crate::error::Result;
 use crate::http::cookies::Cookies;
-use crate::http::extract::{BriefPosted, Json, Posted};
+use crate::http::extract::{BriefPosted, Hidden, Json, Posted};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Problems, Visitor, limited};
 use crate::password::Password;
 use crate::recovery::{self, Invited};
-use crate::secret::Secret;
 use crate::users::{
     self, Change, Changes, Email, FullName, Locale, Meta, NewPassword, NewUser, Phone, Prepared,
     User, Username,
@@ -43,17 +42,6 @@ pub(super) struct Registration {
     #[serde(default)]
     #[schema(value_type = Option<String>, example = "pvi_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
     invitation: Option<Hidden>,
-}
-
-/// A text that must not be seen.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(from = "String")]
-struct Hidden(Secret<String>);
-
-impl From<String> for Hidden {
-    fn from(text: String) -> Self {
-        Self(Secret::new(text))
-    }
 }
 
 /// Somebody who may register, by which right.
@@ -224,7 +212,7 @@ pub(super) async fn remove(caller: Caller, headers: HeaderMap, known: Known) -> 
     let insecure = caller.visitor().app().config().auth.insecure_cookies;
     let cookies = Cookies::of(insecure);
     let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
-    let user = caller
+    let changed = caller
         .write(move |cx| access::delete_own(cx, |user| known.check(user)))
         .await?;
     let mut response = version::changed_with(&changed, &changed.user)?;

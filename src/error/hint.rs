@@ -1,0 +1,42 @@
+//! What to do next, for the person who meets an error at the shell.
+
+use super::Error;
+
+impl Error {
+    /// What to do next, where the program can know it.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "most errors say it all by themselves"
+    )]
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::Ambiguous { noun, .. } => {
+                format!("give more characters of the id; they are listed by: provost {noun} list")
+            }
+            Self::LastAdmin => "make another administrator first: provost user role add USER admin".into(),
+            Self::CountDiffers { .. } => "look with --dry-run, then give the right number".into(),
+            Self::Unavailable(_) => "try again; if it stays so, look at the daemon's log".into(),
+            Self::StorageFull(_) => "free some space on the database's disk; reads go on meanwhile".into(),
+            // `kill 0` would end the operator's own shell.
+            Self::DaemonRunning { pid: 0 } => "stop it first, or use another --data-dir".into(),
+            Self::DaemonRunning { pid } => format!("stop it first (kill {pid}), or use another --data-dir"),
+            Self::DaemonsServing { .. } => "stop them first".into(),
+            Self::NotSetUp { .. } => "run: provost init".into(),
+            Self::DatabaseMissing { .. } => {
+                "restore the database from a backup, or, to start anew, move the key file away first".into()
+            }
+            Self::SchemaBehind { .. } => "run: provost migrate up".into(),
+            Self::SchemaDiffers { place, schema, binary } if schema < binary => {
+                format!("run: provost --db {place} migrate up")
+            }
+            Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => "install the newer provost; nothing was changed".into(),
+            Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
+            Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
+            Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
+            Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup".into(),
+            _ => return None,
+        };
+        Some(hint)
+    }
+}

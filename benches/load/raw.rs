@@ -36,12 +36,12 @@ impl Raw {
         Limits::default().slots
     }
 
-    /// One leg. As many threads ask as there are connections otherwise: no slot waits for work.
+    /// One leg. So many threads ask that no slot waits for work, and none for longer than it may.
     pub(crate) fn leg(&self, plan: Plan) -> Outcome<Measured> {
         let before = server::cpu("self")?;
         let deadline = Instant::now() + plan.leg;
         let leg = std::thread::scope(|scope| {
-            let threads: Vec<_> = (0..plan.shape.connections)
+            let threads: Vec<_> = (0..4 * Self::slots())
                 .map(|_| scope.spawn(|| self.compare_until(deadline, plan)))
                 .collect();
             let mut whole = Leg::new(plan.leg);

@@ -44,7 +44,7 @@ impl Server {
         Ok(Self { child, address })
     }
 
-    /// Starts the daemon on the files in `folder` with everything on but the buckets for each
+    /// Starts the daemon on the files in `folder` with everything on but the limits for each
     /// address, and waits until it is ready. Its log goes to `daemon.log` beside them.
     pub(crate) fn daemon(folder: &Path) -> Outcome<Self> {
         Self::daemon_with(folder, &[])
@@ -60,6 +60,7 @@ impl Server {
             .args(["serve", "--listen", &address.to_string()])
             .env("PROVOST_THROTTLE_ISSUE_PER_SECOND", "0")
             .env("PROVOST_THROTTLE_API_PER_SECOND", "0")
+            .env("PROVOST_SERVER_MAX_CONNECTIONS_PER_IP", "2048")
             .envs(settings.iter().copied())
             .stdout(Stdio::null())
             .stderr(log)

@@ -44,10 +44,13 @@ impl Role {
     }
 }
 
-/// The roles in a text that separates them by blanks, or in none.
+/// The roles in a text that separates them by blanks, or in none; in their order, which the text
+/// need not have.
 pub(super) fn listed(text: Option<&str>) -> Result<Vec<Role>> {
     let words = text.unwrap_or_default().split_ascii_whitespace();
-    words.map(str::parse).collect()
+    let mut roles = words.map(str::parse).collect::<Result<Vec<_>>>()?;
+    roles.sort_unstable();
+    Ok(roles)
 }
 
 impl fmt::Display for Role {

@@ -19,8 +19,7 @@ const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.locale, u.m
     u.disabled_reason, u.disabled_at, u.deleted_at, u.created_at, u.updated_at, u.security_epoch,
     CASE WHEN u.email_verified_at IS NULL THEN 0 ELSE 1 END AS email_verified,
     CASE WHEN u.password_hash IS NULL THEN 0 ELSE 1 END AS has_password,
-    (SELECT STRING_AGG(o.role, ' ') FROM (
-        SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) o) AS roles";
+    (SELECT STRING_AGG(r.role, ' ') FROM user_roles r WHERE r.user_id = u.id) AS roles";
 
 /// Holds if somebody other than `$1` is an enabled administrator.
 const ANOTHER_ADMIN: &str = "EXISTS (

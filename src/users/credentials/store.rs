@@ -19,9 +19,7 @@ pub(super) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option<Credentia
     let sql = format!(
         "SELECT u.id, u.username, u.email, u.phone, u.name, u.state, u.password_hash,
                 u.security_epoch,
-                (SELECT STRING_AGG(o.role, ' ') FROM (
-                   SELECT r.role FROM user_roles r WHERE r.user_id = u.id ORDER BY r.role) o
-                ) AS roles
+                (SELECT STRING_AGG(r.role, ' ') FROM user_roles r WHERE r.user_id = u.id) AS roles
          FROM users u WHERE {condition}"
     );
     let row = tx.first(&sql, &[value])?;

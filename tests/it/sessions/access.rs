@@ -22,7 +22,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
     Some(match (method, path) {
         ("POST", "/api/v1/bans") => json!({ "network": "203.0.113.0/24" }),
         ("POST", "/api/v1/introspect" | "/api/v1/revoke" | "/api/v1/tokens/consume") => {
-            json!({ "token": "x" })
+            json!({ "token": "TEXT" })
         }
         ("POST", "/api/v1/purge") => json!({ "dry_run": true }),
         ("POST", "/api/v1/tokens") => json!({ "kind": "temporary" }),
@@ -40,6 +40,8 @@ struct Things {
     user: String,
     session: String,
     token: String,
+    /// The token itself, for routes that take it.
+    text: String,
 }
 
 impl Things {
@@ -90,13 +92,9 @@ fn is_own(route: &Route) -> bool {
 }
 
 fn call(client: &mut Client, route: &Route, things: &Things, headers: &str) -> Answer {
-    ask(
-        client,
-        &route.method,
-        &things.fill(&route.path),
-        headers,
-        &route.body,
-    )
+    let body = route.body.replace("TEXT", &things.text);
+    let path = things.fill(&route.path);
+    ask(client, &route.method, &path, headers, &body)
 }
 
 /// Rows of every table in which a route of these could change something.
@@ -133,6 +131,7 @@ fn things(shell: &Shell, client: &mut Client) -> Things {
         user: "petra".into(),
         session: log_in(client, "petra").id,
         token: token["id"].as_str().unwrap().to_owned(),
+        text: token["token"].as_str().unwrap().to_owned(),
     }
 }
 
@@ -148,6 +147,7 @@ fn what_is_the_administrators_is_refused_to_everybody_else_on_every_route() {
         user: "ivan".into(),
         session: ivan.id.clone(),
         token: things.token.clone(),
+        text: things.text.clone(),
     };
     let bare = shell.ok(&[
         "token",

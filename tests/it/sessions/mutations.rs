@@ -204,7 +204,7 @@ fn changed_access_tokens(count: usize) {
 
 #[test]
 fn of_thousands_of_changed_access_tokens_none_is_accepted() {
-    changed_access_tokens(2500);
+    changed_access_tokens(1500);
 }
 
 #[test]
@@ -246,7 +246,7 @@ fn changed_refresh_tokens(count: usize) {
 
 #[test]
 fn of_thousands_of_changed_refresh_tokens_none_is_accepted_nor_taken_for_a_used_one() {
-    changed_refresh_tokens(2500);
+    changed_refresh_tokens(1500);
 }
 
 #[test]

@@ -149,14 +149,14 @@ fn flood(
     change: impl Fn(&mut Dice) -> String + Sync,
     send: impl Fn(&mut Client, &mut Dice, &str) -> Answer + Sync,
 ) {
-    let sent = AtomicUsize::new(0);
+    let taken = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for n in 0..CLIENTS {
-            let (sent, change, send) = (&sent, &change, &send);
+            let (taken, change, send) = (&taken, &change, &send);
             scope.spawn(move || {
                 let mut dice = Dice(0x5eed_0000 + u64::try_from(n).unwrap());
                 let mut client = Client::connect(&daemon.address).unwrap();
-                while sent.fetch_add(1, Ordering::SeqCst) < count {
+                while taken.fetch_add(1, Ordering::SeqCst) < count {
                     // Blanks at the end of a header are none of its value.
                     let changed = loop {
                         let changed = change(&mut dice);

@@ -131,6 +131,15 @@ impl Actor {
         }
     }
 
+    /// The id of the session that makes the request, if one does.
+    #[must_use]
+    pub fn session(&self) -> Option<&str> {
+        match &self.who {
+            Who::Session { id, .. } => Some(id),
+            Who::Operator { .. } | Who::Job(_) | Who::Token { .. } | Who::Anonymous => None,
+        }
+    }
+
     /// The id of the user whose session it is: who may look after their own things.
     ///
     /// # Errors
@@ -461,12 +470,12 @@ impl<K: Eq + Hash> Uses<K> {
     /// More things than this between two writes are not remembered.
     const MOST: usize = 100_000;
 
-    /// Notes that `used` was used.
-    pub fn note(&self, used: K, at: Timestamp) {
+    /// Notes that `thing` was used.
+    pub fn note(&self, thing: K, at: Timestamp) {
         let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses.len() < Self::MOST || uses.contains_key(&used) {
+        if uses.len() < Self::MOST || uses.contains_key(&thing) {
             // What could not be written comes back here, and may be older by then.
-            let noted = uses.entry(used).or_insert(at);
+            let noted = uses.entry(thing).or_insert(at);
             *noted = at.max(*noted);
         }
     }

@@ -91,7 +91,7 @@ impl Actor {
     }
 
     /// A request with a session of `user`, who has just logged in.
-    pub(crate) fn session(user: &str, admin: bool) -> Self {
+    pub(crate) fn in_session(user: &str, admin: bool) -> Self {
         let who = Who::Session {
             id: "0".into(),
             user: user.into(),

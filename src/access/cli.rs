@@ -53,7 +53,7 @@ impl Can {
     /// Does it.
     ///
     /// # Errors
-    /// As [`super::can`]; those of printing.
+    /// As [`super::can()`]; those of printing.
     pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         let Self {
             subject,

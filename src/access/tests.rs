@@ -123,7 +123,7 @@ fn who_may_not_change_accounts_does_not_learn_whether_there_is_one() {
 fn people_who_delete_themselves_learn_what_that_ended() {
     let app = app();
     let ivan = at(&app, 2, |cx| users::get(cx, "ivan")).unwrap();
-    let mut me = Actor::session(&ivan.id, false);
+    let mut me = Actor::in_session(&ivan.id, false);
     if let Who::Session {
         authenticated_at, ..
     } = &mut me.who

@@ -228,7 +228,7 @@ fn a_secret_that_was_moved_to_somebody_elses_row_does_not_open() {
 fn removing_needs_a_code_and_ends_what_is_open() {
     let maria = person();
     let (_, codes) = maria.confirmed();
-    let actor = Actor::session(&maria.id, false);
+    let actor = Actor::in_session(&maria.id, false);
     let before = maria.epoch();
     assert!(disable(&maria.app, &actor, "000000").is_err());
     assert!(maria.required());
@@ -250,7 +250,7 @@ fn an_administrator_resets_a_factor_and_what_was_open_ends() {
     maria.confirmed();
     let before = maria.epoch();
     let as_actor = |actor: Actor| maria.app.write(&actor, |cx| reset(cx, "maria"));
-    let refused = as_actor(Actor::session(&maria.id, false));
+    let refused = as_actor(Actor::in_session(&maria.id, false));
     assert!(matches!(refused, Err(Error::Forbidden { .. })));
     assert!(as_actor(Actor::token("user:write")).unwrap());
     assert!(!maria.required());

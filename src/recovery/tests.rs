@@ -183,8 +183,8 @@ fn an_id_is_no_name_to_ask_by() {
 
 #[test]
 fn a_link_ends_with_its_time_its_use_its_address_and_whatever_ends_all() {
-    let app = app();
     type Way = (&'static str, fn(&App));
+    let app = app();
     let ways: [Way; 5] = [
         ("expired", |app| {
             script(app, "UPDATE tokens SET expires_at = 1");
@@ -429,7 +429,7 @@ fn only_who_may_write_users_invites_or_lets_in_and_not_for_long() {
     let app = app();
     for actor in [
         Actor::anonymous(),
-        Actor::session("x", false),
+        Actor::in_session("x", false),
         Actor::token("user:read"),
     ] {
         let invited = app.write(&actor, |cx| {
@@ -449,7 +449,7 @@ fn only_who_may_write_users_invites_or_lets_in_and_not_for_long() {
     }
     let rescued = rescue(
         &app,
-        &Actor::session("x", true),
+        &Actor::in_session("x", true),
         Some("maria"),
         With::Password,
     );
@@ -678,7 +678,7 @@ fn unlocking_ends_the_delay_of_an_account() {
     assert!(!free());
     let by = |actor: Actor| app.write(&actor, |cx| unlock(cx, "maria").map(|(_, done)| done));
     assert!(matches!(
-        by(Actor::session(&maria, false)),
+        by(Actor::in_session(&maria, false)),
         Err(Error::Forbidden { .. })
     ));
     assert!(by(Actor::operator()).unwrap());

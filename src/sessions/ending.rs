@@ -6,7 +6,7 @@ use serde_json::json;
 use super::lists::find;
 use super::model::Session;
 use super::{object, store};
-use crate::app::{Cx, Who};
+use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::id;
@@ -50,10 +50,8 @@ pub fn revoke_own(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
 /// [`Error::Forbidden`] for who is no person.
 pub fn revoke_all_own(cx: &mut Cx<'_, '_>, except_current: bool) -> Result<u64> {
     let user = cx.actor.person()?.to_owned();
-    let except = match &cx.actor.who {
-        Who::Session { id, .. } if except_current => Some(id.clone()),
-        _ => None,
-    };
+    let asking = cx.actor.session().map(str::to_owned);
+    let except = asking.filter(|_| except_current);
     revoke_all_of(cx, &user, except.as_deref(), None)
 }
 

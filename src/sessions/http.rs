@@ -275,15 +275,15 @@ async fn refresh(
         check_same_site(&Method::POST, &headers, app, &session)?;
     }
     let rates = &app.kit().rates;
-    let taken = rates.take_refresh(&session);
+    let allowed = rates.take_refresh(&session);
     let work = async {
-        let refreshed = visitor.clone().write(move |cx| super::refresh(cx, &token));
-        match refreshed.await? {
+        let next = visitor.clone().write(move |cx| super::refresh(cx, &token));
+        match next.await? {
             Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
             Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
         }
     };
-    Ok(limited(rates.refresh.policy(), taken, work).await)
+    Ok(limited(rates.refresh.policy(), allowed, work).await)
 }
 
 /// Log out
@@ -302,10 +302,10 @@ async fn logout(
 ) -> Result<Response> {
     let app = visitor.app();
     let cookies = Cookies::of(app.config().auth.insecure_cookies);
-    let refresh = posted.value.token(&headers, cookies)?;
-    let by_cookie = refresh.as_ref().is_some_and(|(_, by_cookie)| *by_cookie)
+    let given = posted.value.token(&headers, cookies)?;
+    let by_cookie = given.as_ref().is_some_and(|(_, by_cookie)| *by_cookie)
         || Cookies::find(&headers, cookies.access)?.is_some();
-    let named = refresh.as_ref().map(|(token, _)| token.as_str());
+    let named = given.as_ref().map(|(token, _)| token.as_str());
     let named = named.and_then(|token| super::session_of(&app.kit().keys, token));
     let own = match caller {
         Ok(caller) => match &caller.actor().who {
@@ -332,7 +332,7 @@ async fn logout(
             visitor
                 .clone()
                 .write(move |cx| super::logout(cx, &id))
-                .await?
+                .await?;
         }
         None if by_cookie => {}
         None => return Err(Error::Unauthenticated),

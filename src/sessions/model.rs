@@ -128,7 +128,7 @@ pub struct Entry {
     pub methods: Vec<&'static str>,
     /// The client's address.
     pub ip: Option<IpAddr>,
-    /// The client's program, as [`super::client`] tells it.
+    /// The client's program, as [`super::client()`] tells it.
     pub client: Option<String>,
 }
 

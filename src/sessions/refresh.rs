@@ -42,37 +42,22 @@ pub fn refresh_token(keys: &Keys, session_id: &str, generation: i64) -> Result<S
 
 /// 168 bits of HMAC-SHA-256 over what stands before it, as base62 digits.
 fn mac(keys: &Keys, before: &str) -> [u8; MAC] {
-    let [
-        a,
-        b,
-        c,
-        d,
-        e,
-        f,
-        g,
-        h,
-        i,
-        j,
-        k,
-        l,
-        m,
-        n,
-        o,
-        p,
-        q,
-        r,
-        s,
-        t,
-        u,
-        ..,
-    ] = keys
+    let signed = keys
         .refresh
         .sign(&[b"provost/v1/refresh\0", before.as_bytes()]);
-    let first = digits::<11>(u64::from_be_bytes([a, b, c, d, e, f, g, h]));
-    let second = digits::<11>(u64::from_be_bytes([i, j, k, l, m, n, o, p]));
-    let third = digits::<8>(u64::from_be_bytes([0, 0, 0, q, r, s, t, u]));
+    let (first, rest) = signed.split_at(8);
+    let (second, rest) = rest.split_at(8);
+    let (third, _) = rest.split_at(5);
+    let word = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .fold(0, |word, byte| word << 8 | u64::from(*byte))
+    };
+    let all = digits::<11>(word(first))
+        .into_iter()
+        .chain(digits::<11>(word(second)))
+        .chain(digits::<8>(word(third)));
     let mut mac = [0; MAC];
-    let all = first.into_iter().chain(second).chain(third);
     for (place, digit) in mac.iter_mut().zip(all) {
         *place = digit;
     }

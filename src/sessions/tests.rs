@@ -87,7 +87,7 @@ impl House {
     fn next(&self, token: &str, now: Timestamp) -> Opened {
         match self.refresh(token, now) {
             Refreshed::Next(turn) => self.mint(&turn, now),
-            other => panic!("{other:?}"),
+            other @ (Refreshed::Reused | Refreshed::Refused) => panic!("{other:?}"),
         }
     }
 
@@ -310,8 +310,8 @@ fn people_see_and_end_their_own_sessions_only() {
     let house = House::new();
     let mine = house.open(T0);
     let (other, third) = (house.open(T0), house.open(T0));
-    let me = Actor::session(&house.user, false);
-    let stranger = Actor::session("01a1fa17-4a6c-72ab-bbc5-91dadd3c7daf", false);
+    let me = Actor::in_session(&house.user, false);
+    let stranger = Actor::in_session("01a1fa17-4a6c-72ab-bbc5-91dadd3c7daf", false);
     let own = house.app.at(T0, &me, |cx| list_own(cx, None, 50)).unwrap();
     assert_eq!(own.items.len(), 3);
     let theirs = house.app.at(T0, &stranger, |cx| list_own(cx, None, 50));
@@ -442,10 +442,7 @@ fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
     let house = House::new();
     let opened = house.mint(&house.open(T0), T0);
     let keys_at = |now: Timestamp| {
-        let keys = house
-            .app
-            .at(now, &Actor::operator(), |cx| list_keys(cx))
-            .unwrap();
+        let keys = house.app.at(now, &Actor::operator(), list_keys).unwrap();
         keys.into_iter().map(|key| key.state).collect::<Vec<_>>()
     };
     assert_eq!(keys_at(T0), [KeyState::Active]);
@@ -456,10 +453,7 @@ fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
     assert_eq!(rotation.signs_from, T0.plus(10 * MINUTE));
     assert_eq!(rotation.accepted_until, T0.plus(45 * MINUTE));
     assert_eq!(keys_at(T0), [KeyState::Next, KeyState::Active]);
-    let published = house
-        .app
-        .at(T0, &Actor::anonymous(), |cx| jwks(cx))
-        .unwrap();
+    let published = house.app.at(T0, &Actor::anonymous(), jwks).unwrap();
     assert_eq!(published.len(), 2);
     let again = house.app.at(T0, &Actor::operator(), |cx| rotate(cx, false));
     assert!(matches!(again, Err(Error::Invalid { .. })));
@@ -475,10 +469,7 @@ fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
     assert_eq!(kid(next.access_token.expose()), rotation.id);
     let late = T0.plus(45 * MINUTE);
     assert_eq!(keys_at(late), [KeyState::Active, KeyState::Retired]);
-    let published = house
-        .app
-        .at(late, &Actor::anonymous(), |cx| jwks(cx))
-        .unwrap();
+    let published = house.app.at(late, &Actor::anonymous(), jwks).unwrap();
     assert_eq!(published.len(), 1);
 }
 
@@ -613,7 +604,7 @@ fn a_refused_login_writes_one_row_whoever_it_names_also_while_it_has_to_wait() {
 fn a_second_factor_is_asked_for_after_a_right_password_and_each_code_is_good_once() {
     let house = House::new();
     let now = house.app.clock().now();
-    let mut owner = Actor::session(&house.user, false);
+    let mut owner = Actor::in_session(&house.user, false);
     if let Who::Session {
         authenticated_at, ..
     } = &mut owner.who

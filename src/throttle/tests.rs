@@ -296,7 +296,7 @@ fn failures_are_cleared_by_key_by_any_name_of_the_user_and_by_a_name_that_nobody
         list(cx, users::name_of, None, 1)
     });
     assert!(matches!(stranger, Err(Error::Forbidden { .. })));
-    assert!(try_lift(&Actor::session("1", true), "ivan").is_ok());
+    assert!(try_lift(&Actor::in_session("1", true), "ivan").is_ok());
 }
 
 #[test]

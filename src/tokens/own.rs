@@ -70,7 +70,7 @@ mod tests {
     fn person(app: &App, name: &str, admin: bool) -> Actor {
         let new = NewUser::named(name.parse().unwrap());
         let id = users::create(app, &Actor::operator(), new).unwrap().id;
-        let mut actor = Actor::session(&id, admin);
+        let mut actor = Actor::in_session(&id, admin);
         if let crate::app::Who::Session {
             authenticated_at, ..
         } = &mut actor.who

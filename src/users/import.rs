@@ -3,7 +3,7 @@
 //!
 //! Two steps. [`check`] reads everything, looks at every value by the same rules as for an account
 //! made here, finds what would collide, and lays what is good aside in a file that has no name.
-//! [`write`] puts that into the database.
+//! [`write()`] puts that into the database.
 //!
 //! Invariants: every refused row is told, with its line and the member at fault; a row is taken as a
 //! whole or not at all; without `keep_going` so is the source. Then all of it is one transaction:

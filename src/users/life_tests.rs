@@ -40,7 +40,7 @@ fn back(app: &App, after: i64, name: &'static str) -> Result<User> {
 
 /// A session of `user` that was opened at [`START`].
 fn session(user: &User, admin: bool) -> Actor {
-    let mut actor = Actor::session(&user.id, admin);
+    let mut actor = Actor::in_session(&user.id, admin);
     if let Who::Session {
         authenticated_at, ..
     } = &mut actor.who

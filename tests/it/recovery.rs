@@ -141,7 +141,7 @@ fn a_known_and_an_unknown_name_cannot_be_told_apart() {
     let daemon = shell
         .with("PROVOST_JOBS_ENABLED", "false")
         .with("PROVOST_THROTTLE_RESET_PER_HOUR", "0");
-    let served = daemon.serve();
+    let running = daemon.serve();
     let tables = ["users", "tokens", "outbox_messages", "audit_events"];
     let rows = || {
         tables.map(|table| {
@@ -159,7 +159,11 @@ fn a_known_and_an_unknown_name_cannot_be_told_apart() {
         "maria",
     ] {
         let before = rows();
-        let answer = post(&served, "/auth/password/forgot", &json!({ "login": login }));
+        let answer = post(
+            &running,
+            "/auth/password/forgot",
+            &json!({ "login": login }),
+        );
         assert_eq!(answer, (202, String::new()), "{login}");
         let after = rows();
         grown.push(std::array::from_fn::<_, 4, _>(|n| after[n] - before[n]));

@@ -1,4 +1,4 @@
-//! `GET /api/v1/me` with an access token (EdDSA) against bare hyper: the session's and the user's
+//! `GET /api/v1/me` with an access token (`EdDSA`) against bare hyper: the session's and the user's
 //! rows are read each time.
 
 use crate::Outcome;

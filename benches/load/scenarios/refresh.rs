@@ -23,7 +23,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     // New chains in each leg: what was under way as the last one ended is nobody's next token.
     let people = people::make(&folder, (plan.pairs + 1) * plan.shape.connections)?;
     let load = requests(&people, Requests::expecting(200, NEXT).chained(NEXT));
-    let plain = requests(&people, Requests::expecting(200, r#""status":true"#));
+    let simple = requests(&people, Requests::expecting(200, r#""status":true"#));
     let bare = Server::bare()?;
     // One session refreshes as often as it can, which the limit for sessions is there to prevent.
     let lifted = [("PROVOST_THROTTLE_REFRESH_PER_MINUTE", "0")];
@@ -31,7 +31,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let mut acknowledged = 0;
     let found = pairs::alternate(
         plan,
-        || pairs::leg(&bare, &plain, plan),
+        || pairs::leg(&bare, &simple, plan),
         || {
             let leg = pairs::leg(&daemon, &load, plan)?;
             acknowledged += leg.requests;

@@ -69,14 +69,14 @@ fn an_account_is_made_shown_changed_and_deleted() {
     assert!(!made.body.contains("staple") && !made.body.contains("argon2"));
     assert!(user.get("epoch").is_none(), "{user}");
 
-    let shown = site.get_as(&keeper, &path);
-    assert_eq!(shown.json(), user);
-    assert_eq!(shown.header("etag"), made.header("etag"));
+    let again = site.get_as(&keeper, &path);
+    assert_eq!(again.json(), user);
+    assert_eq!(again.header("etag"), made.header("etag"));
     let by_name = site.get_as(&keeper, "/api/v1/users/ivan@example.org");
     assert_eq!(by_name.json(), user);
 
-    let patch = r#"{"username":"vanya","phone":null,"meta":{"pet":"dog"}}"#;
-    let changed = call(&site, &Method::PATCH, &keeper, &path, patch);
+    let other = r#"{"username":"vanya","phone":null,"meta":{"pet":"dog"}}"#;
+    let changed = call(&site, &Method::PATCH, &keeper, &path, other);
     is_ok(&changed);
     let now = changed.json();
     assert_eq!(now["username"], "vanya");
@@ -324,12 +324,12 @@ fn people_see_and_change_their_own_account_and_nothing_that_is_not_theirs_to_cha
         assert_eq!(patch(json!({ member: "admin" })).code(), "unknown_field");
     }
     account(&site, "anna", &[]);
-    let taken = site.token("user:write");
+    let keeper = site.token("user:write");
     let hers = json!({ "email": "anna@example.org" }).to_string();
     is_ok(&call(
         &site,
         &Method::PATCH,
-        &taken,
+        &keeper,
         "/api/v1/users/anna",
         &hers,
     ));

@@ -140,10 +140,13 @@ fn steps_of_user(user: &User, action: &Scope, object: Option<&str>) -> Vec<Step>
     };
     let found = match (reached, own) {
         (true, _) => format!("{roles}: an administrator may do everything"),
-        (false, true) => format!("{roles}: it is their own account"),
+        (false, true) => format!(
+            "{roles}: only an administrator may do {action}; of their own account people see and change \
+             what /api/v1/me shows"
+        ),
         (false, false) => format!("{roles}: only an administrator may do {action}"),
     };
-    vec![state, step("roles", reached || own, found)]
+    vec![state, step("roles", reached, found)]
 }
 
 fn because(user: &User) -> String {

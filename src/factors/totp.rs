@@ -43,11 +43,13 @@ pub(super) fn written(
 /// The step for which `code` is right now, if there is one.
 pub(super) fn step(secret: &[u8], code: &str, now: Timestamp) -> Result<Option<i64>> {
     let digits = usize::from(DIGITS);
+    // Apps show `123 456`.
+    let code: String = code.split_ascii_whitespace().collect();
     if code.len() != digits || !code.bytes().all(|byte| byte.is_ascii_digit()) {
         return Ok(None);
     }
     let seconds = u64::try_from(now.0.div_euclid(1000)).unwrap_or(0);
-    let step = totp(secret, None, "")?.check(code, seconds);
+    let step = totp(secret, None, "")?.check(&code, seconds);
     step.map(i64::try_from).transpose().map_err(Error::internal)
 }
 
@@ -104,6 +106,12 @@ mod tests {
         let secret = [7; SECRET];
         let now = Timestamp(30_000_000);
         let code = code(&secret, now);
+        let (one, two) = code.split_at(3);
+        let spaced = format!(" {one} {two}");
+        assert!(
+            step(&secret, &spaced, now).unwrap().is_some(),
+            "as apps show it"
+        );
         for bad in [
             &code[1..],
             &format!("{code}0"),

@@ -1,6 +1,6 @@
 //! Speaking to the mail server (RFC 5321): one message on one connection.
 
-use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::message::header::{ContentType, HeaderName, HeaderValue, MIME_VERSION_1_0};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Tls, TlsParameters};
 use lettre::{Message, SmtpTransport, Transport as _};
@@ -86,6 +86,8 @@ impl<'a> Server<'a> {
             .message_id(Some(id))
             // So that no machine answers (RFC 3834 §5).
             .raw_header(HeaderValue::new(automatic, "auto-generated".into()))
+            // RFC 2045 §4: without it the encoding of the text means nothing.
+            .header(MIME_VERSION_1_0)
             .header(ContentType::TEXT_PLAIN)
             .body(content.text.clone())
             .map_err(Error::internal)

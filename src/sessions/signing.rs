@@ -195,7 +195,10 @@ pub fn rotate(cx: &mut Cx<'_, '_>, compromised: bool) -> Result<Rotation> {
     cx.tx.lock(("signing", "keys"))?;
     if !compromised {
         let rows = keys::all(cx.tx)?;
-        if let Some(next) = rows.iter().find(|row| row.signs_from > cx.now) {
+        if let Some(next) = rows.iter().find(|row| {
+            let accepted = row.accepted_until.is_none_or(|until| until > cx.now);
+            row.signs_from > cx.now && accepted
+        }) {
             let reason = format!(
                 "{} is on its way and signs from {}",
                 next.id, next.signs_from

@@ -171,7 +171,8 @@ pub(super) fn owner(tx: &mut Tx<'_>, id: &str) -> Result<Option<String>> {
     row.map(|row| row.text("user_id")).transpose()
 }
 
-/// The sessions of a user that nobody has ended yet, but for `except`.
+/// The sessions of a user that nobody has ended yet, themselves or with all that the account had
+/// opened, but for `except`.
 pub(super) fn open_ids(
     tx: &mut Tx<'_>,
     user_id: &str,
@@ -179,9 +180,10 @@ pub(super) fn open_ids(
     now: Timestamp,
 ) -> Result<Vec<String>> {
     let rows = tx.all(
-        "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
-           AND id <> $3
-         ORDER BY id",
+        "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id
+         WHERE s.user_id = $1 AND s.revoked_at IS NULL AND s.expires_at > $2
+           AND s.epoch = u.security_epoch AND s.id <> $3
+         ORDER BY s.id",
         &[
             user_id.into(),
             now.into(),

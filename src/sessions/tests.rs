@@ -658,3 +658,32 @@ fn a_second_factor_is_asked_for_after_a_right_password_and_each_code_is_good_onc
     let again = log_in(true, Some(code(later)));
     assert!(matches!(again, Err(Error::InvalidCredentials { .. })));
 }
+
+#[test]
+fn what_has_ended_with_everything_is_not_ended_again() {
+    let house = House::new();
+    house.open(T0);
+    let user = house.user.clone();
+    house
+        .app
+        .at(T0, &Actor::operator(), move |cx| {
+            users::end_everything(cx, &user)
+        })
+        .unwrap();
+    house.open(T0);
+    let me = Actor::in_session(&house.user, false);
+    let ended = house.app.at(T0, &me, |cx| revoke_all_own(cx, false));
+    assert_eq!(ended.unwrap(), 1);
+}
+
+#[test]
+fn a_key_that_was_dropped_before_it_signed_does_not_stand_in_the_way_of_the_next() {
+    let house = House::new();
+    house.open(T0);
+    for compromised in [false, true, false] {
+        house
+            .app
+            .at(T0, &Actor::operator(), move |cx| rotate(cx, compromised))
+            .unwrap();
+    }
+}

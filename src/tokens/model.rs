@@ -186,7 +186,8 @@ impl Facts {
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewToken {
-    /// What it is for.
+    /// What it is for; an API token unless said.
+    #[serde(default)]
     pub kind: Kind,
     /// Its owner: id, user name, e-mail or phone of a user.
     #[serde(default)]

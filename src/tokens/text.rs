@@ -21,12 +21,13 @@ pub const SECRET: usize = 30;
 pub const LENGTH: usize = 4 + ID + SECRET + CHECK;
 
 /// What a token is for; each kind is good for its own routes only (rule 18).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Kind {
     /// Proves one thing for a while: a confirmation, a code, a guest pass.
     Temporary,
     /// Authenticates a program at the API.
+    #[default]
     Api,
     /// Lets somebody make an account.
     Invitation,

@@ -99,6 +99,7 @@ fn whoever_forgot_the_password_gets_mail_and_logs_in_with_another_one() {
     for part in [
         "From: Desk <desk@example.org>",
         "To: ivan@example.org",
+        "MIME-Version: 1.0",
         "Auto-Submitted: auto-generated",
         "Message-ID: <",
         "http://127.0.0.1:8080/reset#pvp_",

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::ffi::OsStr;
 
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate};
+use serde_json::json;
 
 use crate::cli::flags::{ListArgs, value};
 use crate::cli::output::{Output, Record};
@@ -133,6 +134,9 @@ fn remove(networks: Vec<Network>, operator: &Operator, out: &mut Output) -> Resu
         let remove = |network: &Network| throttle::remove(cx, *network, |_| Ok(()));
         networks.iter().map(remove).collect::<Result<Vec<_>>>()
     })?;
+    if out.format().json {
+        return out.value(&json!({ "removed": removed.len() }));
+    }
     for ban in &removed {
         out.message(format_args!("{} is no longer banned", ban.network))?;
     }

@@ -1,5 +1,5 @@
 //! Invitations: an account for whoever holds the link, with the address that it was sent to and the
-//! roles that the inviter chose.
+//! roles that the inviter chose. It is good only as long as the inviter has the right to invite.
 
 use std::time::Duration;
 
@@ -70,11 +70,14 @@ pub fn invite(
         }
     };
     let kind = Kind::Invitation;
+    // It ends with all that the inviter has open: it was their right to give. That of the shell
+    // ends with its time.
+    let inviter = cx.actor.user().map(str::to_owned);
     let (id, token) = tokens::issue_link(
         cx,
         &NewLink {
             kind,
-            owner: None,
+            owner: inviter.as_deref(),
             ttl: ttl.0,
             label: Some(email.as_str().to_owned()),
             meta: Some(Map::from_iter([("roles".to_owned(), json!(roles))])),

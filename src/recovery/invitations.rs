@@ -50,6 +50,7 @@ pub fn invite(
 ) -> Result<(Invitation, Secret<String>, Option<Secret<String>>)> {
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)?;
+    users::may_give(cx, roles)?;
     let ttl = ttl.unwrap_or(cx.kit.config.links.invitation_ttl);
     if ttl > LONGEST || ttl.0 < Duration::from_mins(1) {
         return Err(Error::invalid(

@@ -425,6 +425,25 @@ fn whoever_is_invited_makes_an_account_with_the_address_and_roles_of_the_invitat
 }
 
 #[test]
+fn no_token_invites_an_administrator_or_makes_a_login_link_for_one() {
+    let app = app();
+    let token = Actor::token("user:write");
+    let refused =
+        |error: Error| matches!(error, Error::Forbidden { needs } if needs == "role:admin");
+    let invited = app.write(&token, |cx| {
+        invite(cx, &"a@example.org".parse()?, &[Role::Admin], None)
+    });
+    assert!(refused(invited.unwrap_err()));
+    let let_in = app.write(&token, |cx| login_link(cx, "root", Order::default()));
+    assert!(refused(let_in.unwrap_err()));
+    app.write(&token, |cx| {
+        invite(cx, &"a@example.org".parse()?, &[Role::User], None)?;
+        login_link(cx, "maria", Order::default())
+    })
+    .unwrap();
+}
+
+#[test]
 fn only_who_may_write_users_invites_or_lets_in_and_not_for_long() {
     let app = app();
     for actor in [

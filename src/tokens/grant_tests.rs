@@ -92,3 +92,26 @@ fn a_token_renews_only_what_it_could_have_made() {
     assert_eq!(field(renew_as(&giver(), &longer, None)), "ttl");
     renew_as(&operator, &longer, None).unwrap();
 }
+
+#[test]
+fn an_old_session_neither_makes_a_token_nor_gives_one_more_time() {
+    let app = App::memory();
+    let token = make(&app, &Actor::operator(), api(None, "token:read", None)).unwrap();
+    let id = token.id.to_string();
+    for (minutes, fresh) in [(10, true), (11, false)] {
+        let mut actor = Actor::session("x", true);
+        if let Who::Session {
+            authenticated_at, ..
+        } = &mut actor.who
+        {
+            *authenticated_at = START.minus(Duration::from_mins(minutes));
+        }
+        let made = make(&app, &actor, api(None, "token:read", None));
+        let id = id.clone();
+        let renewed = app.at(START, &actor, move |cx| renew(cx, &id, None));
+        for result in [made, renewed] {
+            let refused = matches!(result, Err(Error::ReauthenticationNeeded));
+            assert_eq!((result.is_ok(), refused), (fresh, !fresh), "{minutes}");
+        }
+    }
+}

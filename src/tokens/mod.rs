@@ -49,10 +49,11 @@ const META: usize = 4096;
 /// what it has itself: its scopes, its network, the time that it has left.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Invalid`] for a value against the rules, [`Error::NotFound`] for
-/// an owner who does not exist.
+/// [`Error::Forbidden`]; [`Error::ReauthenticationNeeded`]; [`Error::Invalid`] for a value against
+/// the rules; [`Error::NotFound`] for an owner who does not exist.
 pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     cx.actor.require(known::TOKEN_CREATE)?;
+    cx.actor.require_fresh(cx.now)?;
     issue(cx, new)
 }
 
@@ -305,8 +306,9 @@ pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
 /// could have given when it issued the token.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `token:renew` and every scope of the token; [`Error::NotFound`]; [`Error::Invalid`] for a token
-/// that is expired, revoked or used up, or for a life that is too long.
+/// [`Error::Forbidden`] without `token:renew` and every scope of the token;
+/// [`Error::ReauthenticationNeeded`]; [`Error::NotFound`]; [`Error::Invalid`] for a token that is
+/// expired, revoked or used up, or for a life that is too long.
 pub fn renew(cx: &mut Cx<'_, '_>, id: &str, ttl: Option<Lifetime>) -> Result<Token> {
     renew_if(cx, id, ttl, |_| Ok(()))
 }
@@ -322,6 +324,7 @@ pub fn renew_if(
     still: impl FnOnce(&Token) -> Result<()>,
 ) -> Result<Token> {
     cx.actor.require(known::TOKEN_RENEW)?;
+    cx.actor.require_fresh(cx.now)?;
     let token = hold_one(cx, id)?;
     still(&token)?;
     let expires_at = grant::renewal(cx, &token, ttl)?;

@@ -46,7 +46,7 @@ const LABEL: usize = 200;
 const META: usize = 4096;
 
 /// Issues a token to an operator or to a program with `token:create`, which can give away only
-/// what it has itself: its scopes, its network, the time that it has left.
+/// what it has itself: its scopes, its network, the time that it has left, its owner.
 ///
 /// # Errors
 /// [`Error::Forbidden`]; [`Error::ReauthenticationNeeded`]; [`Error::Invalid`] for a value against
@@ -61,11 +61,8 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
 fn issue(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     let scopes = Scopes::new(new.scopes.clone())?;
     grant::scopes(cx, &scopes)?;
-    let owner = new
-        .owner
-        .as_deref()
-        .map(|user| owner_of_new(cx, user))
-        .transpose()?;
+    let owner = grant::owner(cx, new.owner.as_deref())?;
+    let owner = owner.map(|user| owner_of_new(cx, &user)).transpose()?;
     let expires_at = grant::expiry(cx, new.kind, new.ttl)?;
     let cidr = grant::cidr(cx, new.cidr)?;
     check_label_and_meta(new)?;

@@ -188,7 +188,8 @@ impl Facts {
 pub struct NewToken {
     /// What it is for.
     pub kind: Kind,
-    /// Its owner: id, user name, e-mail or phone of a user.
+    /// Its owner: id, user name, e-mail or phone of a user. What a token makes belongs to its own
+    /// owner.
     #[serde(default)]
     pub owner: Option<String>,
     /// A name for people, at most 200 characters.

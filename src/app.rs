@@ -140,6 +140,16 @@ impl Actor {
         }
     }
 
+    /// The id of the user in whose name it acts: by a session, or by a token that belongs to one.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match &self.who {
+            Who::Session { user, .. } => Some(user),
+            Who::Token { owner, .. } => owner.as_deref(),
+            Who::Operator { .. } | Who::Job(_) | Who::Anonymous => None,
+        }
+    }
+
     /// The id of the user whose session it is: who may look after their own things.
     ///
     /// # Errors

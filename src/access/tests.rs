@@ -222,3 +222,16 @@ fn a_question_that_makes_no_sense_is_refused() {
     let refused = app.read(&Actor::token("user:read"), |cx| can(cx, &question));
     assert!(matches!(refused, Err(Error::Forbidden { .. })));
 }
+
+#[test]
+fn disabling_somebody_who_invited_tells_that_the_invitation_ended() {
+    let app = App::memory();
+    user(&app, "root", vec![Role::Admin]);
+    let boss = user(&app, "boss", vec![Role::Admin]);
+    app.at(Timestamp(0), &Actor::in_session(&boss.id, true), |cx| {
+        crate::recovery::invite(cx, &"anna@example.org".parse()?, &[], None)
+    })
+    .unwrap();
+    let changed = at(&app, -START + 1, |cx| disable(cx, "boss", None)).unwrap();
+    assert_eq!(changed.ended.to_string(), "1 invitation");
+}

@@ -81,9 +81,7 @@ impl Enrolled {
     responses((status = 200, description = "the secret, shown once", body = Enrolled), Problems))]
 async fn enrol(caller: Caller, MaybePosted(posted): MaybePosted<Nothing>) -> Result<Response> {
     let work = |cx: &mut Cx<'_, '_>, _: &Nothing| Enrolled::of(&super::enrol(cx)?);
-    caller
-        .answer("POST /api/v1/me/mfa/totp", posted, work)
-        .await
+    caller.answer(posted, work).await
 }
 
 /// A code.
@@ -130,11 +128,10 @@ impl RecoveryCodes {
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 200, description = "the recovery codes, shown once", body = RecoveryCodes), Problems))]
 async fn confirm(caller: Caller, posted: Posted<Code>) -> Result<Response> {
-    let route = "POST /api/v1/me/mfa/totp/confirm";
     let work = |cx: &mut Cx<'_, '_>, code: &Code| {
         super::confirm(cx, code.code.0.expose()).map(|codes| RecoveryCodes::of(&codes))
     };
-    caller.answer(route, posted, work).await
+    caller.answer(posted, work).await
 }
 
 /// Remove the app by a code of it
@@ -158,9 +155,8 @@ async fn renew_codes(
     caller: Caller,
     MaybePosted(posted): MaybePosted<Nothing>,
 ) -> Result<Response> {
-    let route = "POST /api/v1/me/mfa/recovery-codes";
     let work = |cx: &mut Cx<'_, '_>, _: &Nothing| {
         super::renew_codes(cx).map(|codes| RecoveryCodes::of(&codes))
     };
-    caller.answer(route, posted, work).await
+    caller.answer(posted, work).await
 }

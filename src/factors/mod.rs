@@ -208,8 +208,9 @@ pub fn take(cx: &mut Cx<'_, '_>, user: &str, code: &str) -> Result<bool> {
 pub fn reset(cx: &mut Cx<'_, '_>, user: &str) -> Result<bool> {
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)?;
-    let user = users::resolve(cx, user)?.id;
-    remove(cx, &user)
+    let user = users::resolve(cx, user)?;
+    users::may_touch(cx, &user)?;
+    remove(cx, &user.id)
 }
 
 fn remove(cx: &mut Cx<'_, '_>, user: &str) -> Result<bool> {

@@ -260,6 +260,20 @@ fn an_administrator_resets_a_factor_and_what_was_open_ends() {
 }
 
 #[test]
+fn no_token_resets_the_factor_of_an_administrator() {
+    let maria = person();
+    maria.confirmed();
+    let operator = Actor::operator();
+    let give = |cx: &mut Cx<'_, '_>| users::grant(cx, "maria", users::Role::Admin);
+    maria.app.write(&operator, give).unwrap();
+    let refused = maria
+        .app
+        .write(&Actor::token("user:write"), |cx| reset(cx, "maria"));
+    assert!(matches!(refused, Err(Error::Forbidden { needs }) if needs == "role:admin"));
+    assert!(maria.required());
+}
+
+#[test]
 fn an_old_session_neither_sets_up_a_factor_nor_gets_recovery_codes() {
     let maria = person();
     maria.confirmed();

@@ -10,7 +10,7 @@ use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
 use http::header::{AUTHORIZATION, ETAG, LOCATION};
 use http::request::Parts;
-use http::{HeaderName, HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
@@ -47,6 +47,7 @@ pub struct Visitor {
     app: App,
     actor: Actor,
     method: Method,
+    uri: Uri,
     route: Option<MatchedPath>,
     idempotency_key: Option<HeaderValue>,
 }
@@ -113,6 +114,7 @@ impl FromRequestParts<App> for Visitor {
             app: app.clone(),
             actor,
             method: parts.method.clone(),
+            uri: parts.uri.clone(),
             route: parts.extensions.get().cloned(),
             idempotency_key,
         })
@@ -202,7 +204,6 @@ impl Caller {
     /// What `f` and `place` return.
     pub async fn create<T, B, F>(
         self,
-        route: &'static str,
         posted: Posted<B>,
         place: fn(&T) -> Result<Place>,
         f: F,
@@ -213,7 +214,7 @@ impl Caller {
         F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
     {
         self.0
-            .make(route, posted, StatusCode::CREATED, Some(place), f)
+            .make(posted, StatusCode::CREATED, Some(place), f)
             .await
     }
 
@@ -233,18 +234,13 @@ impl Caller {
     ///
     /// # Errors
     /// What `f` returns.
-    pub async fn answer<T, B, F>(
-        self,
-        route: &'static str,
-        posted: Posted<B>,
-        f: F,
-    ) -> Result<Response>
+    pub async fn answer<T, B, F>(self, posted: Posted<B>, f: F) -> Result<Response>
     where
         T: Serialize + Send + 'static,
         B: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
     {
-        self.0.create(route, posted, StatusCode::OK, f).await
+        self.0.create(posted, StatusCode::OK, f).await
     }
 
     /// The program and the actor, for workflows with slow work between transactions; they belong
@@ -424,7 +420,6 @@ impl Visitor {
     /// What `f` returns, [`Error::IdempotencyKeyReused`].
     pub async fn create<T, B, F>(
         self,
-        route: &'static str,
         posted: Posted<B>,
         status: StatusCode,
         f: F,
@@ -434,12 +429,11 @@ impl Visitor {
         B: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
     {
-        self.make(route, posted, status, None, f).await
+        self.make(posted, status, None, f).await
     }
 
     async fn make<T, B, F>(
         self,
-        route: &'static str,
         posted: Posted<B>,
         status: StatusCode,
         place: Option<fn(&T) -> Result<Place>>,
@@ -451,7 +445,7 @@ impl Visitor {
         F: FnMut(&mut Cx<'_, '_>, &B) -> Result<T> + Send + 'static,
     {
         let Posted { value, bytes } = posted;
-        let key = self.key(route, &bytes)?.map(Arc::new);
+        let key = self.key(&bytes)?.map(Arc::new);
         let answer = self.write(move |cx| {
             let kept = match &key {
                 Some(key) => idempotency::find(cx, key)?,
@@ -483,7 +477,7 @@ impl Visitor {
         Ok(response.into_response())
     }
 
-    fn key(&self, route: &str, body: &[u8]) -> Result<Option<Key>> {
+    fn key(&self, body: &[u8]) -> Result<Option<Key>> {
         let Some(key) = &self.idempotency_key else {
             return Ok(None);
         };
@@ -495,6 +489,8 @@ impl Visitor {
             (Who::Anonymous, Some(ip)) => format!("anonymous {ip}"),
             _ => self.actor.to_string(),
         };
-        Key::new(&caller, route, key, body).map(Some)
+        // What was asked for is in the path itself: whose login link, for one.
+        let route = format!("{} {}", self.method, self.uri.path());
+        Key::new(&caller, &route, key, body).map(Some)
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariants: the key's row, the effect and its audit row are one transaction; what is stored is
 //! sealed with the key file, because an answer can hold a secret that is shown only once; the
-//! same key of another caller or another route is another key.
+//! same key of another caller or for another path is another key.
 
 mod store;
 
@@ -25,7 +25,7 @@ pub struct Key {
 const LONGEST: usize = 255;
 
 impl Key {
-    /// The key that `caller` sent to `route` with `body`.
+    /// The key that `caller` sent with `body` to `route`, which is method and path.
     ///
     /// # Errors
     /// [`Error::Malformed`] unless it has 1 to 255 visible ASCII characters.

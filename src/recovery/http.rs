@@ -164,9 +164,7 @@ async fn invite(caller: Caller, posted: Posted<NewInvitation>) -> Result<Respons
     let work = |cx: &mut Cx<'_, '_>, new: &NewInvitation| {
         super::invite(cx, &new.email, &new.roles, new.ttl).map(Made::of)
     };
-    caller
-        .create("POST /api/v1/users/invitations", posted, place, work)
-        .await
+    caller.create(posted, place, work).await
 }
 
 /// What sort of login link.
@@ -207,8 +205,7 @@ async fn login_link(
         };
         super::login_link(cx, &user, order).map(Made::of)
     };
-    let route = "POST /api/v1/users/{id}/login-link";
-    caller.create(route, posted, place, work).await
+    caller.create(posted, place, work).await
 }
 
 /// A login link, and what else the account asks for.

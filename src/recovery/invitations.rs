@@ -1,5 +1,5 @@
 //! Invitations: an account for whoever holds the link, with the address that it was sent to and the
-//! roles that the inviter chose.
+//! roles that the inviter chose. It is good only as long as the inviter has the right to invite.
 
 use std::time::Duration;
 
@@ -50,6 +50,7 @@ pub fn invite(
 ) -> Result<(Invitation, Secret<String>, Option<Secret<String>>)> {
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)?;
+    users::may_give(cx, roles)?;
     let ttl = ttl.unwrap_or(cx.kit.config.links.invitation_ttl);
     if ttl > LONGEST || ttl.0 < Duration::from_mins(1) {
         return Err(Error::invalid(
@@ -70,11 +71,14 @@ pub fn invite(
         }
     };
     let kind = Kind::Invitation;
+    // It ends with all that the inviter has open: it was their right to give. That of the shell
+    // ends with its time.
+    let inviter = cx.actor.user().map(str::to_owned);
     let (id, token) = tokens::issue_link(
         cx,
         &NewLink {
             kind,
-            owner: None,
+            owner: inviter.as_deref(),
             ttl: ttl.0,
             label: Some(email.as_str().to_owned()),
             meta: Some(Map::from_iter([("roles".to_owned(), json!(roles))])),

@@ -60,6 +60,7 @@ pub fn login_link(
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)?;
     let user = users::resolve(cx, user)?;
+    users::may_touch(cx, &user)?;
     if user.state != State::Active {
         let reason = format!("is {}: nobody can log in as it", user.state);
         return Err(Error::invalid("user", reason));

@@ -268,4 +268,6 @@ fn object(user: &str) -> String {
 }
 
 #[cfg(test)]
+mod invitation_tests;
+#[cfg(test)]
 mod tests;

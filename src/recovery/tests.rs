@@ -7,14 +7,14 @@ use crate::users::{NewUser, Role};
 
 const START: i64 = 1_795_000_000_000;
 const MINUTE: i64 = 60_000;
-const PASSWORD: &str = "correct horse battery staple";
+pub(super) const PASSWORD: &str = "correct horse battery staple";
 
 fn at(minutes: i64) -> Timestamp {
     Timestamp(START + minutes * MINUTE)
 }
 
 /// An app that sends mail, where `root` is the administrator and `maria` an ordinary user.
-fn app() -> App {
+pub(super) fn app() -> App {
     app_with(&[("PROVOST_THROTTLE_ADDRESS_PER_HOUR", "0")])
 }
 
@@ -42,14 +42,14 @@ fn app_with(more: &[(&str, &str)]) -> App {
     app
 }
 
-fn id(app: &App, name: &str) -> String {
+pub(super) fn id(app: &App, name: &str) -> String {
     let name = name.to_owned();
     let user = app.read(&Actor::operator(), |cx| users::get(cx, &name));
     user.unwrap().id
 }
 
 /// A session of a user who has just logged in.
-fn fresh(app: &App, name: &str) -> Actor {
+pub(super) fn fresh(app: &App, name: &str) -> Actor {
     Actor {
         who: Who::Session {
             id: "0".into(),
@@ -68,7 +68,7 @@ fn number(app: &App, sql: &str) -> i64 {
     row.unwrap().unwrap().int("n").unwrap()
 }
 
-fn script(app: &App, sql: &str) {
+pub(super) fn script(app: &App, sql: &str) {
     let sql = sql.to_owned();
     app.db().write(move |tx| tx.script(&sql)).unwrap();
 }
@@ -96,7 +96,7 @@ fn reset_with(app: &App, token: &str, password: &str) -> Result<()> {
     reset(app, &Actor::anonymous(), &token, password.parse().unwrap())
 }
 
-fn is_bad<T: std::fmt::Debug>(result: Result<T>) -> bool {
+pub(super) fn is_bad<T: std::fmt::Debug>(result: Result<T>) -> bool {
     matches!(result.unwrap_err(), Error::Invalid { field: "token", .. })
 }
 
@@ -422,6 +422,25 @@ fn whoever_is_invited_makes_an_account_with_the_address_and_roles_of_the_invitat
         invite(cx, &"anna@example.org".parse()?, &[], None)
     });
     assert!(matches!(again, Err(Error::EmailTaken)));
+}
+
+#[test]
+fn no_token_invites_an_administrator_or_makes_a_login_link_for_one() {
+    let app = app();
+    let token = Actor::token("user:write");
+    let refused =
+        |error: Error| matches!(error, Error::Forbidden { needs } if needs == "role:admin");
+    let invited = app.write(&token, |cx| {
+        invite(cx, &"a@example.org".parse()?, &[Role::Admin], None)
+    });
+    assert!(refused(invited.unwrap_err()));
+    let let_in = app.write(&token, |cx| login_link(cx, "root", Order::default()));
+    assert!(refused(let_in.unwrap_err()));
+    app.write(&token, |cx| {
+        invite(cx, &"a@example.org".parse()?, &[Role::User], None)?;
+        login_link(cx, "maria", Order::default())
+    })
+    .unwrap();
 }
 
 #[test]

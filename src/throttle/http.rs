@@ -126,9 +126,7 @@ impl Ban {
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 201, description = "banned", body = Ban, headers(("Location", description = "The path of the ban"), ("ETag", description = "The version of the ban"))), Problems))]
 async fn add(caller: Caller, posted: Posted<NewBan>) -> Result<Response> {
-    caller
-        .create("POST /api/v1/bans", posted, Ban::place, super::add)
-        .await
+    caller.create(posted, Ban::place, super::add).await
 }
 
 /// Show a ban

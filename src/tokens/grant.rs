@@ -1,7 +1,7 @@
 //! What may be given away: how long a token lives, and no more than who gives it has.
 //!
 //! Invariant: a token that a token made or renewed has no scope, no network and no time that its
-//! giver lacks (security.md, rule 18).
+//! giver lacks, and belongs to nobody else (security.md, rule 18).
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use crate::app::{Cx, Who};
 use crate::error::{Error, Result};
 use crate::scope::{Scope, Scopes};
 use crate::time::{Lifetime, Timestamp};
+use crate::users;
 
 /// Lets scopes be given by who has them.
 pub(super) fn scopes(cx: &Cx<'_, '_>, scopes: &Scopes) -> Result<()> {
@@ -26,6 +27,31 @@ pub(super) fn scopes(cx: &Cx<'_, '_>, scopes: &Scopes) -> Result<()> {
             needs: beyond.to_string(),
         }),
         None => Ok(()),
+    }
+}
+
+/// Whose a new token becomes: what a token makes belongs to whom it belongs itself, or it would act
+/// in the name of anybody.
+pub(super) fn owner(cx: &mut Cx<'_, '_>, asked: Option<&str>) -> Result<Option<String>> {
+    let own = match &cx.actor.who {
+        Who::Operator { .. } | Who::Job(_) | Who::Session { admin: true, .. } => {
+            return Ok(asked.map(str::to_owned));
+        }
+        Who::Token { .. } | Who::Session { .. } | Who::Anonymous => cx.actor.user(),
+    };
+    let own = own.map(str::to_owned);
+    let same = match (asked, &own) {
+        (None, _) => true,
+        (Some(_), None) => false,
+        (Some(asked), Some(own)) => users::id_of(cx, asked)?.as_ref() == Some(own),
+    };
+    if same {
+        Ok(own)
+    } else {
+        // The same for who does not exist: that is not for everybody to know.
+        Err(Error::Forbidden {
+            needs: "role:admin".into(),
+        })
     }
 }
 

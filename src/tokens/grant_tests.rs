@@ -92,3 +92,100 @@ fn a_token_renews_only_what_it_could_have_made() {
     assert_eq!(field(renew_as(&giver(), &longer, None)), "ttl");
     renew_as(&operator, &longer, None).unwrap();
 }
+
+#[test]
+fn an_old_session_neither_makes_a_token_nor_gives_one_more_time() {
+    let app = App::memory();
+    let token = make(&app, &Actor::operator(), api(None, "token:read", None)).unwrap();
+    let id = token.id.to_string();
+    for (minutes, fresh) in [(10, true), (11, false)] {
+        let mut actor = Actor::in_session("x", true);
+        if let Who::Session {
+            authenticated_at, ..
+        } = &mut actor.who
+        {
+            *authenticated_at = START.minus(Duration::from_mins(minutes));
+        }
+        let made = make(&app, &actor, api(None, "token:read", None));
+        let id = id.clone();
+        let renewed = app.at(START, &actor, move |cx| renew(cx, &id, None));
+        for result in [made, renewed] {
+            let refused = matches!(result, Err(Error::ReauthenticationNeeded));
+            assert_eq!((result.is_ok(), refused), (fresh, !fresh), "{minutes}");
+        }
+    }
+}
+
+/// The id of a user of this name.
+fn user(app: &App, name: &str) -> String {
+    let new = users::NewUser::named(name.parse().unwrap());
+    users::create(app, &Actor::operator(), new).unwrap().id
+}
+
+fn of(owner: Option<&str>) -> NewToken {
+    NewToken {
+        owner: owner.map(str::to_owned),
+        ..api(None, "token:read", None)
+    }
+}
+
+#[test]
+fn what_a_token_makes_belongs_to_whom_it_belongs_itself() {
+    let app = App::memory();
+    let ivan = user(&app, "ivan");
+    user(&app, "maria");
+    let owned = |id: Option<&str>| {
+        let mut actor = giver();
+        if let Who::Token { owner, .. } = &mut actor.who {
+            *owner = id.map(str::to_owned);
+        }
+        actor
+    };
+    let (his, nobodys) = (owned(Some(&ivan)), owned(None));
+    for named in [None, Some("ivan"), Some(ivan.as_str())] {
+        let token = make(&app, &his, of(named)).unwrap();
+        assert_eq!(token.owner.as_deref(), Some("ivan"), "{named:?}");
+    }
+    assert_eq!(make(&app, &nobodys, of(None)).unwrap().owner, None);
+    for (actor, named) in [
+        (&his, "maria"),
+        (&his, "nobody"),
+        (&nobodys, "ivan"),
+        (&nobodys, "nobody"),
+    ] {
+        // Nor does it learn who exists.
+        let refused = make(&app, actor, of(Some(named)));
+        let told = matches!(refused, Err(Error::Forbidden { needs }) if needs == "role:admin");
+        assert!(told, "{named}");
+    }
+    let mut admin = Actor::in_session(&ivan, true);
+    if let Who::Session {
+        authenticated_at, ..
+    } = &mut admin.who
+    {
+        *authenticated_at = START;
+    }
+    for actor in [admin, Actor::operator()] {
+        let token = make(&app, &actor, of(Some("maria"))).unwrap();
+        assert_eq!(token.owner.as_deref(), Some("maria"));
+        assert_eq!(make(&app, &actor, of(None)).unwrap().owner, None);
+    }
+}
+
+#[test]
+fn what_a_token_makes_ends_with_what_its_owner_has_open() {
+    let app = App::memory();
+    let ivan = user(&app, "ivan");
+    let mut actor = giver();
+    if let Who::Token { owner, .. } = &mut actor.who {
+        *owner = Some(ivan);
+    }
+    let made = make(&app, &actor, of(None)).unwrap();
+    let id = made.id.to_string();
+    let after = app.at(START, &Actor::operator(), move |cx| {
+        users::disable(cx, "ivan", None)?;
+        users::enable(cx, "ivan")?;
+        get(cx, &id)
+    });
+    assert_eq!(after.unwrap().state, State::Revoked);
+}

@@ -70,7 +70,7 @@ impl Created {
     responses((status = 201, description = "issued", body = Created, headers(("Location", description = "The path of the token"), ("ETag", description = "The version of the token"))), Problems))]
 async fn create(caller: Caller, posted: Posted<NewToken>) -> Result<Response> {
     caller
-        .create("POST /api/v1/tokens", posted, Created::place, |cx, new| {
+        .create(posted, Created::place, |cx, new| {
             super::create(cx, new).map(Created::from)
         })
         .await
@@ -243,9 +243,8 @@ impl From<Lookup> for Consumption {
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body take one use, not two")),
     responses((status = 200, description = "what came of it", body = Consumption), Problems))]
 async fn consume(caller: Caller, posted: Posted<Presented>) -> Result<Response> {
-    let route = "POST /api/v1/tokens/consume";
     let work = |cx: &mut crate::app::Cx<'_, '_>, presented: &Presented| {
         super::consume(cx, &presented.token).map(Consumption::from)
     };
-    caller.answer(route, posted, work).await
+    caller.answer(posted, work).await
 }

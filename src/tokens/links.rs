@@ -24,7 +24,7 @@ use crate::secret::Secret;
 pub struct NewLink<'a> {
     /// For which door.
     pub kind: Kind,
-    /// The id of the user for whom it opens; none for an invitation.
+    /// The id of the user with whom it ends: for whom it opens or, for an invitation, who invites.
     pub owner: Option<&'a str>,
     /// How long it is good.
     pub ttl: Duration,
@@ -42,7 +42,7 @@ pub struct NewLink<'a> {
 pub struct Link {
     /// Its public id.
     pub id: TokenId,
-    /// The id of the user for whom it opens.
+    /// As in [`NewLink`].
     pub owner: Option<String>,
     /// As in [`NewLink`].
     pub label: Option<String>,

@@ -46,13 +46,14 @@ const LABEL: usize = 200;
 const META: usize = 4096;
 
 /// Issues a token to an operator or to a program with `token:create`, which can give away only
-/// what it has itself: its scopes, its network, the time that it has left.
+/// what it has itself: its scopes, its network, the time that it has left, its owner.
 ///
 /// # Errors
-/// [`Error::Forbidden`], [`Error::Invalid`] for a value against the rules, [`Error::NotFound`] for
-/// an owner who does not exist.
+/// [`Error::Forbidden`]; [`Error::ReauthenticationNeeded`]; [`Error::Invalid`] for a value against
+/// the rules; [`Error::NotFound`] for an owner who does not exist.
 pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     cx.actor.require(known::TOKEN_CREATE)?;
+    cx.actor.require_fresh(cx.now)?;
     issue(cx, new)
 }
 
@@ -60,11 +61,8 @@ pub fn create(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
 fn issue(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     let scopes = Scopes::new(new.scopes.clone())?;
     grant::scopes(cx, &scopes)?;
-    let owner = new
-        .owner
-        .as_deref()
-        .map(|user| owner_of_new(cx, user))
-        .transpose()?;
+    let owner = grant::owner(cx, new.owner.as_deref())?;
+    let owner = owner.map(|user| owner_of_new(cx, &user)).transpose()?;
     let expires_at = grant::expiry(cx, new.kind, new.ttl)?;
     let cidr = grant::cidr(cx, new.cidr)?;
     check_label_and_meta(new)?;
@@ -305,8 +303,9 @@ pub fn any(tx: &mut Tx<'_>) -> Result<bool> {
 /// could have given when it issued the token.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `token:renew` and every scope of the token; [`Error::NotFound`]; [`Error::Invalid`] for a token
-/// that is expired, revoked or used up, or for a life that is too long.
+/// [`Error::Forbidden`] without `token:renew` and every scope of the token;
+/// [`Error::ReauthenticationNeeded`]; [`Error::NotFound`]; [`Error::Invalid`] for a token that is
+/// expired, revoked or used up, or for a life that is too long.
 pub fn renew(cx: &mut Cx<'_, '_>, id: &str, ttl: Option<Lifetime>) -> Result<Token> {
     renew_if(cx, id, ttl, |_| Ok(()))
 }
@@ -322,6 +321,7 @@ pub fn renew_if(
     still: impl FnOnce(&Token) -> Result<()>,
 ) -> Result<Token> {
     cx.actor.require(known::TOKEN_RENEW)?;
+    cx.actor.require_fresh(cx.now)?;
     let token = hold_one(cx, id)?;
     still(&token)?;
     let expires_at = grant::renewal(cx, &token, ttl)?;

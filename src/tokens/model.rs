@@ -189,7 +189,8 @@ pub struct NewToken {
     /// What it is for; an API token unless said.
     #[serde(default)]
     pub kind: Kind,
-    /// Its owner: id, user name, e-mail or phone of a user.
+    /// Its owner: id, user name, e-mail or phone of a user. What a token makes belongs to its own
+    /// owner.
     #[serde(default)]
     pub owner: Option<String>,
     /// A name for people, at most 200 characters.

@@ -7,7 +7,9 @@
 use serde_json::json;
 
 use super::find::taken;
-use super::{Email, FullName, NewPassword, NewUser, Phone, Role, User, by_id, object, store};
+use super::{
+    Email, FullName, NewPassword, NewUser, Phone, Role, User, by_id, may_give, object, store,
+};
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::config::Registration;
@@ -121,7 +123,7 @@ fn ready(app: &App, actor: &Actor, mut new: NewUser, right: Right) -> Result<Pre
 ///
 /// # Errors
 /// [`Error::UsernameTaken`], [`Error::EmailTaken`], [`Error::PhoneTaken`]; the right may have gone
-/// since, and making an administrator takes [`Actor::require_fresh`].
+/// since, and who makes an administrator needs that of [`super::may_give`].
 pub fn create_prepared(cx: &mut Cx<'_, '_>, prepared: &Prepared) -> Result<User> {
     let Prepared {
         new,
@@ -130,8 +132,10 @@ pub fn create_prepared(cx: &mut Cx<'_, '_>, prepared: &Prepared) -> Result<User>
         right,
     } = prepared;
     right.check(cx.actor, cx.kit.config.auth.registration)?;
-    if new.roles.contains(&Role::Admin) {
-        cx.actor.require_fresh(cx.now)?;
+    match right {
+        Right::Administrator => may_give(cx, &new.roles)?,
+        // An ordinary one, or one of roles that somebody gave who may.
+        Right::Registration | Right::Invitation => {}
     }
     insert(cx, new, sort, hash.as_ref())
 }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::life::{end_everything, hold_administrators};
-use super::{Grant, Role, User, by_id, get, object, resolve, store};
+use super::{Grant, Role, User, by_id, get, may_give, may_touch, object, resolve, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
@@ -26,7 +26,7 @@ pub fn grants(cx: &mut Cx<'_, '_>, user: &str) -> Result<Vec<Grant>> {
 /// [`Error::NotFound`].
 pub fn grant(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
     may_change(cx)?;
-    let id = resolve(cx, user)?.id;
+    let id = to_change(cx, user, role)?;
     if store::grant(cx.tx, &id, role, cx.now)? {
         note(cx, "user.role_granted", &id, role)?;
     }
@@ -40,7 +40,7 @@ pub fn grant(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
 pub fn revoke(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
     may_change(cx)?;
     hold_administrators(cx)?;
-    let id = resolve(cx, user)?.id;
+    let id = to_change(cx, user, role)?;
     if store::revoke(cx.tx, &id, role)? {
         note(cx, "user.role_revoked", &id, role)?;
     } else if by_id(cx, &id)?.roles.contains(&role) {
@@ -52,6 +52,14 @@ pub fn revoke(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<User> {
 fn may_change(cx: &Cx<'_, '_>) -> Result<()> {
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)
+}
+
+/// The id of the user whose `role` the actor may give or take.
+fn to_change(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<String> {
+    may_give(cx, &[role])?;
+    let user = resolve(cx, user)?;
+    may_touch(cx, &user)?;
+    Ok(user.id)
 }
 
 fn note(cx: &mut Cx<'_, '_>, action: &'static str, id: &str, role: Role) -> Result<()> {

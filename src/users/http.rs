@@ -143,7 +143,7 @@ async fn create(caller: Caller, posted: Posted<NewAccount>) -> Result<Response> 
         .await?;
     let posted = Posted { value: (), bytes };
     caller
-        .create("POST /api/v1/users", posted, place, move |cx, ()| {
+        .create(posted, place, move |cx, ()| {
             super::create_prepared(cx, &prepared)
         })
         .await

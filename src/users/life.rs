@@ -6,7 +6,7 @@
 use serde_json::json;
 
 use super::find::{Among, find};
-use super::{State, User, by_id, hold, object, resolve, store};
+use super::{State, User, by_id, hold, may_touch, object, resolve, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
@@ -24,7 +24,9 @@ pub(super) const REASON: usize = 200;
 pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<User> {
     may_end(cx, reason)?;
     hold_administrators(cx)?;
-    let id = resolve(cx, user)?.id;
+    let user = resolve(cx, user)?;
+    may_touch(cx, &user)?;
+    let id = user.id;
     let done = store::disable(cx.tx, &id, reason, cx.now)?;
     let user = by_id(cx, &id)?;
     match (done, user.state) {
@@ -46,7 +48,9 @@ pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<
 /// [`Error::NotFound`].
 pub fn enable(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
     may_end(cx, None)?;
-    let id = resolve(cx, user)?.id;
+    let user = resolve(cx, user)?;
+    may_touch(cx, &user)?;
+    let id = user.id;
     if store::enable(cx.tx, &id, cx.now)? {
         audit::record(cx, Event::new("user.enabled", object(&id)))?;
     }
@@ -73,7 +77,10 @@ pub fn delete_if(
     still: impl FnOnce(&User) -> Result<()>,
 ) -> Result<User> {
     may_end(cx, reason)?;
-    end(cx, user, reason, still)
+    end(cx, user, reason, |cx, user| {
+        may_touch(cx, user)?;
+        still(user)
+    })
 }
 
 /// Deletes the account of the person who asks.
@@ -83,18 +90,18 @@ pub fn delete_if(
 pub fn delete_own(cx: &mut Cx<'_, '_>, still: impl FnOnce(&User) -> Result<()>) -> Result<User> {
     let id = cx.actor.person()?.to_owned();
     cx.actor.require_fresh(cx.now)?;
-    end(cx, &id, None, still)
+    end(cx, &id, None, |_, user| still(user))
 }
 
 fn end(
     cx: &mut Cx<'_, '_>,
     user: &str,
     reason: Option<&str>,
-    still: impl FnOnce(&User) -> Result<()>,
+    still: impl FnOnce(&Cx<'_, '_>, &User) -> Result<()>,
 ) -> Result<User> {
     hold_administrators(cx)?;
     let user = hold(cx, user)?;
-    still(&user)?;
+    still(cx, &user)?;
     if !store::delete(cx.tx, &user.id, cx.now)? {
         return Err(Error::LastAdmin);
     }
@@ -111,7 +118,9 @@ fn end(
 /// [`Error::NotFound`]; [`Error::Invalid`] if it is too late.
 pub fn restore(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
     may_end(cx, None)?;
-    let id = find(cx, user, Among::All)?.id;
+    let user = find(cx, user, Among::All)?;
+    may_touch(cx, &user)?;
+    let id = user.id;
     let period = cx.kit.config.auth.restore_period;
     let restored = store::restore(cx.tx, &id, cx.now.minus(period.0), cx.now)?;
     let user = by_id(cx, &id)?;

@@ -2,10 +2,11 @@
 //!
 //! Invariants: a user name, an e-mail address and a phone number each belong to at most one
 //! account, compared without regard to case; at least one enabled administrator always remains;
-//! a password is hashed outside any transaction, and its hash is never shown; a change after which
+//! who may touch an administrator is decided in `authority`; a password is hashed outside any transaction, and its hash is never shown; a change after which
 //! nothing that is open may stay so moves `security_epoch` in the same transaction; a deleted
 //! account is found by nobody but who wants to look at it or bring it back.
 
+mod authority;
 pub mod cli;
 mod create;
 mod credentials;
@@ -26,6 +27,7 @@ mod store;
 
 use serde_json::json;
 
+pub use authority::{may_give, may_touch};
 pub use create::{
     Prepared, create, create_prepared, prepare, prepare_invited, prepare_registration,
 };
@@ -149,6 +151,13 @@ pub fn update_if(
 ) -> Result<User> {
     cx.actor.require(known::USER_WRITE)?;
     let user = hold(cx, user)?;
+    // By their names people log in and get letters.
+    if !matches!(
+        (&changes.email, &changes.phone),
+        (Change::Keep, Change::Keep)
+    ) {
+        may_touch(cx, &user)?;
+    }
     still(&user)?;
     apply(cx, user, changes)
 }
@@ -241,6 +250,7 @@ pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
     if user.username == to.as_str() {
         return Ok(user);
     }
+    may_touch(cx, &user)?;
     if !store::set(cx.tx, &user.id, &[store::Field::Username(to)], cx.now)? {
         return Err(taken(cx, &user.id, Some(to), None, None));
     }
@@ -252,6 +262,8 @@ pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
     by_id(cx, &user.id)
 }
 
+#[cfg(test)]
+mod authority_tests;
 #[cfg(test)]
 mod life_tests;
 #[cfg(test)]

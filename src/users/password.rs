@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::create::hash;
-use super::{NewPassword, State, User, object, resolve, store};
+use super::{NewPassword, State, User, by_id, may_touch, object, resolve, store};
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
@@ -49,7 +49,11 @@ pub fn hash_password(
     password: NewPassword,
 ) -> Result<Hashed> {
     actor.require(known::USER_WRITE)?;
-    let user = app.read(actor, |cx| resolve(cx, user))?;
+    let user = app.read(actor, |cx| {
+        let user = resolve(cx, user)?;
+        may_touch(cx, &user)?;
+        Ok(user)
+    })?;
     let names = [
         Some(user.username.as_str()),
         user.email.as_deref(),
@@ -73,6 +77,9 @@ pub fn hash_password(
 pub fn put_password(cx: &mut Cx<'_, '_>, hashed: &Hashed) -> Result<User> {
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)?;
+    // It may have become an administrator while the password was hashed.
+    let user = by_id(cx, &hashed.user)?;
+    may_touch(cx, &user)?;
     if store::set_password(cx.tx, &hashed.user, hashed.hash.as_ref(), cx.now)? {
         let event = Event::new("user.password_set", object(&hashed.user));
         audit::record(cx, event.with(json!({ "password": hashed.sort })))?;

@@ -4,9 +4,9 @@ use crate::app::{Actor, App, Kit};
 use crate::password::PasswordHash;
 
 /// An arbitrary instant; times below are counted from it.
-const START: i64 = 1_795_000_000_000;
+pub(super) const START: i64 = 1_795_000_000_000;
 /// bcrypt of "correct horse battery staple", so that most tests need not hash.
-const HASH: &str = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
+pub(super) const HASH: &str = "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
 
 pub(super) fn as_operator<T: Send + 'static>(
     app: &App,
@@ -57,7 +57,7 @@ fn log(app: &App) -> Vec<(String, String)> {
         .collect()
 }
 
-fn actions(app: &App) -> Vec<String> {
+pub(super) fn actions(app: &App) -> Vec<String> {
     log(app).into_iter().map(|(action, _)| action).collect()
 }
 
@@ -341,7 +341,7 @@ fn a_password_that_is_easy_to_guess_is_refused_before_anything_is_written() {
 fn every_verb_asks_for_its_scope() {
     let app = App::memory();
     add(&app, 0, admin("root"));
-    add(&app, 0, admin("maria"));
+    add(&app, 0, new("maria"));
     let read = |actor: &Actor| {
         let attempts = [
             app.at(Timestamp(START), actor, |cx| get(cx, "maria"))
@@ -364,9 +364,9 @@ fn every_verb_asks_for_its_scope() {
             set_password(&app, actor, "maria", hash).map(drop),
             app.at(at, actor, |cx| update(cx, "maria", &Changes::default()))
                 .map(drop),
-            app.at(at, actor, |cx| revoke(cx, "maria", Role::Admin))
+            app.at(at, actor, |cx| revoke(cx, "maria", Role::User))
                 .map(drop),
-            app.at(at, actor, |cx| grant(cx, "maria", Role::Admin))
+            app.at(at, actor, |cx| grant(cx, "maria", Role::User))
                 .map(drop),
             app.at(at, actor, |cx| disable(cx, "maria", None)).map(drop),
             app.at(at, actor, |cx| enable(cx, "maria")).map(drop),

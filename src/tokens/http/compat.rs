@@ -93,7 +93,7 @@ async fn issue_plain(
             token: decimal(id, &secret).expose().clone(),
         })
     };
-    let made = visitor.create("POST /app/token", posted, StatusCode::OK, work);
+    let made = visitor.create(posted, StatusCode::OK, work);
     Ok(limited(rates.issue.policy(), taken, made).await)
 }
 

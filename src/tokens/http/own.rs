@@ -30,12 +30,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 201, description = "issued", body = Created, headers(("Location", description = "The path of the token"), ("ETag", description = "The version of the token"))), Problems))]
 async fn create(caller: Caller, posted: Posted<NewToken>) -> Result<Response> {
     caller
-        .create(
-            "POST /api/v1/me/tokens",
-            posted,
-            Created::place,
-            |cx, new| tokens::create_own(cx, new).map(Created::from),
-        )
+        .create(posted, Created::place, |cx, new| {
+            tokens::create_own(cx, new).map(Created::from)
+        })
         .await
 }
 

@@ -118,10 +118,7 @@ async fn made(visitor: Visitor, posted: Posted<Registration>) -> Result<Response
         .await?;
     let posted = Posted { value: (), bytes };
     let enter = move |cx: &mut Cx<'_, '_>, (): &()| entrant.register(cx);
-    let route = "POST /api/v1/auth/register";
-    visitor
-        .create(route, posted, StatusCode::CREATED, enter)
-        .await
+    visitor.create(posted, StatusCode::CREATED, enter).await
 }
 
 /// Show one's own account

@@ -100,11 +100,15 @@ fn an_account_is_made_shown_changed_and_deleted() {
 }
 
 #[test]
-fn an_administrator_is_registered_with_roles_and_what_is_wrong_is_told() {
+fn an_administrator_is_registered_by_another_with_roles_and_what_is_wrong_is_told() {
     let site = Site::new();
+    account(&site, "root", &[Role::Admin]);
+    let root = login(&site, "root");
     let keeper = site.token("user:write");
     let post = |body: Value| site.post_as(&keeper, "/api/v1/users", &body.to_string());
-    let made = post(json!({ "username": "maria", "roles": ["admin"] }));
+    let maria = json!({ "username": "maria", "roles": ["admin"] });
+    assert_eq!(post(maria.clone()).code(), "forbidden");
+    let made = site.post_as(&root, "/api/v1/users", &maria.to_string());
     assert_eq!(made.status, 201);
     assert_eq!(made.json()["roles"], json!(["admin"]));
     assert_eq!(made.json()["has_password"], false);

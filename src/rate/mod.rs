@@ -39,11 +39,16 @@ pub fn network(ip: IpAddr) -> IpAddr {
 const NAME: usize = 256;
 
 /// A name as limits see it: without blanks around it, without regard to case and to ways of writing
-/// the same letter (security.md, rule 50).
+/// the same letter (security.md, rule 50). Whatever is too long to be one is the same: a part of it
+/// could be somebody's.
 #[must_use]
 pub fn canonical(name: &str) -> String {
+    let name = name.trim();
+    if name.chars().nth(NAME).is_some() {
+        return String::new();
+    }
     // Lower-casing can undo the normalisation (İ becomes i and a combining dot): once more.
-    let folded = name.trim().chars().take(NAME).nfkc().collect::<String>();
+    let folded = name.nfkc().collect::<String>();
     folded.trim().to_lowercase().nfkc().collect()
 }
 
@@ -130,7 +135,8 @@ impl Rates {
         self.reset.take(&key(ip))
     }
 
-    /// Takes one message to `address`, a mail address or a phone number however it is written.
+    /// Takes one message to `address`, a mail address or a phone number in the spelling by which it
+    /// is found.
     ///
     /// # Errors
     /// [`Error::RateLimited`](crate::error::Error::RateLimited).
@@ -146,7 +152,8 @@ impl Rates {
         self.refresh.take(&self.hash(session))
     }
 
-    /// Notes that a login failed from `ip` under `name`, whether anybody has it or not.
+    /// Notes that a login failed from `ip` under `name`, in the spelling by which it is found, whether
+    /// anybody has it or not.
     pub fn sprayed(&self, ip: Option<IpAddr>, name: &str) {
         self.spray.note(key(ip), self.hash(&canonical(name)));
     }
@@ -192,7 +199,9 @@ mod tests {
         assert_eq!(canonical("E\u{301}A"), canonical("éa"));
         assert_eq!(canonical("℡"), "tel");
         assert_ne!(canonical("maria"), canonical("mario"));
-        assert_eq!(canonical(&"x".repeat(100_000)).len(), NAME);
+        assert_eq!(canonical(&"x".repeat(NAME)).len(), NAME);
+        let padded = format!("maria{}x", " ".repeat(NAME));
+        assert_eq!(canonical(&padded), "", "not the part that is a name");
     }
 
     #[test]

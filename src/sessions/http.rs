@@ -226,7 +226,8 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
     let turn = finished.await?.inspect_err(|_| {
-        visitor.app().kit().rates.sprayed(visitor.ip(), &login.name);
+        let name = users::spelling(&login.name);
+        visitor.app().kit().rates.sprayed(visitor.ip(), &name);
     })?;
     opened(&visitor, &turn, given.cookies).await
 }

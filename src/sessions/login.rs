@@ -72,7 +72,7 @@ impl Attempt {
 pub fn begin(cx: &mut Cx<'_, '_>, login: &Login, account: Option<&Credentials>) -> Result<Attempt> {
     let counted = match account {
         Some(account) => Account::user(&account.id),
-        None => Account::name(&cx.kit.keys, &login.name),
+        None => Account::name(&cx.kit.keys, &users::spelling(&login.name)),
     };
     let standing = throttle::standing(cx, &counted, login.ip)?;
     Ok(Attempt {

@@ -575,6 +575,47 @@ fn a_login_finds_the_account_by_each_of_its_names_and_never_by_an_id() {
     }
 }
 
+#[test]
+fn two_spellings_of_a_name_are_counted_as_one_whether_somebody_has_it_or_not() {
+    for known in [false, true] {
+        for (one, two) in [
+            ("maria", " ＭＡＲＩＡ "),
+            ("maria@example.org", "ｍaria＠Example.org"),
+            ("+375291234567", "+375 29 123-45-67"),
+        ] {
+            let app = App::memory();
+            if known {
+                let mut new = NewUser::named("maria".parse().unwrap());
+                new.email = Some("maria@example.org".parse().unwrap());
+                new.phone = Some("+375291234567".parse().unwrap());
+                users::create(&app, &Actor::operator(), new).unwrap();
+            }
+            let waits = ([one; 6].into_iter().chain([two])).map(|name| {
+                let login = Login {
+                    name: name.to_owned(),
+                    otp: None,
+                    ip: None,
+                    client: None,
+                };
+                let wrong = crate::password::Verdict {
+                    matches: false,
+                    rehashed: None,
+                };
+                let answer = app.at(T0, &Actor::anonymous(), move |cx| {
+                    let attempt = begun(cx, &login)?;
+                    finish(cx, &attempt, &wrong)
+                });
+                match answer.unwrap() {
+                    Err(Error::InvalidCredentials { retry_after }) => retry_after.is_some(),
+                    other => panic!("{other:?}"),
+                }
+            });
+            let waits: Vec<bool> = waits.collect();
+            assert_eq!(waits.last(), Some(&true), "{two} {known}");
+        }
+    }
+}
+
 /// As the HTTP edge does, with two looks.
 fn begun(cx: &mut Cx<'_, '_>, login: &Login) -> Result<Attempt> {
     let account = users::credentials(cx, &login.name)?;

@@ -44,7 +44,7 @@ impl Account {
         Self(format!("user:{id}"))
     }
 
-    /// A name that nobody has, however it is written: trimmed, in NFKC and without regard to case.
+    /// A name that nobody has, in the spelling by which it would be found if somebody had it.
     /// What people type there may be anything, a password too: only its MAC is kept.
     #[must_use]
     pub fn name(keys: &Keys, name: &str) -> Self {

@@ -399,11 +399,13 @@ async fn change_password(
     let hash = told.await.map_err(Error::internal)??;
     let turn = visitor.clone().write(move |cx| {
         let turn = super::change_password(cx, &attempt, &hash)?;
-        let user = users::resolve(cx, &turn.user_id)?;
-        recovery::tell_of_password(cx, &user)?;
+        if let Ok(turn) = &turn {
+            let user = users::resolve(cx, &turn.user_id)?;
+            recovery::tell_of_password(cx, &user)?;
+        }
         Ok(turn)
     });
-    opened(visitor, &turn.await?, by_cookie).await
+    opened(visitor, &turn.await??, by_cookie).await
 }
 
 /// Public keys (RFC 7517 §5).

@@ -616,6 +616,83 @@ fn two_spellings_of_a_name_are_counted_as_one_whether_somebody_has_it_or_not() {
     }
 }
 
+fn verdict(matches: bool) -> crate::password::Verdict {
+    crate::password::Verdict {
+        matches,
+        rehashed: None,
+    }
+}
+
+fn login(name: &str) -> Login {
+    Login {
+        name: name.to_owned(),
+        otp: None,
+        ip: None,
+        client: None,
+    }
+}
+
+/// How many failures are counted for the one who has to wait.
+fn failures(app: &App) -> u32 {
+    let list = |cx: &mut Cx<'_, '_>| crate::throttle::list(cx, users::name_of, None, 10);
+    let page = app.at(T0, &Actor::operator(), list).unwrap();
+    page.items.iter().map(|limit| limit.failures).sum()
+}
+
+#[test]
+fn attempts_that_begin_together_are_counted_no_more_often_than_the_curve_allows() {
+    for name in ["maria", "nobody"] {
+        let house = House::new();
+        let anyone = Actor::anonymous();
+        let begin = || house.app.at(T0, &anyone, |cx| begun(cx, &login(name)));
+        let attempts: Vec<Attempt> = (0..60).map(|_| begin().unwrap()).collect();
+        let last = begin().unwrap();
+        std::thread::scope(|scope| {
+            for some in attempts.chunks(10) {
+                let (house, anyone) = (&house, &anyone);
+                scope.spawn(move || {
+                    for attempt in some.iter().cloned() {
+                        let finish =
+                            move |cx: &mut Cx<'_, '_>| finish(cx, &attempt, &verdict(false));
+                        assert!(house.app.at(T0, anyone, finish).unwrap().is_err());
+                    }
+                });
+            }
+        });
+        assert_eq!(failures(&house.app), crate::throttle::FREE + 1, "{name}");
+        // Nor is the right password good that was on its way.
+        let answer = house
+            .app
+            .at(T0, &anyone, move |cx| finish(cx, &last, &verdict(true)));
+        let refused = matches!(
+            answer.unwrap(),
+            Err(Error::InvalidCredentials {
+                retry_after: Some(_)
+            })
+        );
+        assert!(refused, "{name}");
+    }
+}
+
+#[test]
+fn a_password_is_not_changed_by_guesses_that_begin_together() {
+    let house = House::new();
+    let owner = Actor::session(&house.user, false);
+    let begin = || house.app.at(T0, &owner, |cx| begin_change(cx, &login("")));
+    let attempts: Vec<Attempt> = (0..20).map(|_| begin().unwrap()).collect();
+    let last = begin().unwrap();
+    for attempt in attempts {
+        let refuse = move |cx: &mut Cx<'_, '_>| refuse_change(cx, &attempt);
+        house.app.at(T0, &owner, refuse).unwrap();
+    }
+    assert_eq!(failures(&house.app), crate::throttle::FREE + 1);
+    let hash = PasswordHash::parse(HASH).unwrap();
+    let change = move |cx: &mut Cx<'_, '_>| change_password(cx, &last, &hash);
+    let answer = house.app.at(T0, &owner, change).unwrap();
+    assert!(matches!(answer, Err(Error::InvalidCredentials { .. })));
+    assert_eq!(house.actions()[0], "user.password_change_failed");
+}
+
 /// As the HTTP edge does, with two looks.
 fn begun(cx: &mut Cx<'_, '_>, login: &Login) -> Result<Attempt> {
     let account = users::credentials(cx, &login.name)?;

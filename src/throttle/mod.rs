@@ -115,6 +115,17 @@ pub fn standing(cx: &mut Cx<'_, '_>, account: &Account, ip: Option<IpAddr>) -> R
     })
 }
 
+/// The same, and nobody else's attempt at the account is judged before this transaction has ended:
+/// for who counts a failure by it. Of attempts that began together only as many are looked at as
+/// of attempts one after the other.
+///
+/// # Errors
+/// Those of the database.
+pub fn judge(cx: &mut Cx<'_, '_>, account: &Account, ip: Option<IpAddr>) -> Result<Standing> {
+    cx.tx.lock(("login", account.as_str()))?;
+    standing(cx, account, ip)
+}
+
 /// What is stored of a network: it is of no use for another account.
 fn mac(keys: &Keys, account: &Account, ip: IpAddr) -> [u8; 32] {
     let network = rate::network(ip).to_string();

@@ -225,9 +225,12 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
     let finished = visitor
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
-    let turn = finished.await?.inspect_err(|_| {
-        let name = users::spelling(&login.name);
-        visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+    let turn = finished.await?.inspect_err(|error| {
+        // Who knows the password and is asked for the second factor tries no passwords.
+        if matches!(error, Error::InvalidCredentials { .. }) {
+            let name = users::spelling(&login.name);
+            visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+        }
     })?;
     opened(&visitor, &turn, given.cookies).await
 }

@@ -119,6 +119,7 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
         // Only who knows the password learns that there is a second factor, and may guess at it as
         // often as at the password.
         let Some(otp) = &attempt.login.otp else {
+            audit::record(cx, asked_for_otp(account))?;
             return Ok(Err(Error::OtpRequired));
         };
         if !factors::take(cx, &account.id, otp.expose())? {
@@ -139,6 +140,11 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
         Err(Error::Unauthenticated) => Ok(Err(refusal(&standing, cx.now))),
         opened => opened.map(Ok),
     }
+}
+
+/// Somebody who knows the password does not have the second factor: the owner, or a thief half-way.
+fn asked_for_otp(account: &Credentials) -> Event {
+    Event::new("session.otp_asked", format!("user:{}", account.id))
 }
 
 fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &Login) -> Entry {

@@ -774,6 +774,7 @@ fn a_second_factor_is_asked_for_after_a_right_password_and_each_code_is_good_onc
         Err(Error::InvalidCredentials { .. })
     ));
     assert!(matches!(log_in(true, None), Err(Error::OtpRequired)));
+    assert_eq!(house.actions()[0], "session.otp_asked");
     let wrong_code = log_in(true, Some("000000".into()));
     assert!(matches!(wrong_code, Err(Error::InvalidCredentials { .. })));
     let turn = log_in(true, Some(code(later))).unwrap();

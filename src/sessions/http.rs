@@ -358,6 +358,11 @@ struct PasswordChange {
     current_password: Password,
     /// The password as it shall be.
     new_password: Password,
+    /// A code of the authenticator app, or a recovery code, where the account has a second factor;
+    /// who sends none is asked for it once the password is right: `otp_required`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    otp: Option<Hidden>,
 }
 
 /// Change one's own password
@@ -377,7 +382,7 @@ async fn change_password(
     let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
     let login = Login {
         name: String::new(),
-        otp: None,
+        otp: given.otp.map(|otp| otp.0),
         ip: visitor.ip(),
         client: client(&headers),
     };

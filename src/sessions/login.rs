@@ -182,7 +182,8 @@ impl Attempt {
     }
 }
 
-/// Stores the new password of the person who asks, ends everything that the account had opened, and
+/// Stores the new password of the person who asks, who also has the second factor where the account
+/// has one, ends everything that the account had opened, and
 /// opens a new session in place of the one that asks. The inner result is the answer; the outer one
 /// decides over the transaction, which a refusal commits, too.
 ///
@@ -198,13 +199,26 @@ pub fn change_password(
     if !standing.may_try() {
         return refuse(cx, account, &standing, "password").map(Err);
     }
+    let mut methods = vec!["password"];
+    if factors::required(cx, &account.id)? {
+        let Some(otp) = &attempt.login.otp else {
+            audit::record(cx, asked_for_otp(account))?;
+            return Ok(Err(Error::OtpRequired));
+        };
+        if !factors::take(cx, &account.id, otp.expose())? {
+            // A stolen session and a guessed password are not enough, and nobody guesses on.
+            throttle::failed(cx, &attempt.counted)?;
+            return refuse(cx, account, &standing, "otp").map(Err);
+        }
+        methods.push("otp");
+    }
     let epoch = users::change_password(cx, &account.id, account.epoch, new)?;
     let epoch = epoch.ok_or(Error::Unauthenticated)?;
     let event = Event::new("user.password_changed", format!("user:{}", account.id));
     audit::record(cx, event)?;
     // The one who guessed at the old password starts anew, and so does the owner.
     throttle::clear(cx, &attempt.counted)?;
-    open(cx, &entry(account, epoch, vec!["password"], &attempt.login)).map(Ok)
+    open(cx, &entry(account, epoch, methods, &attempt.login)).map(Ok)
 }
 
 /// Counts that the current password was wrong, if it was looked at; returns the refusal.

@@ -43,3 +43,44 @@ fn who_is_asked_for_the_second_factor_tries_no_passwords() {
     assert_eq!(answer.status, 200, "{answer:?}");
     end(daemon);
 }
+
+#[test]
+fn a_password_is_changed_with_the_second_factor_and_each_code_is_good_once() {
+    let shell = people(Shell::unthrottled());
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let tokens = log_in(&mut client, "ivan");
+    let codes = enrol(&mut client, &tokens);
+    let mut change = |tokens: &Tokens, old: &str, new: &str, otp: Option<&str>| {
+        let body = json!({ "current_password": old, "new_password": new, "otp": otp });
+        let bearer = tokens.bearer();
+        let path = "/api/v1/auth/password";
+        ask(&mut client, "POST", path, &bearer, &body.to_string())
+    };
+    let (old, new) = (PASSWORD, "another horse for the same staple");
+    for (password, otp, code) in [
+        ("wrong", None, "invalid_credentials"),
+        ("wrong", Some(codes[0].as_str()), "invalid_credentials"),
+        (old, None, "otp_required"),
+        (old, Some("000000"), "invalid_credentials"),
+        (old, Some(""), "invalid_credentials"),
+    ] {
+        let refused = change(&tokens, password, new, otp);
+        assert_eq!((refused.status, refused.text("code")), (401, code.into()));
+    }
+    let next = Tokens::of(&change(&tokens, old, new, Some(&codes[0])));
+    let again = change(&next, new, old, Some(&codes[0]));
+    assert_eq!(again.text("code"), "invalid_credentials");
+    let listed = ask(
+        &mut client,
+        "GET",
+        "/api/v1/me/sessions",
+        &next.bearer(),
+        "",
+    );
+    assert_eq!(
+        listed.json()["items"][0]["methods"],
+        json!(["password", "otp"])
+    );
+    end(daemon);
+}

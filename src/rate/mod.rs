@@ -57,8 +57,8 @@ pub fn canonical(name: &str) -> String {
 pub struct Rates {
     /// Tokens issued without a credential, by address.
     pub issue: Buckets<IpAddr>,
-    /// Requests with an API token, by its id.
-    pub api: Buckets<i64>,
+    /// Requests of a program or of a person, by the token or the session.
+    pub api: Buckets<u64>,
     /// Attempts to log in, by address.
     pub login: Buckets<IpAddr>,
     /// Registrations, by address.
@@ -142,6 +142,22 @@ impl Rates {
     /// [`Error::RateLimited`](crate::error::Error::RateLimited).
     pub fn take_address(&self, address: &str) -> Result<Option<u32>> {
         self.address.take(&self.hash(&canonical(address)))
+    }
+
+    /// Takes one request with the API token of this id.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`](crate::error::Error::RateLimited).
+    pub fn take_token(&self, token: i64) -> Result<Option<u32>> {
+        self.api.take(&self.hasher.hash_one(token))
+    }
+
+    /// Takes one request with the session.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`](crate::error::Error::RateLimited).
+    pub fn take_session(&self, session: &str) -> Result<Option<u32>> {
+        self.api.take(&self.hash(session))
     }
 
     /// Takes one refresh of the session.
@@ -250,6 +266,10 @@ mod tests {
         assert!(rates.take_address("anna@example.org").is_ok());
         while rates.take_refresh("one").is_ok() {}
         assert!(rates.take_refresh("two").is_ok());
+        while rates.take_token(1).is_ok() {}
+        assert!(rates.take_token(2).is_ok() && rates.take_session("1").is_ok());
+        while rates.take_session("one").is_ok() {}
+        assert!(rates.take_session("two").is_ok());
         for name in 0..16 {
             assert!(rates.blocked(ip).is_ok());
             rates.sprayed(ip, &format!("name{name}"));

@@ -8,13 +8,13 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, ETAG, LOCATION};
+use http::header::{ETAG, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::credential::{Credential, check_same_site};
+use super::credential::{Credential, check_same_site, is_presented};
 use super::extract::{self, Posted};
 use super::layers::Call;
 use crate::app::{Actor, App, Cx, Who};
@@ -142,7 +142,7 @@ impl FromRequestParts<App> for Caller {
         };
         authenticated.inspect_err(|error| {
             // Who presents nothing is told how to, and is no news.
-            if parts.headers.contains_key(AUTHORIZATION) {
+            if is_presented(&parts.headers, app) {
                 visitor.note_denial(error);
             }
         })?;
@@ -382,6 +382,15 @@ impl Visitor {
             let _client_has_gone = tell.send(self.watched(result));
         });
         told.await.map_err(Error::internal)?
+    }
+
+    /// Passes `result` on, and has the refusal of a credential that was presented written down: for
+    /// routes that look at theirs by themselves.
+    ///
+    /// # Errors
+    /// That of `result`.
+    pub fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.note_denial(error))
     }
 
     /// Passes `result` on, and has a refusal of a credential that was good written down.

@@ -274,9 +274,10 @@ async fn refresh(
     let cookies = Cookies::of(app.config().auth.insecure_cookies);
     let given = posted.value.token(&headers, cookies)?;
     let (token, by_cookie) = given.ok_or(Error::Unauthenticated)?;
-    let session = super::session_of(&app.kit().keys, &token).ok_or(Error::Unauthenticated)?;
+    let session = super::session_of(&app.kit().keys, &token).ok_or(Error::Unauthenticated);
+    let session = visitor.noted(session)?;
     if by_cookie {
-        check_same_site(&Method::POST, &headers, app, &session)?;
+        visitor.noted(check_same_site(&Method::POST, &headers, app, &session))?;
     }
     let rates = &app.kit().rates;
     let taken = rates.take_refresh(&session);
@@ -325,7 +326,7 @@ async fn logout(
         // The access token has ended, or there is none: the refresh token speaks for the session.
         Err(Error::Unauthenticated) => {
             if let (Some(session), true) = (&named, by_cookie) {
-                check_same_site(&Method::POST, &headers, app, session)?;
+                visitor.noted(check_same_site(&Method::POST, &headers, app, session))?;
             }
             named
         }

@@ -501,6 +501,23 @@ fn a_compromised_key_ends_everything_at_once() {
 }
 
 #[test]
+fn a_new_key_leaves_a_shared_secret_alone() {
+    let house = House::new();
+    house.open(T0);
+    let accepted = house.app.at(T0, &Actor::operator(), |cx| {
+        let shared = crate::jwt::Algorithm::Hs256;
+        store::keys::insert(cx.tx, "shared", shared, T0, T0)?;
+        rotate(cx, false)?;
+        let keys = store::keys::all(cx.tx)?.into_iter();
+        let until = keys.map(|key| (key.algorithm == shared, key.accepted_until.is_some()));
+        Ok(until.collect::<BTreeSet<_>>())
+    });
+    // The new one, the old one, and the other that is no key of ours.
+    let kinds = BTreeSet::from([(false, false), (false, true), (true, false)]);
+    assert_eq!(accepted.unwrap(), kinds);
+}
+
+#[test]
 fn a_key_is_rotated_by_itself_after_ninety_days() {
     let house = House::new();
     house.open(T0);

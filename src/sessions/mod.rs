@@ -52,6 +52,8 @@ const SEEN: Period = Period(std::time::Duration::from_mins(1));
 /// [`Error::Unauthenticated`] if the account is not active, or was changed since `entry` was read.
 pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     let id = id::entity(cx.now);
+    // Two at once would each count without the other.
+    cx.tx.lock(("sessions", &entry.user_id))?;
     let key = signing::active(cx)?;
     let auth = &cx.kit.config.auth;
     let life = if entry.admin {
@@ -70,7 +72,8 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     }
     let details = json!({ "user": entry.username, "methods": entry.methods });
     audit::record(cx, Event::new("session.opened", object(&id)).with(details))?;
-    for old in store::beyond(cx.tx, &entry.user_id, most, cx.now)? {
+    let limits = Limits::of(cx.kit, entry.admin);
+    for old in store::beyond(cx.tx, entry, most, limits, cx.now)? {
         end(cx, &old, Some("too many sessions"))?;
     }
     let expires_at = row.expires_at;

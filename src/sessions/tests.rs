@@ -284,6 +284,40 @@ fn of_more_sessions_than_allowed_the_oldest_ends() {
 }
 
 #[test]
+fn logins_at_the_same_moment_leave_no_more_sessions_than_allowed() {
+    let house = House::new();
+    for n in 0..18_u32 {
+        house.open(T0.plus(n * MINUTE));
+    }
+    let now = T0.plus(30 * MINUTE);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| house.open(now));
+        }
+    });
+    let user = house.user.clone();
+    let live = house
+        .app
+        .at(now, &Actor::operator(), move |cx| live(cx, &user));
+    assert_eq!(live.unwrap(), 20);
+}
+
+#[test]
+fn a_session_that_has_rested_too_long_takes_the_place_of_no_good_one() {
+    let house = House::new();
+    let oldest = house.open(T0).session_id;
+    for n in 1..20_u32 {
+        house.open(T0.plus(n * MINUTE));
+    }
+    let now = T0.plus(8 * DAY);
+    let seen = vec![(oldest.clone(), now.minus(DAY))];
+    let write = move |cx: &mut Cx<'_, '_>| write_seen(cx, &seen);
+    house.app.at(now, &Actor::job("test"), write).unwrap();
+    house.open(now);
+    assert_eq!(house.state(&oldest, now), State::Active);
+}
+
+#[test]
 fn seeing_a_session_is_noted_once_a_minute_and_keeps_it_open() {
     let house = House::new();
     let opened = house.mint(&house.open(T0), T0);

@@ -126,7 +126,7 @@ pub(crate) struct Tokens {
 /// Those of the database; [`Error::Internal`] if the operating system gives no random bytes.
 pub(crate) async fn opened(visitor: &Visitor, turn: &Turn, cookies: bool) -> Result<Response> {
     let app = visitor.app();
-    let opened = super::mint(app.kit(), turn, app.clock().now())?;
+    let opened = super::mint(app.kit(), turn)?;
     let user = visitor.look(|cx| users::by_id(cx, &opened.user_id));
     answer(app, user.await?, opened, cookies)
 }

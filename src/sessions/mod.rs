@@ -81,6 +81,7 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
         session_id: id,
         user_id: entry.user_id.clone(),
         generation: 1,
+        at: cx.now,
         expires_at,
         key,
     })
@@ -90,11 +91,12 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
 ///
 /// # Errors
 /// [`Error::Internal`] if the operating system gives no random bytes.
-pub fn mint(kit: &Kit, turn: &Turn, now: Timestamp) -> Result<Opened> {
+pub fn mint(kit: &Kit, turn: &Turn) -> Result<Opened> {
     let auth = &kit.config.auth;
     let key = kit.signers.key(&kit.keys, &turn.key.0, turn.key.1)?;
     let key = key.ok_or_else(|| Error::internal("the signing key is not one of this program"))?;
     let seconds = |at: Timestamp| at.0.div_euclid(1000);
+    let now = turn.at;
     let ends = now.plus(auth.access_ttl.0).min(turn.expires_at);
     let jti = random_bytes::<16>()?;
     let claims = Claims {

@@ -59,8 +59,8 @@ impl House {
         opened.unwrap()
     }
 
-    fn mint(&self, turn: &Turn, now: Timestamp) -> Opened {
-        super::mint(self.app.kit(), turn, now).unwrap()
+    fn mint(&self, turn: &Turn) -> Opened {
+        super::mint(self.app.kit(), turn).unwrap()
     }
 
     /// As the HTTP edge does: the token's own proof, then the row.
@@ -86,7 +86,7 @@ impl House {
 
     fn next(&self, token: &str, now: Timestamp) -> Opened {
         match self.refresh(token, now) {
-            Refreshed::Next(turn) => self.mint(&turn, now),
+            Refreshed::Next(turn) => self.mint(&turn),
             other => panic!("{other:?}"),
         }
     }
@@ -112,7 +112,7 @@ fn is_refused<T>(result: &Result<T>) -> bool {
 fn an_access_token_is_good_as_long_as_its_session_and_no_longer_than_itself() {
     let house = House::new();
     let turn = house.open(T0);
-    let opened = house.mint(&turn, T0);
+    let opened = house.mint(&turn);
     let token = opened.access_token.expose();
     let found = house.authenticate(token, T0).unwrap();
     assert_eq!(
@@ -139,6 +139,21 @@ fn an_access_token_is_good_as_long_as_its_session_and_no_longer_than_itself() {
 }
 
 #[test]
+fn the_times_of_the_tokens_are_those_of_the_turn_whenever_they_are_written() {
+    let house = House::new();
+    // The last millisecond of a second.
+    let opened = house.mint(&house.open(T0.plus(Duration::from_millis(999))));
+    assert_eq!(
+        (opened.expires_in, opened.refresh_expires_in),
+        (1800, 30 * 86_400)
+    );
+    let next = T0.plus(MINUTE);
+    let opened = house.next(opened.refresh_token.expose(), next);
+    let rest = 30 * 86_400 - 60;
+    assert_eq!((opened.expires_in, opened.refresh_expires_in), (1800, rest));
+}
+
+#[test]
 fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
     type Change = fn(&mut Cx<'_, '_>, &str) -> Result<()>;
     let changes: [(&str, Change); 2] = [
@@ -150,7 +165,7 @@ fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
     ];
     for (name, change) in changes {
         let house = House::new();
-        let opened = house.mint(&house.open(T0), T0);
+        let opened = house.mint(&house.open(T0));
         let user = house.user.clone();
         house
             .app
@@ -165,7 +180,7 @@ fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
             State::Revoked,
             "{name}"
         );
-        let again = house.mint(&house.open(T0), T0);
+        let again = house.mint(&house.open(T0));
         assert!(
             house.authenticate(again.access_token.expose(), T0).is_ok(),
             "{name}"
@@ -197,7 +212,7 @@ fn a_session_is_not_opened_in_an_epoch_that_is_over() {
 #[test]
 fn a_refresh_token_is_good_once_and_its_successor_is_the_same_for_a_moment() {
     let house = House::new();
-    let first = house.mint(&house.open(T0), T0);
+    let first = house.mint(&house.open(T0));
     let at = T0.plus(MINUTE);
     let second = house.next(first.refresh_token.expose(), at);
     assert_ne!(first.refresh_token.expose(), second.refresh_token.expose());
@@ -235,7 +250,7 @@ fn a_refresh_token_is_good_once_and_its_successor_is_the_same_for_a_moment() {
 #[test]
 fn an_old_refresh_token_after_the_moment_ends_the_session() {
     let house = House::new();
-    let first = house.mint(&house.open(T0), T0);
+    let first = house.mint(&house.open(T0));
     let second = house.next(first.refresh_token.expose(), T0);
     let late = T0.plus(Duration::from_secs(10));
     let reused = house.refresh(first.refresh_token.expose(), late);
@@ -251,7 +266,7 @@ fn a_session_ends_when_it_rests_too_long_and_at_the_latest_after_its_whole_time(
         (vec![Role::Admin], DAY / 2, 7 * DAY),
     ] {
         let house = House::with(&roles);
-        let first = house.mint(&house.open(T0), T0);
+        let first = house.mint(&house.open(T0));
         let before = T0.plus(idle).minus(Duration::from_millis(1));
         assert_eq!(house.state(&first.session_id, before), State::Active);
         assert_eq!(
@@ -320,7 +335,7 @@ fn a_session_that_has_rested_too_long_takes_the_place_of_no_good_one() {
 #[test]
 fn seeing_a_session_is_noted_once_a_minute_and_keeps_it_open() {
     let house = House::new();
-    let opened = house.mint(&house.open(T0), T0);
+    let opened = house.mint(&house.open(T0));
     let token = opened.access_token.expose();
     for (after, noted) in [(59, 0), (60, 1), (61, 1)] {
         let at = T0.plus(Duration::from_secs(after));
@@ -474,7 +489,7 @@ fn a_list_of_pages_has_every_session_once() {
 #[test]
 fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
     let house = House::new();
-    let opened = house.mint(&house.open(T0), T0);
+    let opened = house.mint(&house.open(T0));
     let keys_at = |now: Timestamp| {
         let keys = house
             .app
@@ -519,7 +534,7 @@ fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
 #[test]
 fn a_compromised_key_ends_everything_at_once() {
     let house = House::new();
-    let opened = house.mint(&house.open(T0), T0);
+    let opened = house.mint(&house.open(T0));
     let rotation = house
         .app
         .at(T0, &Actor::operator(), |cx| rotate(cx, true))
@@ -530,7 +545,7 @@ fn a_compromised_key_ends_everything_at_once() {
     ));
     let refreshed = house.refresh(opened.refresh_token.expose(), T0);
     assert!(matches!(refreshed, Refreshed::Refused));
-    let again = house.mint(&house.open(T0), T0);
+    let again = house.mint(&house.open(T0));
     assert!(house.authenticate(again.access_token.expose(), T0).is_ok());
 }
 

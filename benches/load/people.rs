@@ -9,7 +9,6 @@ use provost::app::{Actor, Cx};
 use provost::db::Role;
 use provost::password::{Password, PasswordHash};
 use provost::sessions::{self, Entry, Opened, Turn};
-use provost::time;
 use provost::users::{self, NewPassword, NewUser, User, Username};
 
 use crate::Outcome;
@@ -46,10 +45,7 @@ pub(crate) fn make(folder: &Path, count: usize) -> Outcome<People> {
         });
         made.collect()
     })?;
-    let now = time::wall();
-    let sessions = turns
-        .iter()
-        .map(|turn| sessions::mint(app.kit(), turn, now));
+    let sessions = turns.iter().map(|turn| sessions::mint(app.kit(), turn));
     Ok(People {
         names,
         sessions: sessions.collect::<Result<_, _>>()?,

@@ -148,7 +148,7 @@ pub fn disable(app: &App, actor: &Actor, code: &str) -> Result<()> {
             return Err(Error::invalid("totp", "is not set up"));
         }
         let account = Account::user(&user);
-        let standing = throttle::standing(cx, &account, cx.actor.ip)?;
+        let standing = throttle::judge(cx, &account, cx.actor.ip)?;
         if !standing.may_try() {
             let wait = standing.delayed_until.map(|until| until.since(cx.now));
             let retry_after = wait.unwrap_or(throttle::CAP);

@@ -1,6 +1,7 @@
 //! Who makes a request. [`Caller`] has proved who it is, a [`Visitor`] need not; both run service
 //! functions as that actor, and are the only ways in which a route reaches the database.
 
+mod place;
 mod proof;
 
 use std::net::IpAddr;
@@ -8,13 +9,14 @@ use std::sync::Arc;
 
 use axum::extract::{FromRequestParts, MatchedPath};
 use axum::response::{IntoResponse, Response};
-use http::header::{AUTHORIZATION, ETAG, LOCATION};
 use http::request::Parts;
 use http::{HeaderName, HeaderValue, Method, StatusCode, Uri};
 use serde::Serialize;
 use tokio::sync::{Semaphore, oneshot};
 
-use super::credential::{Credential, check_same_site};
+pub use place::Place;
+
+use super::credential::{Credential, check_same_site, is_presented};
 use super::extract::{self, Posted};
 use super::layers::Call;
 use crate::app::{Actor, App, Cx, Who};
@@ -27,15 +29,12 @@ use crate::{audit, sessions, tokens};
 const LONG_READS: usize = 4;
 const WORKFLOWS: usize = 2;
 
-/// Looks once more at the credential that made the request, in the transaction of what it is to
-/// change.
-fn confirm(cx: &mut Cx<'_, '_>) -> Result<()> {
-    tokens::confirm(cx)?;
-    sessions::confirm(cx)
-}
 /// Requests that wait for a password to be hashed, at the same time: as many as the hasher lets
 /// wait, and those that it is at (security.md, rule 2).
 const PREPARATIONS: usize = 80;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
 
 /// A request that has proved who makes it.
 #[derive(Clone, Debug)]
@@ -52,44 +51,11 @@ pub struct Visitor {
     idempotency_key: Option<HeaderValue>,
 }
 
-/// Where a thing that was made is, and its version: `Location` and `ETag`. Empty for no thing.
-#[derive(Clone, Debug, Default)]
-pub struct Place {
-    /// The path.
-    pub location: String,
-    /// As [`super::version::etag`] makes it.
-    pub etag: String,
-}
-
-impl Place {
-    /// The line that stands before the body of an answer that is kept: neither holds a blank.
-    fn line(&self) -> String {
-        format!("{} {}\n", self.location, self.etag)
-    }
-
-    /// Reads the line at the beginning of `answer`, and tells how long it is.
-    fn read(answer: &[u8]) -> Result<(Self, usize)> {
-        let line = answer.split(|byte| *byte == b'\n').next();
-        let line = line.and_then(|line| std::str::from_utf8(line).ok());
-        let parts = line.and_then(|line| Some((line.len(), line.split_once(' ')?)));
-        let (length, (location, etag)) =
-            parts.ok_or_else(|| Error::internal("an answer without its first line"))?;
-        let place = Self {
-            location: location.to_owned(),
-            etag: etag.to_owned(),
-        };
-        Ok((place, length.saturating_add(1)))
-    }
-
-    fn mark(&self, response: &mut Response) -> Result<()> {
-        for (name, value) in [(LOCATION, &self.location), (ETAG, &self.etag)] {
-            if !value.is_empty() {
-                let value = HeaderValue::try_from(value).map_err(Error::internal)?;
-                response.headers_mut().insert(name, value);
-            }
-        }
-        Ok(())
-    }
+/// Looks once more at the credential that made the request, in the transaction of what it is to
+/// change.
+fn confirm(cx: &mut Cx<'_, '_>) -> Result<()> {
+    tokens::confirm(cx)?;
+    sessions::confirm(cx)
 }
 
 impl FromRequestParts<App> for Visitor {
@@ -121,9 +87,6 @@ impl FromRequestParts<App> for Visitor {
     }
 }
 
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
-const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-replayed");
-
 impl FromRequestParts<App> for Caller {
     type Rejection = Error;
 
@@ -144,7 +107,7 @@ impl FromRequestParts<App> for Caller {
         };
         authenticated.inspect_err(|error| {
             // Who presents nothing is told how to, and is no news.
-            if parts.headers.contains_key(AUTHORIZATION) {
+            if is_presented(&parts.headers, app) {
                 visitor.note_denial(error);
             }
         })?;
@@ -378,6 +341,15 @@ impl Visitor {
             let _client_has_gone = tell.send(self.watched(result));
         });
         told.await.map_err(Error::internal)?
+    }
+
+    /// Passes `result` on, and has the refusal of a credential that was presented written down: for
+    /// routes that look at theirs by themselves.
+    ///
+    /// # Errors
+    /// That of `result`.
+    pub fn noted<T>(&self, result: Result<T>) -> Result<T> {
+        result.inspect_err(|error| self.note_denial(error))
     }
 
     /// Passes `result` on, and has a refusal of a credential that was good written down.

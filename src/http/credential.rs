@@ -38,6 +38,13 @@ impl<'a> Credential<'a> {
     }
 }
 
+/// Whether the request presents a credential, be it a good one or not.
+pub(super) fn is_presented(headers: &HeaderMap, app: &App) -> bool {
+    let cookies = Cookies::of(app.config().auth.insecure_cookies);
+    let cookie = Cookies::find(headers, cookies.access);
+    headers.contains_key(AUTHORIZATION) || !matches!(cookie, Ok(None))
+}
+
 /// What stands in the `Authorization` header, if there is one.
 fn bearer(headers: &HeaderMap) -> Result<Option<&str>> {
     let mut given = headers.get_all(AUTHORIZATION).iter();

@@ -39,11 +39,16 @@ pub fn network(ip: IpAddr) -> IpAddr {
 const NAME: usize = 256;
 
 /// A name as limits see it: without blanks around it, without regard to case and to ways of writing
-/// the same letter (security.md, rule 50).
+/// the same letter (security.md, rule 50). Whatever is too long to be one is the same: a part of it
+/// could be somebody's.
 #[must_use]
 pub fn canonical(name: &str) -> String {
+    let name = name.trim();
+    if name.chars().nth(NAME).is_some() {
+        return String::new();
+    }
     // Lower-casing can undo the normalisation (İ becomes i and a combining dot): once more.
-    let folded = name.trim().chars().take(NAME).nfkc().collect::<String>();
+    let folded = name.nfkc().collect::<String>();
     folded.trim().to_lowercase().nfkc().collect()
 }
 
@@ -52,8 +57,8 @@ pub fn canonical(name: &str) -> String {
 pub struct Rates {
     /// Tokens issued without a credential, by address.
     pub issue: Buckets<IpAddr>,
-    /// Requests with an API token, by its id.
-    pub api: Buckets<i64>,
+    /// Requests of a program or of a person, by the token or the session.
+    pub api: Buckets<u64>,
     /// Attempts to log in, by address.
     pub login: Buckets<IpAddr>,
     /// Registrations, by address.
@@ -130,12 +135,29 @@ impl Rates {
         self.reset.take(&key(ip))
     }
 
-    /// Takes one message to `address`, a mail address or a phone number however it is written.
+    /// Takes one message to `address`, a mail address or a phone number in the spelling by which it
+    /// is found.
     ///
     /// # Errors
     /// [`Error::RateLimited`](crate::error::Error::RateLimited).
     pub fn take_address(&self, address: &str) -> Result<Option<u32>> {
         self.address.take(&self.hash(&canonical(address)))
+    }
+
+    /// Takes one request with the API token of this id.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`](crate::error::Error::RateLimited).
+    pub fn take_token(&self, token: i64) -> Result<Option<u32>> {
+        self.api.take(&self.hasher.hash_one(token))
+    }
+
+    /// Takes one request with the session.
+    ///
+    /// # Errors
+    /// [`Error::RateLimited`](crate::error::Error::RateLimited).
+    pub fn take_session(&self, session: &str) -> Result<Option<u32>> {
+        self.api.take(&self.hash(session))
     }
 
     /// Takes one refresh of the session.
@@ -146,7 +168,8 @@ impl Rates {
         self.refresh.take(&self.hash(session))
     }
 
-    /// Notes that a login failed from `ip` under `name`, whether anybody has it or not.
+    /// Notes that a login failed from `ip` under `name`, in the spelling by which it is found, whether
+    /// anybody has it or not.
     pub fn sprayed(&self, ip: Option<IpAddr>, name: &str) {
         self.spray.note(key(ip), self.hash(&canonical(name)));
     }
@@ -192,7 +215,9 @@ mod tests {
         assert_eq!(canonical("E\u{301}A"), canonical("éa"));
         assert_eq!(canonical("℡"), "tel");
         assert_ne!(canonical("maria"), canonical("mario"));
-        assert_eq!(canonical(&"x".repeat(100_000)).len(), NAME);
+        assert_eq!(canonical(&"x".repeat(NAME)).len(), NAME);
+        let padded = format!("maria{}x", " ".repeat(NAME));
+        assert_eq!(canonical(&padded), "", "not the part that is a name");
     }
 
     #[test]
@@ -241,6 +266,10 @@ mod tests {
         assert!(rates.take_address("anna@example.org").is_ok());
         while rates.take_refresh("one").is_ok() {}
         assert!(rates.take_refresh("two").is_ok());
+        while rates.take_token(1).is_ok() {}
+        assert!(rates.take_token(2).is_ok() && rates.take_session("1").is_ok());
+        while rates.take_session("one").is_ok() {}
+        assert!(rates.take_session("two").is_ok());
         for name in 0..16 {
             assert!(rates.blocked(ip).is_ok());
             rates.sprayed(ip, &format!("name{name}"));

@@ -43,7 +43,7 @@ const NEWS: Period = Period(std::time::Duration::from_hours(24));
 pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
     let rates = &app.kit().rates;
     // By what was asked, so that a refusal says nothing about who goes by it.
-    rates.take_address(login)?;
+    rates.take_address(&users::spelling(login))?;
     if !outbox::is_on(app.config()) {
         return Ok(());
     }

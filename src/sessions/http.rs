@@ -126,7 +126,7 @@ pub(crate) struct Tokens {
 /// Those of the database; [`Error::Internal`] if the operating system gives no random bytes.
 pub(crate) async fn opened(visitor: &Visitor, turn: &Turn, cookies: bool) -> Result<Response> {
     let app = visitor.app();
-    let opened = super::mint(app.kit(), turn, app.clock().now())?;
+    let opened = super::mint(app.kit(), turn)?;
     let user = visitor.look(|cx| users::by_id(cx, &opened.user_id));
     answer(app, user.await?, opened, cookies)
 }
@@ -225,8 +225,12 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
     let finished = visitor
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
-    let turn = finished.await?.inspect_err(|_| {
-        visitor.app().kit().rates.sprayed(visitor.ip(), &login.name);
+    let turn = finished.await?.inspect_err(|error| {
+        // Who knows the password and is asked for the second factor tries no passwords.
+        if matches!(error, Error::InvalidCredentials { .. }) {
+            let name = users::spelling(&login.name);
+            visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+        }
     })?;
     opened(&visitor, &turn, given.cookies).await
 }
@@ -270,9 +274,10 @@ async fn refresh(
     let cookies = Cookies::of(app.config().auth.insecure_cookies);
     let given = posted.value.token(&headers, cookies)?;
     let (token, by_cookie) = given.ok_or(Error::Unauthenticated)?;
-    let session = super::session_of(&app.kit().keys, &token).ok_or(Error::Unauthenticated)?;
+    let session = super::session_of(&app.kit().keys, &token).ok_or(Error::Unauthenticated);
+    let session = visitor.noted(session)?;
     if by_cookie {
-        check_same_site(&Method::POST, &headers, app, &session)?;
+        visitor.noted(check_same_site(&Method::POST, &headers, app, &session))?;
     }
     let rates = &app.kit().rates;
     let allowed = rates.take_refresh(&session);
@@ -321,7 +326,7 @@ async fn logout(
         // The access token has ended, or there is none: the refresh token speaks for the session.
         Err(Error::Unauthenticated) => {
             if let (Some(session), true) = (&named, by_cookie) {
-                check_same_site(&Method::POST, &headers, app, session)?;
+                visitor.noted(check_same_site(&Method::POST, &headers, app, session))?;
             }
             named
         }
@@ -354,6 +359,11 @@ struct PasswordChange {
     current_password: Password,
     /// The password as it shall be.
     new_password: Password,
+    /// A code of the authenticator app, or a recovery code, where the account has a second factor;
+    /// who sends none is asked for it once the password is right: `otp_required`.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, example = "123456")]
+    otp: Option<Hidden>,
 }
 
 /// Change one's own password
@@ -373,7 +383,7 @@ async fn change_password(
     let by_cookie = Cookies::find(&headers, cookies.access)?.is_some();
     let login = Login {
         name: String::new(),
-        otp: None,
+        otp: given.otp.map(|otp| otp.0),
         ip: visitor.ip(),
         client: client(&headers),
     };
@@ -398,11 +408,13 @@ async fn change_password(
     let hash = told.await.map_err(Error::internal)??;
     let turn = visitor.clone().write(move |cx| {
         let turn = super::change_password(cx, &attempt, &hash)?;
-        let user = users::resolve(cx, &turn.user_id)?;
-        recovery::tell_of_password(cx, &user)?;
+        if let Ok(turn) = &turn {
+            let user = users::resolve(cx, &turn.user_id)?;
+            recovery::tell_of_password(cx, &user)?;
+        }
         Ok(turn)
     });
-    opened(visitor, &turn.await?, by_cookie).await
+    opened(visitor, &turn.await??, by_cookie).await
 }
 
 /// Public keys (RFC 7517 §5).

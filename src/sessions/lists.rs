@@ -10,10 +10,10 @@ use crate::scope::known;
 use crate::time::Timestamp;
 use crate::users;
 
-/// Sessions, the newest first: of everybody for who has `session:read`, else only one's own.
+/// Sessions of everybody, or of one user, the newest first.
 ///
 /// # Errors
-/// [`Error::Forbidden`]; [`Error::NotFound`] for an unknown user; [`Error::Invalid`] for a cursor
+/// [`Error::Forbidden`] without `session:read`; [`Error::NotFound`] for an unknown user; [`Error::Invalid`] for a cursor
 /// that is none.
 pub fn list(
     cx: &mut Cx<'_, '_>,

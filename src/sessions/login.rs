@@ -56,12 +56,23 @@ impl Attempt {
         account.and_then(Credentials::usable_hash)
     }
 
-    fn refusal(&self, now: Timestamp) -> Error {
-        let wait = self.standing.delayed_until.map(|until| until.since(now));
-        let wait = wait.or(self.standing.off.then_some(OFF));
-        Error::InvalidCredentials {
-            retry_after: wait.filter(|_| !self.standing.may_try()),
-        }
+    /// Whether the password counts now that it was compared: others may have tried meanwhile. One
+    /// that was not looked at before stays so.
+    fn judge(&self, cx: &mut Cx<'_, '_>) -> Result<Standing> {
+        let now = throttle::judge(cx, &self.counted, self.login.ip)?;
+        Ok(if self.standing.may_try() {
+            now
+        } else {
+            self.standing
+        })
+    }
+}
+
+fn refusal(standing: &Standing, now: Timestamp) -> Error {
+    let wait = standing.delayed_until.map(|until| until.since(now));
+    let wait = wait.or(standing.off.then_some(OFF));
+    Error::InvalidCredentials {
+        retry_after: wait.filter(|_| !standing.may_try()),
     }
 }
 
@@ -72,7 +83,7 @@ impl Attempt {
 pub fn begin(cx: &mut Cx<'_, '_>, login: &Login, account: Option<&Credentials>) -> Result<Attempt> {
     let counted = match account {
         Some(account) => Account::user(&account.id),
-        None => Account::name(&cx.kit.keys, &login.name),
+        None => Account::name(&cx.kit.keys, &users::spelling(&login.name)),
     };
     let standing = throttle::standing(cx, &counted, login.ip)?;
     Ok(Attempt {
@@ -89,7 +100,8 @@ pub fn begin(cx: &mut Cx<'_, '_>, login: &Login, account: Option<&Credentials>) 
 /// # Errors
 /// Those of the database.
 pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Result<Result<Turn>> {
-    let may_try = attempt.standing.may_try();
+    let standing = attempt.judge(cx)?;
+    let may_try = standing.may_try();
     let account = attempt.account.as_ref();
     let Some(account) = account.filter(|_| may_try && verdict.matches) else {
         // While somebody has to wait nobody looks at the password, and counting would let a
@@ -100,20 +112,21 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
         }
         let object = account.map_or("user:?".into(), |account| format!("user:{}", account.id));
         audit::record(cx, Event::refused("session.login_failed", object))?;
-        return Ok(Err(attempt.refusal(cx.now)));
+        return Ok(Err(refusal(&standing, cx.now)));
     };
     let mut methods = vec!["password"];
     if factors::required(cx, &account.id)? {
         // Only who knows the password learns that there is a second factor, and may guess at it as
         // often as at the password.
         let Some(otp) = &attempt.login.otp else {
+            audit::record(cx, asked_for_otp(account))?;
             return Ok(Err(Error::OtpRequired));
         };
         if !factors::take(cx, &account.id, otp.expose())? {
             throttle::failed(cx, &attempt.counted)?;
             let event = Event::refused("session.login_failed", format!("user:{}", account.id));
             audit::record(cx, event.with(json!({ "method": "otp" })))?;
-            return Ok(Err(attempt.refusal(cx.now)));
+            return Ok(Err(refusal(&standing, cx.now)));
         }
         methods.push("otp");
     }
@@ -124,9 +137,14 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
     let entry = entry(account, account.epoch, methods, &attempt.login);
     match open(cx, &entry) {
         // Disabled or changed while the password was being hashed.
-        Err(Error::Unauthenticated) => Ok(Err(attempt.refusal(cx.now))),
+        Err(Error::Unauthenticated) => Ok(Err(refusal(&standing, cx.now))),
         opened => opened.map(Ok),
     }
+}
+
+/// Somebody who knows the password does not have the second factor: the owner, or a thief half-way.
+fn asked_for_otp(account: &Credentials) -> Event {
+    Event::new("session.otp_asked", format!("user:{}", account.id))
 }
 
 fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &Login) -> Entry {
@@ -164,20 +182,43 @@ impl Attempt {
     }
 }
 
-/// Stores the new password of the person who asks, ends everything that the account had opened, and
-/// opens a new session in place of the one that asks.
+/// Stores the new password of the person who asks, who also has the second factor where the account
+/// has one, ends everything that the account had opened, and
+/// opens a new session in place of the one that asks. The inner result is the answer; the outer one
+/// decides over the transaction, which a refusal commits, too.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] if the account was changed meanwhile; those of the database.
-pub fn change_password(cx: &mut Cx<'_, '_>, attempt: &Attempt, new: &PasswordHash) -> Result<Turn> {
+pub fn change_password(
+    cx: &mut Cx<'_, '_>,
+    attempt: &Attempt,
+    new: &PasswordHash,
+) -> Result<Result<Turn>> {
     let account = attempt.account.as_ref().ok_or(Error::Unauthenticated)?;
+    let standing = attempt.judge(cx)?;
+    if !standing.may_try() {
+        return refuse(cx, account, &standing, "password").map(Err);
+    }
+    let mut methods = vec!["password"];
+    if factors::required(cx, &account.id)? {
+        let Some(otp) = &attempt.login.otp else {
+            audit::record(cx, asked_for_otp(account))?;
+            return Ok(Err(Error::OtpRequired));
+        };
+        if !factors::take(cx, &account.id, otp.expose())? {
+            // A stolen session and a guessed password are not enough, and nobody guesses on.
+            throttle::failed(cx, &attempt.counted)?;
+            return refuse(cx, account, &standing, "otp").map(Err);
+        }
+        methods.push("otp");
+    }
     let epoch = users::change_password(cx, &account.id, account.epoch, new)?;
     let epoch = epoch.ok_or(Error::Unauthenticated)?;
     let event = Event::new("user.password_changed", format!("user:{}", account.id));
     audit::record(cx, event)?;
     // The one who guessed at the old password starts anew, and so does the owner.
     throttle::clear(cx, &attempt.counted)?;
-    open(cx, &entry(account, epoch, vec!["password"], &attempt.login))
+    open(cx, &entry(account, epoch, methods, &attempt.login)).map(Ok)
 }
 
 /// Counts that the current password was wrong, if it was looked at; returns the refusal.
@@ -185,12 +226,24 @@ pub fn change_password(cx: &mut Cx<'_, '_>, attempt: &Attempt, new: &PasswordHas
 /// # Errors
 /// Those of the database.
 pub fn refuse_change(cx: &mut Cx<'_, '_>, attempt: &Attempt) -> Result<Error> {
-    let user = cx.actor.person()?.to_owned();
-    if !attempt.standing.may_try() {
-        return Ok(attempt.refusal(cx.now));
+    let account = attempt.account.as_ref().ok_or(Error::Unauthenticated)?;
+    let standing = attempt.judge(cx)?;
+    if standing.may_try() {
+        throttle::failed(cx, &attempt.counted)?;
     }
-    throttle::failed(cx, &attempt.counted)?;
-    let event = Event::refused("user.password_change_failed", format!("user:{user}"));
-    audit::record(cx, event.with(json!({ "code": "invalid_credentials" })))?;
-    Ok(attempt.refusal(cx.now))
+    refuse(cx, account, &standing, "password")
+}
+
+/// Writes down that a password was not changed because of a wrong `method`; returns the refusal.
+fn refuse(
+    cx: &mut Cx<'_, '_>,
+    account: &Credentials,
+    standing: &Standing,
+    method: &str,
+) -> Result<Error> {
+    let object = format!("user:{}", account.id);
+    let event = Event::refused("user.password_change_failed", object);
+    let details = json!({ "code": "invalid_credentials", "method": method });
+    audit::record(cx, event.with(details))?;
+    Ok(refusal(standing, cx.now))
 }

@@ -52,6 +52,8 @@ const SEEN: Period = Period(std::time::Duration::from_mins(1));
 /// [`Error::Unauthenticated`] if the account is not active, or was changed since `entry` was read.
 pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     let id = id::entity(cx.now);
+    // Two at once would each count without the other.
+    cx.tx.lock(("sessions", &entry.user_id))?;
     let key = signing::active(cx)?;
     let auth = &cx.kit.config.auth;
     let life = if entry.admin {
@@ -70,7 +72,8 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     }
     let details = json!({ "user": entry.username, "methods": entry.methods });
     audit::record(cx, Event::new("session.opened", object(&id)).with(details))?;
-    for old in store::beyond(cx.tx, &entry.user_id, most, cx.now)? {
+    let limits = Limits::of(cx.kit, entry.admin);
+    for old in store::beyond(cx.tx, entry, most, limits, cx.now)? {
         end(cx, &old, Some("too many sessions"))?;
     }
     let expires_at = row.expires_at;
@@ -78,6 +81,7 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
         session_id: id,
         user_id: entry.user_id.clone(),
         generation: 1,
+        at: cx.now,
         expires_at,
         key,
     })
@@ -87,11 +91,12 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
 ///
 /// # Errors
 /// [`Error::Internal`] if the operating system gives no random bytes.
-pub fn mint(kit: &Kit, turn: &Turn, now: Timestamp) -> Result<Opened> {
+pub fn mint(kit: &Kit, turn: &Turn) -> Result<Opened> {
     let auth = &kit.config.auth;
     let key = kit.signers.key(&kit.keys, &turn.key.0, turn.key.1)?;
     let key = key.ok_or_else(|| Error::internal("the signing key is not one of this program"))?;
     let seconds = |at: Timestamp| at.0.div_euclid(1000);
+    let now = turn.at;
     let ends = now.plus(auth.access_ttl.0).min(turn.expires_at);
     let jti = random_bytes::<16>()?;
     let claims = Claims {

@@ -141,6 +141,8 @@ pub struct Turn {
     pub user_id: String,
     /// Of the refresh token.
     pub(super) generation: i64,
+    /// When it began, from which every time that its tokens tell is counted.
+    pub(super) at: Timestamp,
     /// When the session ends at the latest.
     pub(super) expires_at: Timestamp,
     /// The key that signs: its id and how.

@@ -132,11 +132,13 @@ pub fn refresh(cx: &mut Cx<'_, '_>, token: &str) -> Result<Refreshed> {
         {
             return Ok(Refreshed::Refused);
         }
+        let now = cx.now;
         let turn = |generation| {
             Refreshed::Next(Turn {
                 session_id: id.clone(),
                 user_id: row.user_id.clone(),
                 generation,
+                at: now,
                 expires_at: row.facts.expires_at,
                 key: key.clone(),
             })

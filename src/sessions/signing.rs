@@ -242,7 +242,7 @@ fn put_new(cx: &mut Cx<'_, '_>, compromised: bool) -> Result<Rotation> {
     if !keys::insert(cx.tx, &id, Algorithm::EdDsa, signs_from, cx.now)? {
         return Err(Error::internal("a fresh id was taken"));
     }
-    keys::retire(cx.tx, &id, accepted_until)?;
+    keys::retire(cx.tx, Algorithm::EdDsa, &id, accepted_until)?;
     let ended_accounts = if compromised {
         users::end_everyone(cx)?
     } else {

@@ -50,17 +50,25 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &NewRow<'_>, now: Timestamp) -> Resul
     Ok(changed == 1)
 }
 
-/// The oldest of the open sessions of a user that are more than `most`.
+/// The oldest of the good sessions of the user of `entry` that are more than `most`.
 pub(super) fn beyond(
     tx: &mut Tx<'_>,
-    user_id: &str,
+    entry: &Entry,
     most: u32,
+    limits: Limits,
     now: Timestamp,
 ) -> Result<Vec<String>> {
     let rows = tx.all(
         "SELECT id FROM sessions WHERE user_id = $1 AND revoked_at IS NULL AND expires_at > $2
+           AND last_seen_at > $4 AND epoch = $5
          ORDER BY created_at DESC, id DESC LIMIT 1000 OFFSET $3",
-        &[user_id.into(), now.into(), most.into()],
+        &[
+            entry.user_id.as_str().into(),
+            now.into(),
+            most.into(),
+            now.minus(limits.idle).into(),
+            entry.epoch.into(),
+        ],
     )?;
     rows.iter().map(|row| row.text("id")).collect()
 }

@@ -59,8 +59,8 @@ impl House {
         opened.unwrap()
     }
 
-    fn mint(&self, turn: &Turn, now: Timestamp) -> Opened {
-        super::mint(self.app.kit(), turn, now).unwrap()
+    fn mint(&self, turn: &Turn) -> Opened {
+        super::mint(self.app.kit(), turn).unwrap()
     }
 
     /// As the HTTP edge does: the token's own proof, then the row.
@@ -86,7 +86,7 @@ impl House {
 
     fn next(&self, token: &str, now: Timestamp) -> Opened {
         match self.refresh(token, now) {
-            Refreshed::Next(turn) => self.mint(&turn, now),
+            Refreshed::Next(turn) => self.mint(&turn),
             other @ (Refreshed::Reused | Refreshed::Refused) => panic!("{other:?}"),
         }
     }
@@ -112,7 +112,7 @@ fn is_refused<T>(result: &Result<T>) -> bool {
 fn an_access_token_is_good_as_long_as_its_session_and_no_longer_than_itself() {
     let house = House::new();
     let turn = house.open(T0);
-    let opened = house.mint(&turn, T0);
+    let opened = house.mint(&turn);
     let token = opened.access_token.expose();
     let found = house.authenticate(token, T0).unwrap();
     assert_eq!(
@@ -139,6 +139,21 @@ fn an_access_token_is_good_as_long_as_its_session_and_no_longer_than_itself() {
 }
 
 #[test]
+fn the_times_of_the_tokens_are_those_of_the_turn_whenever_they_are_written() {
+    let house = House::new();
+    // The last millisecond of a second.
+    let opened = house.mint(&house.open(T0.plus(Duration::from_millis(999))));
+    assert_eq!(
+        (opened.expires_in, opened.refresh_expires_in),
+        (1800, 30 * 86_400)
+    );
+    let next = T0.plus(MINUTE);
+    let opened = house.next(opened.refresh_token.expose(), next);
+    let rest = 30 * 86_400 - 60;
+    assert_eq!((opened.expires_in, opened.refresh_expires_in), (1800, rest));
+}
+
+#[test]
 fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
     type Change = fn(&mut Cx<'_, '_>, &str) -> Result<()>;
     let changes: [(&str, Change); 2] = [
@@ -150,7 +165,7 @@ fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
     ];
     for (name, change) in changes {
         let house = House::new();
-        let opened = house.mint(&house.open(T0), T0);
+        let opened = house.mint(&house.open(T0));
         let user = house.user.clone();
         house
             .app
@@ -165,7 +180,7 @@ fn whatever_moves_the_accounts_epoch_ends_its_sessions_for_good() {
             State::Revoked,
             "{name}"
         );
-        let again = house.mint(&house.open(T0), T0);
+        let again = house.mint(&house.open(T0));
         assert!(
             house.authenticate(again.access_token.expose(), T0).is_ok(),
             "{name}"
@@ -197,7 +212,7 @@ fn a_session_is_not_opened_in_an_epoch_that_is_over() {
 #[test]
 fn a_refresh_token_is_good_once_and_its_successor_is_the_same_for_a_moment() {
     let house = House::new();
-    let first = house.mint(&house.open(T0), T0);
+    let first = house.mint(&house.open(T0));
     let at = T0.plus(MINUTE);
     let second = house.next(first.refresh_token.expose(), at);
     assert_ne!(first.refresh_token.expose(), second.refresh_token.expose());
@@ -235,7 +250,7 @@ fn a_refresh_token_is_good_once_and_its_successor_is_the_same_for_a_moment() {
 #[test]
 fn an_old_refresh_token_after_the_moment_ends_the_session() {
     let house = House::new();
-    let first = house.mint(&house.open(T0), T0);
+    let first = house.mint(&house.open(T0));
     let second = house.next(first.refresh_token.expose(), T0);
     let late = T0.plus(Duration::from_secs(10));
     let reused = house.refresh(first.refresh_token.expose(), late);
@@ -251,7 +266,7 @@ fn a_session_ends_when_it_rests_too_long_and_at_the_latest_after_its_whole_time(
         (vec![Role::Admin], DAY / 2, 7 * DAY),
     ] {
         let house = House::with(&roles);
-        let first = house.mint(&house.open(T0), T0);
+        let first = house.mint(&house.open(T0));
         let before = T0.plus(idle).minus(Duration::from_millis(1));
         assert_eq!(house.state(&first.session_id, before), State::Active);
         assert_eq!(
@@ -284,9 +299,43 @@ fn of_more_sessions_than_allowed_the_oldest_ends() {
 }
 
 #[test]
+fn logins_at_the_same_moment_leave_no_more_sessions_than_allowed() {
+    let house = House::new();
+    for n in 0..18_u32 {
+        house.open(T0.plus(n * MINUTE));
+    }
+    let now = T0.plus(30 * MINUTE);
+    std::thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| house.open(now));
+        }
+    });
+    let user = house.user.clone();
+    let live = house
+        .app
+        .at(now, &Actor::operator(), move |cx| live(cx, &user));
+    assert_eq!(live.unwrap(), 20);
+}
+
+#[test]
+fn a_session_that_has_rested_too_long_takes_the_place_of_no_good_one() {
+    let house = House::new();
+    let oldest = house.open(T0).session_id;
+    for n in 1..20_u32 {
+        house.open(T0.plus(n * MINUTE));
+    }
+    let now = T0.plus(8 * DAY);
+    let seen = vec![(oldest.clone(), now.minus(DAY))];
+    let write = move |cx: &mut Cx<'_, '_>| write_seen(cx, &seen);
+    house.app.at(now, &Actor::job("test"), write).unwrap();
+    house.open(now);
+    assert_eq!(house.state(&oldest, now), State::Active);
+}
+
+#[test]
 fn seeing_a_session_is_noted_once_a_minute_and_keeps_it_open() {
     let house = House::new();
-    let opened = house.mint(&house.open(T0), T0);
+    let opened = house.mint(&house.open(T0));
     let token = opened.access_token.expose();
     for (after, noted) in [(59, 0), (60, 1), (61, 1)] {
         let at = T0.plus(Duration::from_secs(after));
@@ -440,7 +489,7 @@ fn a_list_of_pages_has_every_session_once() {
 #[test]
 fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
     let house = House::new();
-    let opened = house.mint(&house.open(T0), T0);
+    let opened = house.mint(&house.open(T0));
     let keys_at = |now: Timestamp| {
         let keys = house.app.at(now, &Actor::operator(), list_keys).unwrap();
         keys.into_iter().map(|key| key.state).collect::<Vec<_>>()
@@ -476,7 +525,7 @@ fn a_new_key_is_published_before_it_signs_and_the_old_one_is_accepted_after() {
 #[test]
 fn a_compromised_key_ends_everything_at_once() {
     let house = House::new();
-    let opened = house.mint(&house.open(T0), T0);
+    let opened = house.mint(&house.open(T0));
     let rotation = house
         .app
         .at(T0, &Actor::operator(), |cx| rotate(cx, true))
@@ -487,8 +536,25 @@ fn a_compromised_key_ends_everything_at_once() {
     ));
     let refreshed = house.refresh(opened.refresh_token.expose(), T0);
     assert!(matches!(refreshed, Refreshed::Refused));
-    let again = house.mint(&house.open(T0), T0);
+    let again = house.mint(&house.open(T0));
     assert!(house.authenticate(again.access_token.expose(), T0).is_ok());
+}
+
+#[test]
+fn a_new_key_leaves_a_shared_secret_alone() {
+    let house = House::new();
+    house.open(T0);
+    let accepted = house.app.at(T0, &Actor::operator(), |cx| {
+        let shared = crate::jwt::Algorithm::Hs256;
+        store::keys::insert(cx.tx, "shared", shared, T0, T0)?;
+        rotate(cx, false)?;
+        let keys = store::keys::all(cx.tx)?.into_iter();
+        let until = keys.map(|key| (key.algorithm == shared, key.accepted_until.is_some()));
+        Ok(until.collect::<BTreeSet<_>>())
+    });
+    // The new one, the old one, and the other that is no key of ours.
+    let kinds = BTreeSet::from([(false, false), (false, true), (true, false)]);
+    assert_eq!(accepted.unwrap(), kinds);
 }
 
 #[test]
@@ -564,6 +630,124 @@ fn a_login_finds_the_account_by_each_of_its_names_and_never_by_an_id() {
     for name in ["", "nobody", id.as_str(), &id[..8]] {
         assert!(!found(name), "{name}");
     }
+}
+
+#[test]
+fn two_spellings_of_a_name_are_counted_as_one_whether_somebody_has_it_or_not() {
+    for known in [false, true] {
+        for (one, two) in [
+            ("maria", " ＭＡＲＩＡ "),
+            ("maria@example.org", "ｍaria＠Example.org"),
+            ("+375291234567", "+375 29 123-45-67"),
+        ] {
+            let app = App::memory();
+            if known {
+                let mut new = NewUser::named("maria".parse().unwrap());
+                new.email = Some("maria@example.org".parse().unwrap());
+                new.phone = Some("+375291234567".parse().unwrap());
+                users::create(&app, &Actor::operator(), new).unwrap();
+            }
+            let waits = ([one; 6].into_iter().chain([two])).map(|name| {
+                let login = Login {
+                    name: name.to_owned(),
+                    otp: None,
+                    ip: None,
+                    client: None,
+                };
+                let wrong = crate::password::Verdict {
+                    matches: false,
+                    rehashed: None,
+                };
+                let answer = app.at(T0, &Actor::anonymous(), move |cx| {
+                    let attempt = begun(cx, &login)?;
+                    finish(cx, &attempt, &wrong)
+                });
+                match answer.unwrap() {
+                    Err(Error::InvalidCredentials { retry_after }) => retry_after.is_some(),
+                    other => panic!("{other:?}"),
+                }
+            });
+            let waits: Vec<bool> = waits.collect();
+            assert_eq!(waits.last(), Some(&true), "{two} {known}");
+        }
+    }
+}
+
+fn verdict(matches: bool) -> crate::password::Verdict {
+    crate::password::Verdict {
+        matches,
+        rehashed: None,
+    }
+}
+
+fn login(name: &str) -> Login {
+    Login {
+        name: name.to_owned(),
+        otp: None,
+        ip: None,
+        client: None,
+    }
+}
+
+/// How many failures are counted for the one who has to wait.
+fn failures(app: &App) -> u32 {
+    let list = |cx: &mut Cx<'_, '_>| crate::throttle::list(cx, users::name_of, None, 10);
+    let page = app.at(T0, &Actor::operator(), list).unwrap();
+    page.items.iter().map(|limit| limit.failures).sum()
+}
+
+#[test]
+fn attempts_that_begin_together_are_counted_no_more_often_than_the_curve_allows() {
+    for name in ["maria", "nobody"] {
+        let house = House::new();
+        let anyone = Actor::anonymous();
+        let begin = || house.app.at(T0, &anyone, |cx| begun(cx, &login(name)));
+        let attempts: Vec<Attempt> = (0..60).map(|_| begin().unwrap()).collect();
+        let last = begin().unwrap();
+        std::thread::scope(|scope| {
+            for some in attempts.chunks(10) {
+                let (house, anyone) = (&house, &anyone);
+                scope.spawn(move || {
+                    for attempt in some.iter().cloned() {
+                        let finish =
+                            move |cx: &mut Cx<'_, '_>| finish(cx, &attempt, &verdict(false));
+                        assert!(house.app.at(T0, anyone, finish).unwrap().is_err());
+                    }
+                });
+            }
+        });
+        assert_eq!(failures(&house.app), crate::throttle::FREE + 1, "{name}");
+        // Nor is the right password good that was on its way.
+        let answer = house
+            .app
+            .at(T0, &anyone, move |cx| finish(cx, &last, &verdict(true)));
+        let refused = matches!(
+            answer.unwrap(),
+            Err(Error::InvalidCredentials {
+                retry_after: Some(_)
+            })
+        );
+        assert!(refused, "{name}");
+    }
+}
+
+#[test]
+fn a_password_is_not_changed_by_guesses_that_begin_together() {
+    let house = House::new();
+    let owner = Actor::in_session(&house.user, false);
+    let begin = || house.app.at(T0, &owner, |cx| begin_change(cx, &login("")));
+    let attempts: Vec<Attempt> = (0..20).map(|_| begin().unwrap()).collect();
+    let last = begin().unwrap();
+    for attempt in attempts {
+        let refuse = move |cx: &mut Cx<'_, '_>| refuse_change(cx, &attempt);
+        house.app.at(T0, &owner, refuse).unwrap();
+    }
+    assert_eq!(failures(&house.app), crate::throttle::FREE + 1);
+    let hash = PasswordHash::parse(HASH).unwrap();
+    let change = move |cx: &mut Cx<'_, '_>| change_password(cx, &last, &hash);
+    let answer = house.app.at(T0, &owner, change).unwrap();
+    assert!(matches!(answer, Err(Error::InvalidCredentials { .. })));
+    assert_eq!(house.actions()[0], "user.password_change_failed");
 }
 
 /// As the HTTP edge does, with two looks.
@@ -647,6 +831,7 @@ fn a_second_factor_is_asked_for_after_a_right_password_and_each_code_is_good_onc
         Err(Error::InvalidCredentials { .. })
     ));
     assert!(matches!(log_in(true, None), Err(Error::OtpRequired)));
+    assert_eq!(house.actions()[0], "session.otp_asked");
     let wrong_code = log_in(true, Some("000000".into()));
     assert!(matches!(wrong_code, Err(Error::InvalidCredentials { .. })));
     let turn = log_in(true, Some(code(later))).unwrap();

@@ -106,7 +106,7 @@ fn one(account: &str, confirm: &Confirm, operator: &Operator, out: &mut Output) 
         confirm.ask(out, &format!("clear the failures of {account}"), 1)?;
     }
     let cleared = operator.write({
-        let account = account.to_owned();
+        let account = users::spelling(account);
         move |cx| super::lift(cx, users::id_of, &account)
     })?;
     if !cleared {

@@ -65,6 +65,7 @@ async fn limits(caller: Caller, Query(wanted): Query<WantedLimits>) -> Result<im
     params(("key" = String, Path, description = "The key as it is listed, or what names the user: id, user name, e-mail or phone", example = "user:0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
     responses((status = 204, description = "forgotten"), Problems))]
 async fn clear(caller: Caller, Path(key): Path<String>) -> Result<StatusCode> {
+    let key = users::spelling(&key);
     let cleared = caller.write(move |cx| super::lift(cx, users::id_of, &key));
     if cleared.await? {
         Ok(StatusCode::NO_CONTENT)

@@ -44,7 +44,7 @@ impl Account {
         Self(format!("user:{id}"))
     }
 
-    /// A name that nobody has, however it is written: trimmed, in NFKC and without regard to case.
+    /// A name that nobody has, in the spelling by which it would be found if somebody had it.
     /// What people type there may be anything, a password too: only its MAC is kept.
     #[must_use]
     pub fn name(keys: &Keys, name: &str) -> Self {
@@ -113,6 +113,17 @@ pub fn standing(cx: &mut Cx<'_, '_>, account: &Account, ip: Option<IpAddr>) -> R
             .known_at
             .is_some_and(|at| at > cx.now.minus(curve::KNOWN)),
     })
+}
+
+/// The same, and nobody else's attempt at the account is judged before this transaction has ended:
+/// for who counts a failure by it. Of attempts that began together only as many are looked at as
+/// of attempts one after the other.
+///
+/// # Errors
+/// Those of the database.
+pub fn judge(cx: &mut Cx<'_, '_>, account: &Account, ip: Option<IpAddr>) -> Result<Standing> {
+    cx.tx.lock(("login", account.as_str()))?;
+    standing(cx, account, ip)
 }
 
 /// What is stored of a network: it is of no use for another account.

@@ -110,9 +110,8 @@ pub(super) fn matching(
     }))
 }
 
-/// Checks an API token that authenticates a request from `cx.actor.ip`, taking one use if its uses
-/// are counted. Must run in a write transaction for those: [`Checked::counted`] tells after
-/// [`check`].
+/// Checks an API token that authenticates a request from `cx.actor.ip`: a pure read. If its uses are
+/// counted, as [`Checked::counted`] tells, [`take_use`] has to take one before anything is done.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] for any token that is not good here and now.

@@ -41,7 +41,7 @@ impl Credentials {
 /// # Errors
 /// Those of the database.
 pub fn credentials(cx: &mut Cx<'_, '_>, login: &str) -> Result<Option<Credentials>> {
-    match Key::read(login.trim()) {
+    match Key::read(login) {
         None | Some(Key::Ids(..)) => Ok(None),
         Some(key) => store::credentials(cx.tx, &key),
     }

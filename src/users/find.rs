@@ -3,7 +3,7 @@
 use super::{Email, Phone, User, Username, store};
 use crate::app::Cx;
 use crate::error::{Error, Result};
-use crate::id;
+use crate::{id, rate};
 
 /// What names an account. The forms exclude one another, see [`Username`].
 pub(super) enum Key {
@@ -16,7 +16,12 @@ pub(super) enum Key {
 }
 
 impl Key {
+    /// Whatever a person would call the same spelling is the same key.
     pub(super) fn read(text: &str) -> Option<Self> {
+        Self::of(&rate::canonical(text))
+    }
+
+    fn of(text: &str) -> Option<Self> {
         if let Ok(name) = text.parse::<Username>() {
             return Some(Self::Username(name.key()));
         }
@@ -27,6 +32,20 @@ impl Key {
             return Some(Self::Phone(phone));
         }
         id::range(text).map(|(low, high)| Self::Ids(low, high))
+    }
+}
+
+/// The one text for all spellings of a name, whether anybody has it or not: by the same rules it is
+/// found here and counted elsewhere, so that no two spellings of a name are counted apart where
+/// nobody has it and together where somebody does (security.md, rule 50).
+#[must_use]
+pub fn spelling(text: &str) -> String {
+    let text = rate::canonical(text);
+    match Key::of(&text) {
+        Some(Key::Username(name)) => name,
+        Some(Key::Email(email)) => email.to_string(),
+        Some(Key::Phone(phone)) => phone.to_string(),
+        Some(Key::Ids(..)) | None => text,
     }
 }
 

@@ -35,7 +35,7 @@ pub use credentials::{
     Credentials, change_password, credentials, credentials_of, end_everyone, set_hash,
 };
 pub use erase::{erasable, erase_some, oldest_erasable};
-pub use find::{id_of, name_of, resolve};
+pub use find::{id_of, name_of, resolve, spelling};
 pub use grants::{grant, grants, revoke};
 pub use life::{delete, delete_if, delete_own, disable, enable, end_everything, restore};
 pub use locale::{Locale, Meta};

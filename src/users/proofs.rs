@@ -16,7 +16,7 @@ use crate::password::{Password, PasswordHash};
 /// # Errors
 /// Those of the database.
 pub fn named(cx: &mut Cx<'_, '_>, login: &str) -> Result<Option<User>> {
-    match Key::read(login.trim()) {
+    match Key::read(login) {
         None | Some(Key::Ids(..)) => Ok(None),
         Some(key) => Ok(super::store::with_key(cx.tx, &key, Among::Standing)?.pop()),
     }

@@ -13,6 +13,7 @@ mod cookies;
 mod csrf;
 mod ending;
 mod enumeration;
+mod factors;
 mod hammer;
 mod lists;
 mod mutations;

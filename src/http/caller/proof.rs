@@ -26,7 +26,7 @@ impl Visitor {
             expires_at: checked.expires_at,
             cidr: checked.cidr,
         };
-        self.app.kit().rates.api.take(&checked.id.0)?;
+        self.app.kit().rates.take_token(checked.id.0)?;
         if checked.counted {
             // The use is taken before the action that it pays for (security.md, rule 16).
             let id = checked.id;
@@ -40,6 +40,7 @@ impl Visitor {
     /// Becomes the session of this access token.
     pub(super) async fn by_session(&mut self, text: &str) -> Result<()> {
         let (found, _) = self.prove(text).await?;
+        self.app.kit().rates.take_session(&found.session_id)?;
         self.actor.who = Who::Session {
             id: found.session_id,
             user: found.user_id,

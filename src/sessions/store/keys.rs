@@ -91,11 +91,18 @@ pub(in crate::sessions) fn algorithm(
     .transpose()
 }
 
-/// Has all keys but `id` accepted no longer than until then.
-pub(in crate::sessions) fn retire(tx: &mut Tx<'_>, but: &str, until: Timestamp) -> Result<u64> {
+/// Has all keys of that kind but `id` accepted no longer than until then. Not those that come from
+/// `SECRET_KEY`: none of ours takes the place of such a one, which may be set again.
+pub(in crate::sessions) fn retire(
+    tx: &mut Tx<'_>,
+    algorithm: Algorithm,
+    but: &str,
+    until: Timestamp,
+) -> Result<u64> {
     tx.run(
-        "UPDATE signing_keys SET accepted_until = $2
-         WHERE id <> $1 AND (accepted_until IS NULL OR accepted_until > $2)",
-        &[but.into(), until.into()],
+        "UPDATE signing_keys SET accepted_until = $3
+         WHERE algorithm = $1 AND id <> $2
+           AND (accepted_until IS NULL OR accepted_until > $3)",
+        &[algorithm.as_str().into(), but.into(), until.into()],
     )
 }

@@ -1,7 +1,7 @@
 use super::super::tests::{add, admin, as_operator, find, new};
-use crate::app::App;
+use crate::app::{Actor, App};
 use crate::error::Error;
-use crate::users::{Filter, NewUser, Role, State, User, disable, list};
+use crate::users::{Filter, NewUser, Role, State, User, disable, list, spelling};
 
 #[test]
 fn an_account_is_found_by_each_of_its_names_in_any_spelling() {
@@ -46,6 +46,52 @@ fn an_account_is_found_by_each_of_its_names_in_any_spelling() {
             "{text}"
         );
     }
+}
+
+/// For each kind of name some of its spellings.
+const SPELLINGS: [&[&str]; 3] = [
+    &["maria", " MARIA\t", "ｍaria", "\u{a0}Maria\u{3000}"],
+    &[
+        "maria.p@example.org",
+        "Maria.P@EXAMPLE.org ",
+        "ｍaria.p@example.org",
+        "maria.p＠example.org",
+    ],
+    &[
+        "+375291234567",
+        "+375 (29) 123-45-67",
+        "＋３７５ 29\u{a0}1234567",
+        "+375-29-1234567 ",
+    ],
+];
+
+#[test]
+fn the_spellings_that_find_an_account_are_counted_as_one_where_nobody_has_the_name() {
+    let named = |app: &App, text: &'static str| {
+        app.read(&Actor::operator(), |cx| crate::users::credentials(cx, text))
+            .unwrap()
+            .is_some()
+    };
+    let (nobody, app) = (App::memory(), App::memory());
+    add(
+        &app,
+        0,
+        NewUser {
+            email: "maria.p@example.org".parse().ok(),
+            phone: "+375291234567".parse().ok(),
+            ..new("Maria")
+        },
+    );
+    for spellings in SPELLINGS {
+        for text in spellings {
+            assert!(named(&app, text) && !named(&nobody, text), "{text:?}");
+            assert_eq!(spelling(text), spellings[0], "{text:?}");
+        }
+    }
+    for text in ["", "a b", "no\0body", "@", "0198f3c2-7a41"] {
+        assert_eq!(spelling(text), text);
+    }
+    assert_eq!(spelling(" A  B"), "a  b");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::{PASSWORD, Tokens, ask, end, house, log_in};
+use super::{PASSWORD, Tokens, ask, end, house, log_in, people};
 use crate::support::Shell;
 use crate::support::client::{Answer, Client};
 
@@ -209,4 +209,27 @@ fn administrator(client: &mut Client, routes: &[Route], things: &Things, maria: 
             assert_eq!(answer.status, 200, "{route:?}: {answer:?}");
         }
     }
+}
+
+#[test]
+fn a_session_makes_no_more_requests_than_a_token_may_and_others_do_not_wait_for_it() {
+    let limits = [("API_PER_SECOND", "1"), ("API_BURST", "2")];
+    let shell = limits
+        .iter()
+        .fold(Shell::unthrottled(), |shell, (name, value)| {
+            shell.with(&format!("PROVOST_THROTTLE_{name}"), value)
+        });
+    let shell = people(shell);
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let (one, two) = (log_in(&mut client, "ivan"), log_in(&mut client, "ivan"));
+    let mut statuses = |headers: &str| -> Vec<u16> {
+        let show = |_| ask(&mut client, "GET", "/api/v1/me", headers, "").status;
+        (0..20).map(show).collect()
+    };
+    let asked = statuses(&one.bearer());
+    assert_eq!(asked[..2], [200, 200]);
+    assert!(asked.contains(&429), "{asked:?}");
+    assert_eq!(statuses(&two.jar().line())[..2], [200, 200]);
+    end(daemon);
 }

@@ -3,10 +3,11 @@
 use serde_json::json;
 
 use super::{
-    Jar, PASSWORD, Tokens, ask, csrf, end, is_in, log_in, log_in_browser, people, problem,
+    Jar, PASSWORD, Tokens, ask, csrf, end, house, is_in, log_in, log_in_browser, people, problem,
 };
 use crate::support::Shell;
 use crate::support::client::Client;
+use crate::support::cluster::wait_until;
 
 const OURS: &str = "https://auth.example.org";
 const FRIEND: &str = "https://app.example.org";
@@ -184,5 +185,45 @@ fn another_sites_page_logs_nobody_in() {
     }
     let list = shell.json(&["session", "list"]);
     assert_eq!(list["items"].as_array().unwrap().len(), 2);
+    end(daemon);
+}
+
+#[test]
+fn a_request_from_another_site_is_in_the_log_and_so_is_a_cookie_that_is_none() {
+    let shell = house();
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let jar = log_in_browser(&mut client, "ivan");
+    for (method, path) in [
+        ("DELETE", "/api/v1/me/sessions"),
+        ("POST", "/api/v1/auth/refresh"),
+        ("POST", "/api/v1/auth/logout"),
+    ] {
+        let answer = ask(&mut client, method, path, &jar.line(), "");
+        assert_eq!(answer.status, 403, "{method} {path}");
+    }
+    let made_up = "Cookie: __Host-provost_access=a.b.c\r\n";
+    assert!(!is_in(&mut client, made_up));
+    // Who presents nothing is no news.
+    assert!(!is_in(&mut client, ""));
+    let denied = || {
+        let rows = shell.json(&["audit", "list", "--action", "request.denied"]);
+        let rows = rows["items"].as_array().unwrap().iter();
+        let mut rows: Vec<String> = rows
+            .map(|row| format!("{} {}", row["object"], row["details"]["code"]).replace('"', ""))
+            .collect();
+        rows.sort();
+        rows
+    };
+    wait_until("the refusals are in the audit log", || denied().len() >= 4);
+    assert_eq!(
+        denied(),
+        [
+            "route:DELETE /api/v1/me/sessions cross_site",
+            "route:GET /api/v1/auth/verify unauthenticated",
+            "route:POST /api/v1/auth/logout cross_site",
+            "route:POST /api/v1/auth/refresh cross_site",
+        ]
+    );
     end(daemon);
 }

@@ -13,7 +13,7 @@ fn seen(answer: &Answer) -> (u16, &str, Vec<(&str, &str)>) {
     (answer.status, &answer.body, headers.collect())
 }
 
-/// How many rows the log and the table of failures have.
+/// How many rows the log has.
 fn rows(shell: &Shell) -> usize {
     shell.sql().count("SELECT COUNT(*) FROM audit_events")
 }

@@ -43,7 +43,9 @@ struct Forgotten {
 
 /// Ask for a link to choose a new password
 ///
-/// The answer is the same whether there is such a person or not.
+/// It goes to the e-mail address of the account, if that has been confirmed: one that was mistyped
+/// must not hand the account to a stranger. The answer is the same whether there is such a person or
+/// not.
 #[utoipa::path(post, path = "/api/v1/auth/password/forgot", operation_id = "forgot_password", tag = "recovery", request_body = Forgotten,
     responses((status = 202, description = "if there is such a person, mail is on its way"), Problems))]
 async fn forgot(visitor: Visitor, Brief(forgotten): Brief<Forgotten>) -> Response {

@@ -2,10 +2,11 @@
 //! links, and the rescue of a service that nobody can administer.
 //!
 //! Invariants: whoever asks learns nothing about who has an account: the answer, the time and the
-//! rows written are the same for a name that nobody has; a link is good once and for its own purpose
-//! only, for the address that it was sent to, and dies with whatever ends everything that its owner
-//! has open; using one is one transaction with what it opens; its text is shown or sent once and
-//! stored as a keyed digest.
+//! rows written are the same for a name that nobody has; a new password is offered only to an address
+//! that somebody has shown to be theirs, so that one which was mistyped hands no account over; a link
+//! is good once and for its own purpose only, for the address that it was sent to, and dies with
+//! whatever ends everything that its owner has open; using one is one transaction with what it opens;
+//! its text is shown or sent once and stored as a keyed digest.
 
 pub mod cli;
 pub mod http;
@@ -36,7 +37,8 @@ use crate::users::{self, Email, State, User};
 const NEWS: Period = Period(std::time::Duration::from_hours(24));
 
 /// Sends a link to choose a new password to whoever goes by `login`, if there is such a person with
-/// an address. Nobody is told whether there is.
+/// a confirmed address: one that nobody has confirmed may be a stranger's. Nobody is told whether
+/// there is.
 ///
 /// # Errors
 /// Those of the database, and those of the limits.
@@ -50,15 +52,13 @@ pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
     // Who has several names gets no more mail for that. Nobody is told, and it is counted apart: a
     // refusal would say that two names are one person's.
     let found = app.read(actor, |cx| users::named(cx, login))?;
-    let address = found.and_then(|user| user.email);
+    let address = found.and_then(|user| proved(&user).map(str::to_owned));
     let enough = address.is_some_and(|to| rates.take_address(&format!("to {to}")).is_err());
     let login = login.to_owned();
     app.write(actor, move |cx| {
         let user = users::named(cx, &login)?;
         let user = user.filter(|user| user.state == State::Active && !enough);
-        let target = user
-            .as_ref()
-            .and_then(|user| Some((user, user.email.as_deref()?)));
+        let target = user.as_ref().and_then(|user| Some((user, proved(user)?)));
         let ttl = cx.kit.config.links.ttl;
         // The same for nobody: a link that opens nothing, and mail that goes nowhere (rule 9).
         let (_, token) = tokens::issue_link(
@@ -83,6 +83,11 @@ pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
         let object = target.map_or("user:-".to_owned(), |(user, _)| object(&user.id));
         audit::record(cx, Event::new("user.password_forgotten", object))
     })
+}
+
+/// The address that somebody has shown to be theirs.
+fn proved(user: &User) -> Option<&str> {
+    user.email.as_deref().filter(|_| user.email_verified)
 }
 
 /// Ties a link to the address that it is sent to, without showing that.
@@ -132,10 +137,6 @@ pub fn reset(app: &App, actor: &Actor, token: &Secret<String>, password: Passwor
         users::replace_password(cx, &user.id, Some(&hash))?;
         let others = [Kind::PasswordReset, Kind::LoginLink];
         let ended = tokens::end_links(cx, &user.id, &others)?;
-        // It came by mail: so that is theirs.
-        if let Some(email) = own_address(&user)? {
-            users::email_proved(cx, &user.id, &email)?;
-        }
         throttle::clear(cx, &Account::user(&user.id))?;
         let details = json!({ "links_ended": ended });
         let event = Event::new("user.password_reset", object(&user.id));
@@ -153,12 +154,16 @@ fn own_address(user: &User) -> Result<Option<Email>> {
 /// # Errors
 /// Those of the database.
 pub fn tell_of_password(cx: &mut Cx<'_, '_>, user: &User) -> Result<()> {
-    let Some(email) = user.email.as_deref() else {
-        return Ok(());
-    };
+    match user.email.as_deref() {
+        Some(email) => tell(cx, email, Letter::PasswordChanged),
+        None => Ok(()),
+    }
+}
+
+fn tell(cx: &mut Cx<'_, '_>, email: &str, letter: Letter) -> Result<()> {
     let mail = Mail {
         to: Some(email),
-        letter: Letter::PasswordChanged,
+        letter,
         way: None,
         ttl: NEWS.0,
     };
@@ -208,19 +213,25 @@ fn ask_for(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
     ask(cx, &user, email)
 }
 
-/// Sends somebody who has another address than `before` a link to confirm it, if mail can be sent.
-/// Belongs into the transaction of the change.
+/// Sends somebody who has another address than `before`, or is new, a link to confirm it, and tells
+/// the address of before if it was theirs: who took the account over has to do without silence.
+/// Belongs into the transaction of the change; does nothing where no mail can be sent.
 ///
 /// # Errors
 /// Those of the database.
-pub fn address_changed(cx: &mut Cx<'_, '_>, before: Option<&str>, user: &User) -> Result<()> {
-    let Some(email) = user.email.as_deref() else {
-        return Ok(());
-    };
-    if before == Some(email) || user.email_verified || !outbox::is_on(&cx.kit.config) {
+pub fn address_changed(cx: &mut Cx<'_, '_>, before: Option<&User>, user: &User) -> Result<()> {
+    let old = before.and_then(|before| before.email.as_deref());
+    let new = user.email.as_deref();
+    if old == new || !outbox::is_on(&cx.kit.config) {
         return Ok(());
     }
-    ask(cx, user, email)
+    if let Some(old) = before.and_then(proved) {
+        tell(cx, old, Letter::AddressChanged)?;
+    }
+    match new {
+        Some(new) if !user.email_verified => ask(cx, user, new),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// Lets a user log in again after too many failures.

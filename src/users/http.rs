@@ -222,10 +222,10 @@ async fn update(
         .write(move |cx| {
             let mut before = None;
             let user = super::update_if(cx, &id, &changes, |user| {
-                before.clone_from(&user.email);
+                before = Some(user.clone());
                 known.check(user)
             })?;
-            recovery::address_changed(cx, before.as_deref(), &user)?;
+            recovery::address_changed(cx, before.as_ref(), &user)?;
             match &username {
                 Some(username) => super::rename(cx, &user.id, username),
                 None => Ok(user),

@@ -191,10 +191,10 @@ pub(super) async fn update(
         .write(move |cx| {
             let mut before = None;
             let user = users::update_own(cx, &changes, |user| {
-                before.clone_from(&user.email);
+                before = Some(user.clone());
                 known.check(user)
             })?;
-            recovery::address_changed(cx, before.as_deref(), &user)?;
+            recovery::address_changed(cx, before.as_ref(), &user)?;
             Ok(user)
         })
         .await?;

@@ -8,6 +8,7 @@
 //! whatever ends everything that its owner has open; using one is one transaction with what it opens;
 //! its text is shown or sent once and stored as a keyed digest.
 
+mod addresses;
 pub mod cli;
 pub mod http;
 mod invitations;
@@ -17,6 +18,7 @@ mod ways;
 
 use serde_json::{Map, Value as Json, json};
 
+pub use addresses::{ask_again, create, create_prepared, update, update_own, verify_email};
 pub use invitations::{Invitation, Invited, invite, prepare_invited, register_invited};
 pub use logins::{Arrival, LoginLink, Order, enter, login_link};
 pub use rescue::{Plan, Rescued, With, plan_rescue, rescue};
@@ -25,13 +27,14 @@ use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::outbox::{self, Letter, Mail};
-use crate::password::Password;
+use crate::password::{Password, PasswordHash};
 use crate::scope::known;
 use crate::secret::{Secret, hex};
+use crate::sessions::{self, Attempt, Turn};
 use crate::throttle::{self, Account};
 use crate::time::Period;
 use crate::tokens::{self, Kind, Link, NewLink};
-use crate::users::{self, Email, State, User};
+use crate::users::{self, State, User};
 
 /// How long somebody is told that the password was changed.
 const NEWS: Period = Period(std::time::Duration::from_hours(24));
@@ -145,8 +148,15 @@ pub fn reset(app: &App, actor: &Actor, token: &Secret<String>, password: Passwor
     })
 }
 
-fn own_address(user: &User) -> Result<Option<Email>> {
-    user.email.as_deref().map(str::parse).transpose()
+/// Changes the password of the person who asks, as [`sessions::change_password`], and tells them.
+///
+/// # Errors
+/// As there.
+pub fn change_password(cx: &mut Cx<'_, '_>, attempt: &Attempt, new: &PasswordHash) -> Result<Turn> {
+    let turn = sessions::change_password(cx, attempt, new)?;
+    let user = users::resolve(cx, &turn.user_id)?;
+    tell_of_password(cx, &user)?;
+    Ok(turn)
 }
 
 /// Tells somebody that their password was changed, if mail can be sent.
@@ -170,70 +180,6 @@ fn tell(cx: &mut Cx<'_, '_>, email: &str, letter: Letter) -> Result<()> {
     outbox::queue(cx, &mail).map(|_| ())
 }
 
-/// Notes that the address to which the link was sent is its owner's.
-///
-/// # Errors
-/// [`Error::Invalid`] for a link that is not good.
-pub fn verify_email(cx: &mut Cx<'_, '_>, token: &str) -> Result<()> {
-    let link = tokens::take_link(cx, token, Kind::Email)?.ok_or_else(bad)?;
-    let user = holder(cx, &link)?;
-    let email = own_address(&user)?.ok_or_else(bad)?;
-    if !users::email_proved(cx, &user.id, &email)? {
-        return Err(bad());
-    }
-    audit::record(cx, Event::new("user.email_verified", object(&user.id)))
-}
-
-/// Sends whoever asks another link to confirm their address.
-///
-/// # Errors
-/// [`Error::Unauthenticated`], [`Error::Forbidden`] unless it is a person; [`Error::Invalid`] if
-/// there is no address, it is confirmed, or no mail can be sent; [`Error::RateLimited`].
-pub fn ask_again(app: &App, actor: &Actor) -> Result<()> {
-    let id = actor.person()?.to_owned();
-    let user = app.read(actor, |cx| users::resolve(cx, &id))?;
-    if let Some(email) = &user.email {
-        app.kit().rates.take_address(email)?;
-    }
-    app.write(actor, move |cx| ask_for(cx, &id))
-}
-
-fn ask_for(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
-    let user = users::resolve(cx, id)?;
-    let refuse = |reason: &str| Err(Error::invalid("email", reason));
-    let Some(email) = &user.email else {
-        return refuse("is not set");
-    };
-    if user.email_verified {
-        return refuse("is confirmed already");
-    }
-    if !outbox::is_on(&cx.kit.config) {
-        return refuse("cannot be confirmed: no mail is sent here");
-    }
-    ask(cx, &user, email)
-}
-
-/// Sends somebody who has another address than `before`, or is new, a link to confirm it, and tells
-/// the address of before if it was theirs: who took the account over has to do without silence.
-/// Belongs into the transaction of the change; does nothing where no mail can be sent.
-///
-/// # Errors
-/// Those of the database.
-pub fn address_changed(cx: &mut Cx<'_, '_>, before: Option<&User>, user: &User) -> Result<()> {
-    let old = before.and_then(|before| before.email.as_deref());
-    let new = user.email.as_deref();
-    if old == new || !outbox::is_on(&cx.kit.config) {
-        return Ok(());
-    }
-    if let Some(old) = before.and_then(proved) {
-        tell(cx, old, Letter::AddressChanged)?;
-    }
-    match new {
-        Some(new) if !user.email_verified => ask(cx, user, new),
-        Some(_) | None => Ok(()),
-    }
-}
-
 /// Lets a user log in again after too many failures.
 ///
 /// # Errors
@@ -246,32 +192,6 @@ pub fn unlock(cx: &mut Cx<'_, '_>, user: &str) -> Result<(User, bool)> {
         audit::record(cx, Event::new("user.unlocked", object(&user.id)))?;
     }
     Ok((user, cleared))
-}
-
-fn ask(cx: &mut Cx<'_, '_>, user: &User, email: &str) -> Result<()> {
-    let ttl = cx.kit.config.links.ttl;
-    tokens::end_links(cx, &user.id, &[Kind::Email])?;
-    let (_, token) = tokens::issue_link(
-        cx,
-        &NewLink {
-            kind: Kind::Email,
-            owner: Some(&user.id),
-            ttl: ttl.0,
-            label: None,
-            meta: Some(bound(cx, email)),
-            good: true,
-        },
-    )?;
-    let way = ways::to(&cx.kit.config, Kind::Email, &token);
-    let mail = Mail {
-        to: Some(email),
-        letter: Letter::EmailVerification,
-        way: Some(&way),
-        ttl: ttl.0,
-    };
-    outbox::queue(cx, &mail)?;
-    let event = Event::new("user.email_verification_sent", object(&user.id));
-    audit::record(cx, event)
 }
 
 fn object(user: &str) -> String {

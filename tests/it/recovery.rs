@@ -140,6 +140,43 @@ fn whoever_forgot_the_password_gets_mail_and_logs_in_with_another_one() {
 }
 
 #[test]
+fn what_is_changed_at_the_shell_is_told_by_mail_as_well() {
+    let server = MailServer::start(Manner::Takes);
+    let shell = shell(&server);
+    let told = || {
+        deliver(&shell);
+        let mails = server.mails();
+        mails.into_iter().map(|mail| {
+            let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name));
+            let subject = line("Subject: provost: ").unwrap_or_default().to_owned();
+            (line("To: ").unwrap_or_default().to_owned(), subject)
+        })
+    };
+    shell.ok(&["user", "passwd", "ivan", "--generate"]);
+    shell.ok(&["user", "update", "ivan", "--email", "new@example.org"]);
+    shell.ok(&[
+        "user",
+        "create",
+        "anna",
+        "--no-password",
+        "--email",
+        "anna@example.org",
+    ]);
+    let mut told: Vec<_> = told().collect();
+    told.sort_unstable();
+    let of = |to: &str, subject: &str| (to.to_owned(), subject.to_owned());
+    assert_eq!(
+        told,
+        [
+            of("anna@example.org", "confirm your address"),
+            of("ivan@example.org", "your address was changed"),
+            of("ivan@example.org", "your password was changed"),
+            of("new@example.org", "confirm your address"),
+        ]
+    );
+}
+
+#[test]
 fn a_known_and_an_unknown_name_cannot_be_told_apart() {
     let server = MailServer::start(Manner::Takes);
     let shell = shell(&server);

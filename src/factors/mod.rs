@@ -222,6 +222,15 @@ fn remove(cx: &mut Cx<'_, '_>, user: &str) -> Result<bool> {
     Ok(there)
 }
 
+/// Deletes the factor and the codes of somebody who is being erased: nothing of theirs is open.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(cx: &mut Cx<'_, '_>, user: &str) -> Result<()> {
+    store::delete_codes(cx.tx, user)?;
+    store::delete(cx.tx, user).map(drop)
+}
+
 fn object(user: &str) -> String {
     format!("user:{user}")
 }

@@ -319,9 +319,7 @@ fn insert(cx: &mut Cx<'_, '_>, rows: &[Ready]) -> Result<Vec<Refusal>> {
     store::grant(cx.tx, &there, cx.now)?;
     for (id, row) in there {
         let password = if row.hash.is_some() { "hash" } else { "none" };
-        let details = json!({
-            "username": row.username, "roles": row.roles, "password": password, "imported": true,
-        });
+        let details = json!({ "roles": row.roles, "password": password, "imported": true });
         audit::record(cx, Event::new("user.created", object(id)).with(details))?;
     }
     if left.is_empty() {

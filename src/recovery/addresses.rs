@@ -82,22 +82,14 @@ pub fn verify_email(cx: &mut Cx<'_, '_>, token: &str) -> Result<()> {
     audit::record(cx, Event::new("user.email_verified", object(&user.id)))
 }
 
-/// Sends whoever asks another link to confirm their address.
+/// Sends whoever asks another link to confirm their address. How often is for the edge to limit.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`], [`Error::Forbidden`] unless it is a person; [`Error::Invalid`] if
-/// there is no address, it is confirmed, or no mail can be sent; [`Error::RateLimited`].
-pub fn ask_again(app: &App, actor: &Actor) -> Result<()> {
-    let id = actor.person()?.to_owned();
-    let user = app.read(actor, |cx| users::resolve(cx, &id))?;
-    if let Some(email) = &user.email {
-        app.kit().rates.take_address(email)?;
-    }
-    app.write(actor, move |cx| ask_for(cx, &id))
-}
-
-fn ask_for(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
-    let user = users::resolve(cx, id)?;
+/// there is no address, it is confirmed, or no mail can be sent.
+pub fn ask_again(cx: &mut Cx<'_, '_>) -> Result<()> {
+    let id = cx.actor.person()?.to_owned();
+    let user = users::resolve(cx, &id)?;
     let refuse = |reason: &str| Err(Error::invalid("email", reason));
     let Some(email) = &user.email else {
         return refuse("is not set");

@@ -284,7 +284,7 @@ fn a_link_is_good_for_its_own_purpose_only() {
         .unwrap();
     let maria = fresh(&app, "maria");
     proved(&app, "NULL");
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let verify = mailed(&app, "maria@example.org").unwrap();
     for text in [&reset_link, invitation.expose(), login.expose(), &verify] {
         let is_reset = *text == reset_link;
@@ -345,9 +345,9 @@ fn an_address_is_confirmed_by_the_link_that_was_sent_to_it() {
     let app = app();
     proved(&app, "NULL");
     let maria = fresh(&app, "maria");
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let first = mailed(&app, "maria@example.org").unwrap();
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let second = mailed(&app, "maria@example.org").unwrap();
     let verify = |token: &str| {
         let token = token.to_owned();
@@ -356,9 +356,9 @@ fn an_address_is_confirmed_by_the_link_that_was_sent_to_it() {
     assert!(is_bad(verify(&first)), "a newer one was sent");
     verify(&second).unwrap();
     assert!(is_bad(verify(&second)), "once");
-    let again = ask_again(&app, &maria).unwrap_err();
+    let again = app.write(&maria, ask_again).unwrap_err();
     assert!(again.to_string().contains("confirmed already"), "{again}");
-    let anonymous = ask_again(&app, &Actor::anonymous());
+    let anonymous = app.write(&Actor::anonymous(), ask_again);
     assert!(matches!(anonymous, Err(Error::Unauthenticated)));
 }
 
@@ -367,7 +367,7 @@ fn a_new_address_is_asked_to_be_confirmed_and_the_old_ones_link_is_dead() {
     let app = app();
     proved(&app, "NULL");
     let maria = fresh(&app, "maria");
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let old = mailed(&app, "maria@example.org").unwrap();
     move_to(&app, "m@example.org");
     let dead = app.write(&Actor::anonymous(), move |cx| verify_email(cx, &old));

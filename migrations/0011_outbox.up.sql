@@ -17,4 +17,5 @@ CREATE TABLE outbox_messages (
 ) STRICT;
 CREATE INDEX outbox_messages_next_idx ON outbox_messages (next_at) WHERE done_at IS NULL;
 CREATE INDEX outbox_messages_expires_idx ON outbox_messages (expires_at) WHERE done_at IS NULL;
+CREATE INDEX outbox_messages_recipient_idx ON outbox_messages (recipient);
 CREATE INDEX outbox_messages_done_idx ON outbox_messages (done_at) WHERE done_at IS NOT NULL;

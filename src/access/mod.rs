@@ -15,9 +15,9 @@ pub use can::{Question, Step, Verdict, can};
 use crate::app::{Actor, App, Cx};
 use crate::error::Result;
 use crate::scope::known;
-use crate::sessions;
 use crate::tokens::{self, Kind};
 use crate::users::{self, NewPassword, Role, User};
+use crate::{recovery, sessions};
 
 /// What a change ended: what could have been used the moment before, and never can be again.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -155,7 +155,7 @@ pub fn demote(cx: &mut Cx<'_, '_>, user: &str, role: Role) -> Result<Changed> {
     ending(cx, user, |cx, id| users::revoke(cx, id, role))
 }
 
-/// As [`users::set_password`].
+/// As [`users::set_password`]; the account's person is told by mail.
 ///
 /// # Errors
 /// As there.
@@ -168,7 +168,14 @@ pub fn set_password(
     let hashed = users::hash_password(app, actor, user, password)?;
     app.write(actor, move |cx| {
         cx.actor.require(known::USER_WRITE)?;
-        ending(cx, hashed.user(), |cx, _| users::put_password(cx, &hashed))
+        ending(cx, hashed.user(), |cx, id| {
+            let before = users::resolve(cx, id)?.epoch;
+            let user = users::put_password(cx, &hashed)?;
+            if user.epoch != before {
+                recovery::tell_of_password(cx, &user)?;
+            }
+            Ok(user)
+        })
     })
 }
 

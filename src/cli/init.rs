@@ -9,8 +9,8 @@ use super::output::{Output, Record};
 use super::password::{self, Generated, PasswordArgs};
 use super::{Operator, Outcome, Site, operator, setup};
 use crate::error::{Error, Result};
-use crate::migrations;
 use crate::users::{self, Email, NewUser, Role, User, Username};
+use crate::{migrations, recovery};
 
 /// Set up the data folder, the key file, the database and the first administrator
 #[derive(Debug, clap::Args)]
@@ -124,7 +124,7 @@ impl Init {
             password,
             ..NewUser::named(username)
         };
-        users::create(operator.app(), operator.actor(), new)?;
+        recovery::create(operator.app(), operator.actor(), new)?;
         Ok(generated)
     }
 }

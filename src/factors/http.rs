@@ -140,8 +140,8 @@ async fn confirm(caller: Caller, posted: Posted<Code>) -> Result<Response> {
 #[utoipa::path(delete, path = "/api/v1/me/mfa/totp", operation_id = "remove_totp", tag = "recovery", request_body = Code, security(("bearer" = []), ("cookie" = [])),
     responses((status = 204, description = "removed"), Problems))]
 async fn remove(caller: Caller, Json(code): Json<Code>) -> Result<StatusCode> {
-    let work = move |app: &App, actor: &_| super::disable(app, actor, code.code.0.expose());
-    caller.work(work).await?;
+    let work = move |cx: &mut Cx<'_, '_>| super::disable(cx, code.code.0.expose());
+    caller.write(work).await??;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -15,7 +15,7 @@ mod totp;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::app::{Actor, App, Cx};
+use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::page::Page;
@@ -133,37 +133,33 @@ pub fn renew_codes(cx: &mut Cx<'_, '_>) -> Result<Vec<Secret<String>>> {
 }
 
 /// Removes the factor of whoever asks, by a code of it or a recovery code; ends everything that the
-/// user has open. A wrong code is written down.
+/// user has open. A wrong code is written down: the inner result is the answer, the outer one decides
+/// over the transaction.
 ///
 /// # Errors
-/// As [`own`]; [`Error::Invalid`] for a wrong code, or if there is no factor;
+/// As [`own`]; [`Error::Invalid`] if there is no factor; inside, the same for a wrong code, or
 /// [`Error::RateLimited`] after too many wrong ones.
-pub fn disable(app: &App, actor: &Actor, code: &str) -> Result<()> {
-    let user = actor.person()?.to_owned();
-    let code = Secret::new(code.to_owned());
-    // The inner result is the answer; the outer one decides over the transaction: what was wrong
-    // is committed.
-    app.write(actor, move |cx| {
-        if !store::is_required(cx.tx, &user)? {
-            return Err(Error::invalid("totp", "is not set up"));
-        }
-        let account = Account::user(&user);
-        let standing = throttle::judge(cx, &account, cx.actor.ip)?;
-        if !standing.may_try() {
-            let wait = standing.delayed_until.map(|until| until.since(cx.now));
-            let retry_after = wait.unwrap_or(throttle::CAP);
-            return Ok(Err(Error::RateLimited { retry_after }));
-        }
-        if take(cx, &user, code.expose())? {
-            remove(cx, &user)?;
-            return Ok(Ok(()));
-        }
-        // A stolen session must not guess on.
-        throttle::failed(cx, &account)?;
-        let event = Event::refused("factor.removal_failed", object(&user));
-        audit::record(cx, event)?;
-        Ok(Err(wrong()))
-    })?
+pub fn disable(cx: &mut Cx<'_, '_>, code: &str) -> Result<Result<()>> {
+    let user = cx.actor.person()?.to_owned();
+    if !store::is_required(cx.tx, &user)? {
+        return Err(Error::invalid("totp", "is not set up"));
+    }
+    let account = Account::user(&user);
+    let standing = throttle::judge(cx, &account, cx.actor.ip)?;
+    if !standing.may_try() {
+        let wait = standing.delayed_until.map(|until| until.since(cx.now));
+        let retry_after = wait.unwrap_or(throttle::CAP);
+        return Ok(Err(Error::RateLimited { retry_after }));
+    }
+    if take(cx, &user, code)? {
+        remove(cx, &user)?;
+        return Ok(Ok(()));
+    }
+    // A stolen session must not guess on.
+    throttle::failed(cx, &account)?;
+    let event = Event::refused("factor.removal_failed", object(&user));
+    audit::record(cx, event)?;
+    Ok(Err(wrong()))
 }
 
 /// Whether a second factor is asked for when this user logs in.
@@ -221,6 +217,15 @@ fn remove(cx: &mut Cx<'_, '_>, user: &str) -> Result<bool> {
         note(cx, "factor.removed", user)?;
     }
     Ok(there)
+}
+
+/// Deletes the factor and the codes of somebody who is being erased: nothing of theirs is open.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(cx: &mut Cx<'_, '_>, user: &str) -> Result<()> {
+    store::delete_codes(cx.tx, user)?;
+    store::delete(cx.tx, user).map(drop)
 }
 
 fn object(user: &str) -> String {

@@ -207,7 +207,7 @@ impl Caller {
     }
 
     /// The program and the actor, for workflows with slow work between transactions; they belong
-    /// on the blocking pool.
+    /// on the blocking pool. What is one transaction belongs into [`Caller::write`], which confirms in it.
     ///
     /// # Errors
     /// What `f` returns.

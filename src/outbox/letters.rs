@@ -16,6 +16,8 @@ pub enum Letter {
     LoginLink,
     /// The password was changed.
     PasswordChanged,
+    /// The account has another address now.
+    AddressChanged,
 }
 
 /// The link of a letter: a page with the token in it or, where there is no page, the token alone.
@@ -37,6 +39,7 @@ impl Letter {
             Self::Invitation => "invitation",
             Self::LoginLink => "login_link",
             Self::PasswordChanged => "password_changed",
+            Self::AddressChanged => "address_changed",
         }
     }
 
@@ -48,6 +51,7 @@ impl Letter {
             Self::Invitation => format!("{title}: you are invited"),
             Self::LoginLink => format!("{title}: your login link"),
             Self::PasswordChanged => format!("{title}: your password was changed"),
+            Self::AddressChanged => format!("{title}: your address was changed"),
         }
     }
 
@@ -66,13 +70,17 @@ impl Letter {
                 "the password of your account at {title} was changed, and whoever was logged in \
                  with it is no longer."
             ),
+            Self::AddressChanged => format!(
+                "the e-mail address of your account at {title} was changed: this one is its address \
+                 no longer."
+            ),
         };
         let action = match self {
             Self::PasswordReset => "choose a new password",
             Self::EmailVerification => "confirm it",
             Self::Invitation => "make it",
             Self::LoginLink => "log in",
-            Self::PasswordChanged => "",
+            Self::PasswordChanged | Self::AddressChanged => "",
         };
         let how = way.map_or(String::new(), |(way, ttl)| match way {
             Way::Page(page) => format!(
@@ -88,6 +96,7 @@ impl Letter {
             Self::PasswordChanged => {
                 "If that was not you, tell your administrator at once, and choose another password."
             }
+            Self::AddressChanged => "If that was not you, tell your administrator at once.",
             Self::LoginLink => "If you do not know why, tell your administrator.",
             Self::PasswordReset | Self::EmailVerification | Self::Invitation => {
                 "If you do not know why, ignore this message: nothing happens then."

@@ -127,6 +127,15 @@ pub fn delete_gone(cx: &mut Cx<'_, '_>, until: Timestamp, most: u32) -> Result<u
     Ok(done + store::delete_expired(cx.tx, until, rest)?)
 }
 
+/// Deletes what was or is to be sent to somebody who is being erased, but for an invitation that
+/// waits: that is for whoever has the address now.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(cx: &mut Cx<'_, '_>, email: &str) -> Result<u64> {
+    store::delete_to(cx.tx, email, Letter::Invitation.name())
+}
+
 /// What waits to be sent: address and text of each, the oldest first.
 #[cfg(test)]
 pub(crate) fn waiting(cx: &mut Cx<'_, '_>) -> Vec<(String, String)> {

@@ -194,6 +194,15 @@ pub(super) fn delete_done(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Resul
     )
 }
 
+/// Deletes those to an address, but for those about `kept` that wait.
+pub(super) fn delete_to(tx: &mut Tx<'_>, email: &str, kept: &str) -> Result<u64> {
+    tx.run(
+        "DELETE FROM outbox_messages
+         WHERE recipient = $1 AND (done_at IS NOT NULL OR template <> $2)",
+        &[email.into(), kept.into()],
+    )
+}
+
 /// Deletes those that nobody sent in time.
 pub(super) fn delete_expired(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Result<u64> {
     tx.run(

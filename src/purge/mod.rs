@@ -7,6 +7,7 @@
 
 mod batches;
 pub mod cli;
+mod forget;
 pub mod http;
 
 use std::time::{Duration, Instant};
@@ -63,15 +64,12 @@ pub const KINDS: [Kind; 8] = [
         oldest: |cx, until| idempotency::oldest_expired(cx.tx, until),
         delete: |cx, until, most| idempotency::delete_expired(cx.tx, until, most),
     },
-    // Of these the row stays; what it says of a person goes.
+    // Of these the row stays; what it, and whatever belongs to it, says of a person goes.
     Kind {
         name: "user",
         count: |cx, until| users::erasable(cx, until).map(expired),
         oldest: users::oldest_erasable,
-        delete: |cx, until, most| {
-            let erased = users::erase_some(cx, until, most)?;
-            u64::try_from(erased.len()).map_err(Error::internal)
-        },
+        delete: forget::people,
     },
     Kind {
         name: "login_failure",

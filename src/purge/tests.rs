@@ -2,6 +2,7 @@ use std::cell::Cell;
 
 use super::*;
 use crate::idempotency::Key;
+use crate::throttle::Account;
 use crate::tokens::NewToken;
 
 /// Now, in these tests: after every wall clock, so that the clock's mark decides.
@@ -233,6 +234,149 @@ fn a_deleted_account_is_erased_once_it_cannot_be_restored() {
     assert_eq!(purge(&app, &options(0)).total, 0);
     let name = crate::users::NewUser::named("ivan".parse().unwrap());
     users::create(&app, &operator(), name).unwrap();
+}
+
+/// Every row of every table, as text.
+fn everything(app: &App) -> String {
+    const TABLES: [&str; 11] = [
+        "users",
+        "user_roles",
+        "sessions",
+        "totp_factors",
+        "recovery_codes",
+        "tokens",
+        "login_failures",
+        "known_networks",
+        "outbox_messages",
+        "audit_events",
+        "idempotency_keys",
+    ];
+    let rows = TABLES.map(|table| {
+        let columns = match table {
+            "users" => "id || username || COALESCE(email, '')",
+            "user_roles" => "user_id || role",
+            "sessions" => "user_id || COALESCE(ip, '') || COALESCE(client, '')",
+            "totp_factors" | "recovery_codes" => "user_id",
+            "tokens" => "COALESCE(owner_id, '') || COALESCE(label, '')",
+            "login_failures" | "known_networks" => "account",
+            "outbox_messages" => "recipient",
+            "audit_events" => "action || object || COALESCE(details, '')",
+            _ => "''",
+        };
+        let sql = format!("SELECT {columns} AS it FROM {table}");
+        let rows = app.db().read(|tx| tx.all(&sql, &[])).unwrap();
+        let row = |row: &crate::db::Row| format!("{table} {}\n", row.text("it").unwrap());
+        rows.iter().map(row).collect::<String>()
+    });
+    rows.concat()
+}
+
+#[test]
+fn with_an_account_goes_what_the_other_slices_know_of_its_person() {
+    let app = App::with(&[
+        ("PROVOST_SMTP_HOST", "127.0.0.1"),
+        ("PROVOST_SMTP_TLS", "none"),
+        ("PROVOST_SMTP_FROM", "desk@example.org"),
+    ]);
+    app.clock().raise(NOW);
+    let then = NOW.minus(Duration::from_hours(24 * 8));
+    let new = |name: &str| crate::users::NewUser {
+        email: Some(format!("{name}@example.org").parse().unwrap()),
+        ..crate::users::NewUser::named(name.parse().unwrap())
+    };
+    let root = crate::users::NewUser {
+        roles: vec![users::Role::Admin],
+        ..new("root")
+    };
+    users::create(&app, &operator(), root).unwrap();
+    let ids = ["ivan", "anna"].map(|name| {
+        let id = users::create(&app, &operator(), new(name)).unwrap().id;
+        let (of, name) = (id.clone(), name.to_owned());
+        let ip = Some("192.0.2.7".parse().unwrap());
+        app.at(then, &operator(), move |cx| {
+            let account = users::credentials_of(cx, &of)?.unwrap();
+            sessions::open(
+                cx,
+                &sessions::Entry {
+                    user_id: account.id,
+                    username: account.username,
+                    epoch: account.epoch,
+                    admin: false,
+                    methods: vec!["password"],
+                    ip,
+                    client: Some(format!("Browser of {name}")),
+                },
+            )?;
+            throttle::succeeded(cx, &Account::user(&of), ip)?;
+            throttle::failed(cx, &Account::user(&of))?;
+            tokens::create(
+                cx,
+                &NewToken {
+                    owner: Some(of.clone()),
+                    label: Some(format!("laptop of {name}")),
+                    ..NewToken::of(tokens::Kind::Api)
+                },
+            )?;
+            crate::recovery::login_link(
+                cx,
+                &of,
+                crate::recovery::Order {
+                    mail: true,
+                    ..crate::recovery::Order::default()
+                },
+            )?;
+            users::rename(cx, &of, &format!("{name}2").parse()?)
+        })
+        .unwrap();
+        let session = Actor::in_session(&id, false);
+        let session = Actor {
+            who: match session.who {
+                crate::app::Who::Session {
+                    id,
+                    user,
+                    username,
+                    roles,
+                    admin,
+                    ..
+                } => crate::app::Who::Session {
+                    id,
+                    user,
+                    username,
+                    roles,
+                    admin,
+                    authenticated_at: Timestamp(i64::MAX),
+                },
+                who => who,
+            },
+            ..session
+        };
+        app.at(then, &session, crate::factors::enrol).unwrap();
+        id
+    });
+    app.at(then, &operator(), |cx| users::delete(cx, "ivan2", None))
+        .unwrap();
+    let before = everything(&app);
+    assert!(before.contains("laptop of ivan") && before.contains("Browser of ivan"));
+    purge(
+        &app,
+        &Options {
+            only: vec!["user".into()],
+            grace: Some(Period(Duration::ZERO)),
+            ..Options::default()
+        },
+    );
+    let after = everything(&app);
+    let left = |text: &str| -> Vec<&str> {
+        let rows = after.lines().filter(|row| row.contains(text));
+        rows.map(|row| row.split(' ').next().unwrap()).collect()
+    };
+    assert_eq!(left("ivan"), [""; 0], "{after}");
+    let mut tables = left(&ids[0]);
+    tables.dedup();
+    assert_eq!(tables, ["users", "audit_events"], "{after}");
+    assert_eq!(left("anna").len(), 4, "nobody else's\n{after}");
+    let factors = after.lines().filter(|row| row.starts_with("totp_factors"));
+    assert_eq!(factors.count(), 1);
 }
 
 #[test]

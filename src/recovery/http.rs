@@ -18,7 +18,7 @@ use crate::secret::Secret;
 use crate::sessions;
 use crate::sessions::http::{Tokens, opened};
 use crate::time::Period;
-use crate::users::{Email, Role, User};
+use crate::users::{self, Email, Role, User};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -43,7 +43,9 @@ struct Forgotten {
 
 /// Ask for a link to choose a new password
 ///
-/// The answer is the same whether there is such a person or not.
+/// It goes to the e-mail address of the account, if that has been confirmed: one that was mistyped
+/// must not hand the account to a stranger. The answer is the same whether there is such a person or
+/// not.
 #[utoipa::path(post, path = "/api/v1/auth/password/forgot", operation_id = "forgot_password", tag = "recovery", request_body = Forgotten,
     responses((status = 202, description = "if there is such a person, mail is on its way"), Problems))]
 async fn forgot(visitor: Visitor, Brief(forgotten): Brief<Forgotten>) -> Response {
@@ -107,7 +109,13 @@ async fn verify(visitor: Visitor, Brief(presented): Brief<Presented>) -> Result<
 #[utoipa::path(post, path = "/api/v1/me/email/verification", operation_id = "ask_for_verification", tag = "recovery", security(("bearer" = []), ("cookie" = [])),
     responses((status = 202, description = "mail is on its way"), Problems))]
 async fn ask_again(caller: Caller) -> Result<StatusCode> {
-    caller.work(super::ask_again).await?;
+    caller.actor().person()?;
+    let user = caller.look(users::own).await?;
+    if let Some(email) = &user.email {
+        let rates = &caller.visitor().app().kit().rates;
+        rates.take_address(email)?;
+    }
+    caller.write(super::ask_again).await?;
     Ok(StatusCode::ACCEPTED)
 }
 

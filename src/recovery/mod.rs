@@ -2,11 +2,13 @@
 //! links, and the rescue of a service that nobody can administer.
 //!
 //! Invariants: whoever asks learns nothing about who has an account: the answer, the time and the
-//! rows written are the same for a name that nobody has; a link is good once and for its own purpose
-//! only, for the address that it was sent to, and dies with whatever ends everything that its owner
-//! has open; using one is one transaction with what it opens; its text is shown or sent once and
-//! stored as a keyed digest.
+//! rows written are the same for a name that nobody has; a new password is offered only to an address
+//! that somebody has shown to be theirs, so that one which was mistyped hands no account over; a link
+//! is good once and for its own purpose only, for the address that it was sent to, and dies with
+//! whatever ends everything that its owner has open; using one is one transaction with what it opens;
+//! its text is shown or sent once and stored as a keyed digest.
 
+mod addresses;
 pub mod cli;
 pub mod http;
 mod invitations;
@@ -16,6 +18,7 @@ mod ways;
 
 use serde_json::{Map, Value as Json, json};
 
+pub use addresses::{ask_again, create, create_prepared, update, update_own, verify_email};
 pub use invitations::{Invitation, Invited, invite, prepare_invited, register_invited};
 pub use logins::{Arrival, LoginLink, Order, enter, login_link};
 pub use rescue::{Plan, Rescued, With, plan_rescue, rescue};
@@ -24,19 +27,21 @@ use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::outbox::{self, Letter, Mail};
-use crate::password::Password;
+use crate::password::{Password, PasswordHash};
 use crate::scope::known;
 use crate::secret::{Secret, hex};
+use crate::sessions::{self, Attempt, Turn};
 use crate::throttle::{self, Account};
 use crate::time::Period;
 use crate::tokens::{self, Kind, Link, NewLink};
-use crate::users::{self, Email, State, User};
+use crate::users::{self, State, User};
 
 /// How long somebody is told that the password was changed.
 const NEWS: Period = Period(std::time::Duration::from_hours(24));
 
 /// Sends a link to choose a new password to whoever goes by `login`, if there is such a person with
-/// an address. Nobody is told whether there is.
+/// a confirmed address: one that nobody has confirmed may be a stranger's. Nobody is told whether
+/// there is.
 ///
 /// # Errors
 /// Those of the database, and those of the limits.
@@ -50,15 +55,13 @@ pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
     // Who has several names gets no more mail for that. Nobody is told, and it is counted apart: a
     // refusal would say that two names are one person's.
     let found = app.read(actor, |cx| users::named(cx, login))?;
-    let address = found.and_then(|user| user.email);
+    let address = found.and_then(|user| proved(&user).map(str::to_owned));
     let enough = address.is_some_and(|to| rates.take_address(&format!("to {to}")).is_err());
     let login = login.to_owned();
     app.write(actor, move |cx| {
         let user = users::named(cx, &login)?;
         let user = user.filter(|user| user.state == State::Active && !enough);
-        let target = user
-            .as_ref()
-            .and_then(|user| Some((user, user.email.as_deref()?)));
+        let target = user.as_ref().and_then(|user| Some((user, proved(user)?)));
         let ttl = cx.kit.config.links.ttl;
         // The same for nobody: a link that opens nothing, and mail that goes nowhere (rule 9).
         let (_, token) = tokens::issue_link(
@@ -83,6 +86,11 @@ pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
         let object = target.map_or("user:-".to_owned(), |(user, _)| object(&user.id));
         audit::record(cx, Event::new("user.password_forgotten", object))
     })
+}
+
+/// The address that somebody has shown to be theirs.
+fn proved(user: &User) -> Option<&str> {
+    user.email.as_deref().filter(|_| user.email_verified)
 }
 
 /// Ties a link to the address that it is sent to, without showing that.
@@ -132,10 +140,6 @@ pub fn reset(app: &App, actor: &Actor, token: &Secret<String>, password: Passwor
         users::replace_password(cx, &user.id, Some(&hash))?;
         let others = [Kind::PasswordReset, Kind::LoginLink];
         let ended = tokens::end_links(cx, &user.id, &others)?;
-        // It came by mail: so that is theirs.
-        if let Some(email) = own_address(&user)? {
-            users::email_proved(cx, &user.id, &email)?;
-        }
         throttle::clear(cx, &Account::user(&user.id))?;
         let details = json!({ "links_ended": ended });
         let event = Event::new("user.password_reset", object(&user.id));
@@ -144,8 +148,21 @@ pub fn reset(app: &App, actor: &Actor, token: &Secret<String>, password: Passwor
     })
 }
 
-fn own_address(user: &User) -> Result<Option<Email>> {
-    user.email.as_deref().map(str::parse).transpose()
+/// Changes the password of the person who asks, as [`sessions::change_password`], and tells them.
+///
+/// # Errors
+/// As there.
+pub fn change_password(
+    cx: &mut Cx<'_, '_>,
+    attempt: &Attempt,
+    new: &PasswordHash,
+) -> Result<Result<Turn>> {
+    let changed = sessions::change_password(cx, attempt, new)?;
+    if let Ok(turn) = &changed {
+        let user = users::resolve(cx, &turn.user_id)?;
+        tell_of_password(cx, &user)?;
+    }
+    Ok(changed)
 }
 
 /// Tells somebody that their password was changed, if mail can be sent.
@@ -153,74 +170,20 @@ fn own_address(user: &User) -> Result<Option<Email>> {
 /// # Errors
 /// Those of the database.
 pub fn tell_of_password(cx: &mut Cx<'_, '_>, user: &User) -> Result<()> {
-    let Some(email) = user.email.as_deref() else {
-        return Ok(());
-    };
+    match user.email.as_deref() {
+        Some(email) => tell(cx, email, Letter::PasswordChanged),
+        None => Ok(()),
+    }
+}
+
+fn tell(cx: &mut Cx<'_, '_>, email: &str, letter: Letter) -> Result<()> {
     let mail = Mail {
         to: Some(email),
-        letter: Letter::PasswordChanged,
+        letter,
         way: None,
         ttl: NEWS.0,
     };
     outbox::queue(cx, &mail).map(|_| ())
-}
-
-/// Notes that the address to which the link was sent is its owner's.
-///
-/// # Errors
-/// [`Error::Invalid`] for a link that is not good.
-pub fn verify_email(cx: &mut Cx<'_, '_>, token: &str) -> Result<()> {
-    let link = tokens::take_link(cx, token, Kind::Email)?.ok_or_else(bad)?;
-    let user = holder(cx, &link)?;
-    let email = own_address(&user)?.ok_or_else(bad)?;
-    if !users::email_proved(cx, &user.id, &email)? {
-        return Err(bad());
-    }
-    audit::record(cx, Event::new("user.email_verified", object(&user.id)))
-}
-
-/// Sends whoever asks another link to confirm their address.
-///
-/// # Errors
-/// [`Error::Unauthenticated`], [`Error::Forbidden`] unless it is a person; [`Error::Invalid`] if
-/// there is no address, it is confirmed, or no mail can be sent; [`Error::RateLimited`].
-pub fn ask_again(app: &App, actor: &Actor) -> Result<()> {
-    let id = actor.person()?.to_owned();
-    let user = app.read(actor, |cx| users::resolve(cx, &id))?;
-    if let Some(email) = &user.email {
-        app.kit().rates.take_address(email)?;
-    }
-    app.write(actor, move |cx| ask_for(cx, &id))
-}
-
-fn ask_for(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
-    let user = users::resolve(cx, id)?;
-    let refuse = |reason: &str| Err(Error::invalid("email", reason));
-    let Some(email) = &user.email else {
-        return refuse("is not set");
-    };
-    if user.email_verified {
-        return refuse("is confirmed already");
-    }
-    if !outbox::is_on(&cx.kit.config) {
-        return refuse("cannot be confirmed: no mail is sent here");
-    }
-    ask(cx, &user, email)
-}
-
-/// Sends somebody who has another address than `before` a link to confirm it, if mail can be sent.
-/// Belongs into the transaction of the change.
-///
-/// # Errors
-/// Those of the database.
-pub fn address_changed(cx: &mut Cx<'_, '_>, before: Option<&str>, user: &User) -> Result<()> {
-    let Some(email) = user.email.as_deref() else {
-        return Ok(());
-    };
-    if before == Some(email) || user.email_verified || !outbox::is_on(&cx.kit.config) {
-        return Ok(());
-    }
-    ask(cx, user, email)
 }
 
 /// Lets a user log in again after too many failures.
@@ -235,32 +198,6 @@ pub fn unlock(cx: &mut Cx<'_, '_>, user: &str) -> Result<(User, bool)> {
         audit::record(cx, Event::new("user.unlocked", object(&user.id)))?;
     }
     Ok((user, cleared))
-}
-
-fn ask(cx: &mut Cx<'_, '_>, user: &User, email: &str) -> Result<()> {
-    let ttl = cx.kit.config.links.ttl;
-    tokens::end_links(cx, &user.id, &[Kind::Email])?;
-    let (_, token) = tokens::issue_link(
-        cx,
-        &NewLink {
-            kind: Kind::Email,
-            owner: Some(&user.id),
-            ttl: ttl.0,
-            label: None,
-            meta: Some(bound(cx, email)),
-            good: true,
-        },
-    )?;
-    let way = ways::to(&cx.kit.config, Kind::Email, &token);
-    let mail = Mail {
-        to: Some(email),
-        letter: Letter::EmailVerification,
-        way: Some(&way),
-        ttl: ttl.0,
-    };
-    outbox::queue(cx, &mail)?;
-    let event = Event::new("user.email_verification_sent", object(&user.id));
-    audit::record(cx, event)
 }
 
 fn object(user: &str) -> String {

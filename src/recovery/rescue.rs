@@ -188,7 +188,7 @@ pub fn rescue(app: &App, actor: &Actor, user: Option<&str>, with: With) -> Resul
                 ));
             }
         };
-        let details = json!({ "username": user.username, "done": plan.steps });
+        let details = json!({ "done": plan.steps });
         let event = Event::new("admin.rescued", object(&user.id));
         audit::record(cx, event.with(details))?;
         tell_of_password(cx, &user)?;

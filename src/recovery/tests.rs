@@ -39,7 +39,16 @@ fn app_with(more: &[(&str, &str)]) -> App {
         };
         users::create(&app, &Actor::operator(), new).unwrap();
     }
+    proved(&app, "1");
     app
+}
+
+/// Says of everybody's address since when it has been shown to be theirs.
+fn proved(app: &App, since: &str) {
+    script(
+        app,
+        &format!("UPDATE users SET email_verified_at = {since}"),
+    );
 }
 
 pub(super) fn id(app: &App, name: &str) -> String {
@@ -123,8 +132,6 @@ fn whoever_forgot_the_password_gets_a_link_and_chooses_another() {
     assert_eq!(epoch(&app, "maria"), before + 1);
     let hashes = "SELECT COUNT(*) AS n FROM users WHERE password_hash IS NOT NULL";
     assert_eq!(number(&app, hashes), 1);
-    let proved = "SELECT COUNT(*) AS n FROM users WHERE email_verified_at IS NOT NULL";
-    assert_eq!(number(&app, proved), 1, "it came by mail");
     assert!(is_bad(reset_with(&app, &token, PASSWORD)), "once");
     let mails = app
         .write(&Actor::operator(), |cx| Ok(outbox::waiting(cx)))
@@ -169,6 +176,12 @@ fn a_name_that_nobody_has_writes_as_many_rows_and_sends_nothing() {
         "UPDATE users SET email = NULL WHERE username = 'maria'",
     );
     assert_eq!(grown("maria"), known, "somebody without an address");
+    script(
+        &app,
+        "UPDATE users SET email = 'maria@example.org' WHERE username = 'maria'",
+    );
+    proved(&app, "NULL");
+    assert_eq!(grown("maria"), known, "an address that may be a stranger's");
     assert_eq!(waiting(), before);
     let live = "SELECT COUNT(*) AS n FROM tokens WHERE revoked_at IS NULL";
     assert_eq!(number(&app, live), 1, "the others open nothing");
@@ -270,7 +283,8 @@ fn a_link_is_good_for_its_own_purpose_only() {
         .write(&operator, |cx| login_link(cx, "maria", Order::default()))
         .unwrap();
     let maria = fresh(&app, "maria");
-    ask_again(&app, &maria).unwrap();
+    proved(&app, "NULL");
+    app.write(&maria, ask_again).unwrap();
     let verify = mailed(&app, "maria@example.org").unwrap();
     for text in [&reset_link, invitation.expose(), login.expose(), &verify] {
         let is_reset = *text == reset_link;
@@ -329,10 +343,11 @@ fn a_link_is_good_for_its_own_purpose_only() {
 #[test]
 fn an_address_is_confirmed_by_the_link_that_was_sent_to_it() {
     let app = app();
+    proved(&app, "NULL");
     let maria = fresh(&app, "maria");
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let first = mailed(&app, "maria@example.org").unwrap();
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let second = mailed(&app, "maria@example.org").unwrap();
     let verify = |token: &str| {
         let token = token.to_owned();
@@ -341,33 +356,52 @@ fn an_address_is_confirmed_by_the_link_that_was_sent_to_it() {
     assert!(is_bad(verify(&first)), "a newer one was sent");
     verify(&second).unwrap();
     assert!(is_bad(verify(&second)), "once");
-    let again = ask_again(&app, &maria).unwrap_err();
+    let again = app.write(&maria, ask_again).unwrap_err();
     assert!(again.to_string().contains("confirmed already"), "{again}");
-    let anonymous = ask_again(&app, &Actor::anonymous());
+    let anonymous = app.write(&Actor::anonymous(), ask_again);
     assert!(matches!(anonymous, Err(Error::Unauthenticated)));
 }
 
 #[test]
 fn a_new_address_is_asked_to_be_confirmed_and_the_old_ones_link_is_dead() {
     let app = app();
+    proved(&app, "NULL");
     let maria = fresh(&app, "maria");
-    ask_again(&app, &maria).unwrap();
+    app.write(&maria, ask_again).unwrap();
     let old = mailed(&app, "maria@example.org").unwrap();
-    script(
-        &app,
-        "UPDATE users SET email = 'm@example.org' WHERE username = 'maria'",
-    );
-    let shown = old.clone();
-    let dead = app.write(&Actor::anonymous(), move |cx| verify_email(cx, &shown));
+    move_to(&app, "m@example.org");
+    let dead = app.write(&Actor::anonymous(), move |cx| verify_email(cx, &old));
     assert!(is_bad(dead));
-    app.write(&maria, |cx| {
-        let user = users::resolve(cx, "maria")?;
-        address_changed(cx, Some("maria@example.org"), &user)
-    })
-    .unwrap();
     let new = mailed(&app, "m@example.org").unwrap();
     app.write(&Actor::anonymous(), move |cx| verify_email(cx, &new))
         .unwrap();
+}
+
+/// Has maria give herself another address.
+fn move_to(app: &App, email: &str) {
+    let changes = users::Changes {
+        email: users::Change::Set(email.parse().unwrap()),
+        ..users::Changes::default()
+    };
+    app.write(&fresh(app, "maria"), move |cx| {
+        update_own(cx, &changes, |_| Ok(()))
+    })
+    .unwrap();
+}
+
+#[test]
+fn an_address_that_was_somebodys_own_is_told_that_it_is_no_longer() {
+    let app = app();
+    let told = |to: &str| {
+        let mails = app.write(&Actor::operator(), |cx| Ok(outbox::waiting(cx)));
+        let mails = mails.unwrap();
+        let told = |mail: &&(String, String)| mail.0 == to && mail.1.contains("address of your");
+        mails.iter().filter(told).count()
+    };
+    move_to(&app, "m@example.org");
+    assert_eq!(told("maria@example.org"), 1);
+    move_to(&app, "m2@example.org");
+    assert_eq!(told("m@example.org"), 0, "nobody had shown that it is hers");
 }
 
 #[test]

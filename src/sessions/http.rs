@@ -406,14 +406,9 @@ async fn change_password(
         let _ = tell.send(hash);
     });
     let hash = told.await.map_err(Error::internal)??;
-    let turn = visitor.clone().write(move |cx| {
-        let turn = super::change_password(cx, &attempt, &hash)?;
-        if let Ok(turn) = &turn {
-            let user = users::resolve(cx, &turn.user_id)?;
-            recovery::tell_of_password(cx, &user)?;
-        }
-        Ok(turn)
-    });
+    let turn = visitor
+        .clone()
+        .write(move |cx| recovery::change_password(cx, &attempt, &hash));
     opened(visitor, &turn.await??, by_cookie).await
 }
 

@@ -26,7 +26,7 @@ pub use ending::{logout, revoke, revoke_all, revoke_all_own, revoke_own, revoke_
 pub use lists::{get, list, list_own, live};
 pub use login::{Attempt, Login, begin, begin_change, change_password, finish, refuse_change};
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
-pub use purge::{delete_gone, gone, oldest_gone};
+pub use purge::{delete_gone, forget, gone, oldest_gone};
 pub use refresh::{Refreshed, refresh, refresh_token, session_of};
 pub use signing::{
     KeyState, Rotation, SigningKey, jwks, learn_key, list_keys, rotate, rotate_if_due,
@@ -70,7 +70,7 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     if !store::insert(cx.tx, &row, cx.now)? {
         return Err(Error::Unauthenticated);
     }
-    let details = json!({ "user": entry.username, "methods": entry.methods });
+    let details = json!({ "user": entry.user_id, "methods": entry.methods });
     audit::record(cx, Event::new("session.opened", object(&id)).with(details))?;
     let limits = Limits::of(cx.kit, entry.admin);
     for old in store::beyond(cx.tx, entry, most, limits, cx.now)? {

@@ -52,3 +52,11 @@ pub fn delete_gone(cx: &mut Cx<'_, '_>, until: Timestamp, most: u32) -> Result<u
     }
     Ok(deleted)
 }
+
+/// Deletes all sessions of somebody who is being erased: they say from where and with what.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(cx: &mut Cx<'_, '_>, user: &str) -> Result<u64> {
+    ended::delete_of(cx.tx, user)
+}

@@ -179,6 +179,15 @@ pub fn clear(cx: &mut Cx<'_, '_>, account: &Account) -> Result<bool> {
     Ok(cleared)
 }
 
+/// Forgets the failures and the networks of somebody who is being erased.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(cx: &mut Cx<'_, '_>, account: &Account) -> Result<()> {
+    store::forget(cx.tx, account)?;
+    store::forget_networks(cx.tx, account).map(drop)
+}
+
 /// An account, or a name that nobody has, whose logins are not looked at now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Limit {

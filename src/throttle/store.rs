@@ -125,6 +125,12 @@ pub(super) fn forget(tx: &mut Tx<'_>, account: &Account) -> Result<bool> {
     Ok(changed == 1)
 }
 
+/// Forgets from where the account logged in.
+pub(super) fn forget_networks(tx: &mut Tx<'_>, account: &Account) -> Result<u64> {
+    let sql = "DELETE FROM known_networks WHERE account = $1";
+    tx.run(sql, &[account.as_str().into()])
+}
+
 /// Notes that the account logged in from the network with this MAC.
 pub(super) fn know(
     tx: &mut Tx<'_>,

@@ -25,7 +25,7 @@ pub use check::{
 pub use links::{Link, NewLink, end_links, issue_link, look_at_link, take_link};
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
 pub use own::{create_own, list_own, revoke_own};
-pub use purge::{Gone, delete_gone, gone, oldest_gone};
+pub use purge::{Gone, delete_gone, forget, gone, oldest_gone};
 pub use text::{
     Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, is_opaque, parse,
     prefixed,
@@ -90,8 +90,7 @@ fn issue(cx: &mut Cx<'_, '_>, new: &NewToken) -> Result<Issued> {
     };
     let (id, secret) = insert(cx, &mut row)?;
     let details = json!({
-        "kind": new.kind, "owner": owner.as_ref().map(|owner| &owner.username), "label": new.label,
-        "scopes": row.scopes, "expires_at": expires_at, "max_uses": new.max_uses,
+        "kind": new.kind, "owner": row.owner_id, "scopes": row.scopes, "expires_at": expires_at, "max_uses": new.max_uses,
     });
     audit::record(cx, Event::new("token.created", object(id)).with(details))?;
     let token =

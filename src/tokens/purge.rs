@@ -72,3 +72,17 @@ pub fn delete_gone(
     }
     Ok(deleted)
 }
+
+/// Deletes the tokens and links of somebody who is being erased, which are good for nothing any
+/// more, and the ended invitations to the address that they had. One that is still good is about
+/// whoever has the address now.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget(cx: &mut Cx<'_, '_>, user: &str, email: Option<&str>) -> Result<()> {
+    store::delete_of(cx.tx, user)?;
+    if let Some(email) = email {
+        store::delete_invitations(cx.tx, email, cx.now)?;
+    }
+    Ok(())
+}

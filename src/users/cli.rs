@@ -16,6 +16,7 @@ use super::{
     User, Username,
 };
 use crate::access;
+use crate::app::Cx;
 use crate::cli::complete;
 use crate::cli::flags::{ListArgs, value, word};
 use crate::cli::output::{Output, Record};
@@ -267,7 +268,10 @@ impl Command {
             Self::Show(UserArg { user }) => out.one(&operator.read(|cx| super::get(cx, &user))?)?,
             Self::Update { user, changes } => {
                 let changes = changes.read();
-                out.one(&operator.write(move |cx| super::update(cx, &user.user, &changes))?)?;
+                let update = move |cx: &mut Cx<'_, '_>| {
+                    recovery::update(cx, &user.user, &changes, |_| Ok(()))
+                };
+                out.one(&operator.write(update)?)?;
             }
             Self::Rename { user, to } => {
                 out.one(&operator.write(move |cx| super::rename(cx, &user.user, &to))?)?;
@@ -356,7 +360,7 @@ fn create(args: CreateArgs, operator: &Operator, out: &mut Output) -> Result<()>
         password,
         ..NewUser::named(args.username)
     };
-    let user = super::create(operator.app(), operator.actor(), new)?;
+    let user = recovery::create(operator.app(), operator.actor(), new)?;
     password::print(&user, generated, out)
 }
 

@@ -178,7 +178,7 @@ pub(super) fn insert(
         store::grant(cx.tx, &id, *role, cx.now)?;
     }
     let user = by_id(cx, &id)?;
-    let details = json!({ "username": user.username, "roles": user.roles, "password": password });
+    let details = json!({ "roles": user.roles, "password": password });
     audit::record(cx, Event::new("user.created", object(&id)).with(details))?;
     Ok(user)
 }

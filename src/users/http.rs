@@ -144,7 +144,7 @@ async fn create(caller: Caller, posted: Posted<NewAccount>) -> Result<Response> 
     let posted = Posted { value: (), bytes };
     caller
         .create(posted, place, move |cx, ()| {
-            super::create_prepared(cx, &prepared)
+            recovery::create_prepared(cx, &prepared)
         })
         .await
 }
@@ -220,12 +220,7 @@ async fn update(
     };
     let user = caller
         .write(move |cx| {
-            let mut before = None;
-            let user = super::update_if(cx, &id, &changes, |user| {
-                before.clone_from(&user.email);
-                known.check(user)
-            })?;
-            recovery::address_changed(cx, before.as_deref(), &user)?;
+            let user = recovery::update(cx, &id, &changes, |user| known.check(user))?;
             match &username {
                 Some(username) => super::rename(cx, &user.id, username),
                 None => Ok(user),

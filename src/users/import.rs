@@ -319,9 +319,7 @@ fn insert(cx: &mut Cx<'_, '_>, rows: &[Ready]) -> Result<Vec<Refusal>> {
     store::grant(cx.tx, &there, cx.now)?;
     for (id, row) in there {
         let password = if row.hash.is_some() { "hash" } else { "none" };
-        let details = json!({
-            "username": row.username, "roles": row.roles, "password": password, "imported": true,
-        });
+        let details = json!({ "roles": row.roles, "password": password, "imported": true });
         audit::record(cx, Event::new("user.created", object(id)).with(details))?;
     }
     if left.is_empty() {
@@ -331,7 +329,21 @@ fn insert(cx: &mut Cx<'_, '_>, rows: &[Ready]) -> Result<Vec<Refusal>> {
     let mut faults = taken(cx, &left)?;
     // Two accounts can have taken one name each.
     faults.dedup_by_key(|fault| fault.line);
+    explained(&left, &faults)?;
     Ok(faults)
+}
+
+/// Who was not made has a name that somebody has. A row of which that is not so must not get lost:
+/// it is told as what it is, and nothing is committed.
+fn explained(left: &[Ready], faults: &[Refusal]) -> Result<()> {
+    let lost = |row: &&Ready| !faults.iter().any(|fault| fault.line == row.line);
+    match left.iter().find(lost) {
+        Some(row) => Err(Error::internal(format!(
+            "the account on line {} was not made, and nobody has its names",
+            row.line
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Which of these rows have a name that somebody in the database has.

@@ -160,7 +160,8 @@ fn after_the_period_nothing_of_the_person_is_left_and_the_names_are_free() {
     assert_eq!(erase(early).len(), 0);
     assert_eq!(planned(due), (1, Some(at(due))));
     assert_eq!(oldest(due), Some(at(due)));
-    assert_eq!(erase(due), std::slice::from_ref(&ivan.id));
+    let erased = erase(due);
+    assert_eq!((erased.len(), &erased[0].id), (1, &ivan.id));
     assert_eq!((planned(due), erase(due).len()), ((0, None), 0));
 
     let left = find(&app, &ivan.id).unwrap();

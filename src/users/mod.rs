@@ -34,7 +34,7 @@ pub use create::{
 pub use credentials::{
     Credentials, change_password, credentials, credentials_of, end_everyone, set_hash,
 };
-pub use erase::{erasable, erase_some, oldest_erasable};
+pub use erase::{Erased, erasable, erase_some, oldest_erasable};
 pub use find::{id_of, name_of, resolve, spelling};
 pub use grants::{grant, grants, revoke};
 pub use life::{delete, delete_if, delete_own, disable, enable, end_everything, restore};
@@ -254,7 +254,7 @@ pub fn rename(cx: &mut Cx<'_, '_>, user: &str, to: &Username) -> Result<User> {
     if !store::set(cx.tx, &user.id, &[store::Field::Username(to)], cx.now)? {
         return Err(taken(cx, &user.id, Some(to), None, None));
     }
-    let details = json!({ "changed": ["username"], "from": user.username, "to": to });
+    let details = json!({ "changed": ["username"] });
     audit::record(
         cx,
         Event::new("user.updated", object(&user.id)).with(details),

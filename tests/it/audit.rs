@@ -33,18 +33,18 @@ fn every_change_has_a_row_that_filters_find() {
 #[test]
 fn the_tail_shows_the_last_entries_in_the_order_in_which_they_happened() {
     let shell = Shell::new();
-    for label in ["a", "b", "c"] {
-        shell.ok(&["token", "create", "--label", label]);
+    for uses in ["1", "2", "3"] {
+        shell.ok(&["token", "create", "--max-uses", uses]);
     }
     let text = shell.ok(&["audit", "tail", "-n", "2", "--jsonl"]);
-    let labels: Vec<String> = text
+    let uses: Vec<u64> = text
         .lines()
         .map(|line| {
             let entry: serde_json::Value = serde_json::from_str(line).unwrap();
-            entry["details"]["label"].as_str().unwrap().to_owned()
+            entry["details"]["max_uses"].as_u64().unwrap()
         })
         .collect();
-    assert_eq!(labels, ["b", "c"]);
+    assert_eq!(uses, [2, 3]);
     assert_eq!(shell.ok(&["audit", "tail", "-n", "0"]), "");
     let told = shell.fails(2, &["audit", "tail", "--json"]);
     assert!(told.contains("--jsonl"), "{told}");

@@ -34,6 +34,11 @@ fn shell(server: &MailServer) -> Shell {
         PASSWORD,
     );
     assert_eq!(made.status, 0, "{made:?}");
+    // As after the link in the mail that asks him to confirm his address.
+    shell.sql().run(
+        "UPDATE users SET email_verified_at = 1 WHERE username = 'ivan';
+         DELETE FROM outbox_messages; DELETE FROM tokens",
+    );
     shell
 }
 
@@ -133,6 +138,43 @@ fn whoever_forgot_the_password_gets_mail_and_logs_in_with_another_one() {
     let (_, log) = daemon.stop();
     assert!(!log.contains(&link[15..45]) && !log.contains("tr0ub4dor"));
     assert_eq!(server.mails().len(), 2);
+}
+
+#[test]
+fn what_is_changed_at_the_shell_is_told_by_mail_as_well() {
+    let server = MailServer::start(Manner::Takes);
+    let shell = shell(&server);
+    let told = || {
+        deliver(&shell);
+        let mails = server.mails();
+        mails.into_iter().map(|mail| {
+            let line = |name: &str| mail.lines().find_map(|line| line.strip_prefix(name));
+            let subject = line("Subject: provost: ").unwrap_or_default().to_owned();
+            (line("To: ").unwrap_or_default().to_owned(), subject)
+        })
+    };
+    shell.ok(&["user", "passwd", "ivan", "--generate"]);
+    shell.ok(&["user", "update", "ivan", "--email", "new@example.org"]);
+    shell.ok(&[
+        "user",
+        "create",
+        "anna",
+        "--no-password",
+        "--email",
+        "anna@example.org",
+    ]);
+    let mut told: Vec<_> = told().collect();
+    told.sort_unstable();
+    let of = |to: &str, subject: &str| (to.to_owned(), subject.to_owned());
+    assert_eq!(
+        told,
+        [
+            of("anna@example.org", "confirm your address"),
+            of("ivan@example.org", "your address was changed"),
+            of("ivan@example.org", "your password was changed"),
+            of("new@example.org", "confirm your address"),
+        ]
+    );
 }
 
 #[test]

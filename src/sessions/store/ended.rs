@@ -81,3 +81,8 @@ pub(in crate::sessions) fn delete(
     let most = i64::try_from(most).unwrap_or(i64::MAX);
     tx.run(&sql, &[until.into(), most.into()])
 }
+
+/// Deletes all of a user.
+pub(in crate::sessions) fn delete_of(tx: &mut Tx<'_>, user: &str) -> Result<u64> {
+    tx.run("DELETE FROM sessions WHERE user_id = $1", &[user.into()])
+}

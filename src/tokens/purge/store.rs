@@ -127,3 +127,17 @@ pub(super) fn delete_ended(
         ],
     )
 }
+
+/// Deletes all that belong to a user.
+pub(super) fn delete_of(tx: &mut Tx<'_>, owner: &str) -> Result<u64> {
+    tx.run("DELETE FROM tokens WHERE owner_id = $1", &[owner.into()])
+}
+
+/// Deletes the invitations to an address that are good no longer.
+pub(super) fn delete_invitations(tx: &mut Tx<'_>, email: &str, now: Timestamp) -> Result<u64> {
+    tx.run(
+        "DELETE FROM tokens WHERE label = $1 AND kind = $2
+           AND (revoked_at IS NOT NULL OR used >= max_uses OR expires_at <= $3)",
+        &[email.into(), Kind::Invitation.as_str().into(), now.into()],
+    )
+}

@@ -1,5 +1,6 @@
 //! Deleted rows of the users' tables, and what is taken out of them.
 
+use super::Erased;
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
@@ -16,16 +17,27 @@ pub(super) fn count(tx: &mut Tx<'_>, until: Timestamp) -> Result<(u64, Option<Ti
     Ok((count, row.opt_time("oldest")?))
 }
 
-/// At most `most` of them, the longest gone first, and when each was deleted.
-pub(super) fn due(
-    tx: &mut Tx<'_>,
-    until: Timestamp,
-    most: u32,
-) -> Result<Vec<(String, Timestamp)>> {
-    let sql = format!("SELECT id, deleted_at FROM users WHERE {DUE} ORDER BY deleted_at LIMIT $2");
+/// An account that may be erased, and when it was deleted.
+pub(super) struct Due {
+    pub(super) user: Erased,
+    pub(super) deleted_at: Timestamp,
+}
+
+/// At most `most` of them, the longest gone first.
+pub(super) fn due(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Result<Vec<Due>> {
+    let sql =
+        format!("SELECT id, email, deleted_at FROM users WHERE {DUE} ORDER BY deleted_at LIMIT $2");
     let rows = tx.all(&sql, &[until.into(), most.into()])?;
     rows.iter()
-        .map(|row| Ok((row.text("id")?, row.time("deleted_at")?)))
+        .map(|row| {
+            Ok(Due {
+                user: Erased {
+                    id: row.text("id")?,
+                    email: row.opt_text("email")?,
+                },
+                deleted_at: row.time("deleted_at")?,
+            })
+        })
         .collect()
 }
 

@@ -66,11 +66,7 @@ impl Entrant {
     fn register(&self, cx: &mut Cx<'_, '_>) -> Result<User> {
         match self {
             Self::Invited(invited) => recovery::register_invited(cx, invited),
-            Self::Anybody(prepared) => {
-                let user = users::create_prepared(cx, prepared)?;
-                recovery::address_changed(cx, None, &user)?;
-                Ok(user)
-            }
+            Self::Anybody(prepared) => recovery::create_prepared(cx, prepared),
         }
     }
 }
@@ -185,15 +181,7 @@ pub(super) async fn update(
         meta,
     };
     let user = caller
-        .write(move |cx| {
-            let mut before = None;
-            let user = users::update_own(cx, &changes, |user| {
-                before.clone_from(&user.email);
-                known.check(user)
-            })?;
-            recovery::address_changed(cx, before.as_deref(), &user)?;
-            Ok(user)
-        })
+        .write(move |cx| recovery::update_own(cx, &changes, |user| known.check(user)))
         .await?;
     version::changed(&user)
 }

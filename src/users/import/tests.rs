@@ -213,6 +213,23 @@ fn who_keeps_going_gets_every_good_row_and_no_other() {
 }
 
 #[test]
+fn a_row_that_is_not_made_for_no_reason_that_is_known_undoes_the_import() {
+    for keep_going in [false, true] {
+        let app = App::memory();
+        let odd = |tx: &mut crate::db::Tx<'_>| {
+            tx.script("CREATE UNIQUE INDEX users_odd ON users (locale)")
+        };
+        app.db().write(odd).unwrap();
+        let text = "username,locale\nanna,be\nboris,be\n";
+        let (report, told) = try_take(&app, Form::Csv, text, keep_going);
+        assert!(matches!(report, Err(Error::Internal { .. })), "{report:?}");
+        assert_eq!(told, [""; 0]);
+        assert!(find(&app, "anna").is_none());
+        assert_eq!(actions(&app), [""; 0]);
+    }
+}
+
+#[test]
 fn each_account_has_its_row_in_the_log_and_the_import_one_more() {
     let app = App::memory();
     take(&app, Form::Csv, "username\nanna\nboris\n");

@@ -20,6 +20,7 @@ use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site, limi
 use crate::jwt::Public;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
 use crate::recovery;
+use crate::secret::same;
 use crate::users::{self, User};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -391,6 +392,11 @@ async fn change_password(
         .clone()
         .read(move |cx| super::begin_change(cx, &login));
     let attempt = attempt.await?;
+    let (old, new) = (&given.current_password, &given.new_password);
+    if same(old.expose().as_bytes(), new.expose().as_bytes()) {
+        let reason = "must not be the one that it replaces";
+        return Err(Error::invalid("new_password", reason));
+    }
     let policy = Policy::new(app.config().password.min_length, &app.config().app.title);
     attempt.may_choose(&given.new_password, &policy)?;
     let verdict = verify(&app, given.current_password, attempt.hash().cloned()).await?;

@@ -17,7 +17,8 @@ pub enum Command {
     #[command(after_help = "\
 A new key is published for 10 minutes before it signs; what the old one signed is accepted until it
 has expired. A compromised key is dropped at once, and everything that anybody has opened is ended:
-sessions, API tokens with an owner, links.
+sessions, API tokens with an owner, links. Against somebody who has the key file this does not help:
+every key is derived from it.
 
 Examples:
   provost key rotate

@@ -65,7 +65,7 @@ pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
             cx,
             &NewLink {
                 kind: Kind::PasswordReset,
-                owner: target.map(|(user, _)| user.id.as_str()),
+                owner: target.map(|(user, _)| user),
                 ttl: ttl.0,
                 label: None,
                 meta: Some(bound(cx, target.map_or("", |(_, email)| email))),
@@ -244,7 +244,7 @@ fn ask(cx: &mut Cx<'_, '_>, user: &User, email: &str) -> Result<()> {
         cx,
         &NewLink {
             kind: Kind::Email,
-            owner: Some(&user.id),
+            owner: Some(user),
             ttl: ttl.0,
             label: None,
             meta: Some(bound(cx, email)),
@@ -269,5 +269,7 @@ fn object(user: &str) -> String {
 
 #[cfg(test)]
 mod invitation_tests;
+#[cfg(test)]
+mod race_tests;
 #[cfg(test)]
 mod tests;

@@ -73,3 +73,27 @@ fn whoever_logs_out_is_said_to_have_done_it() {
     assert_eq!(out.status, 204, "{out:?}");
     assert_eq!(closed(), "anonymous");
 }
+
+#[test]
+fn links_are_tried_as_often_as_a_new_password_may_be_asked_for() {
+    let bad = "pvp_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0";
+    let bodies = [
+        (
+            "/api/v1/auth/password/reset",
+            json!({ "token": bad, "new_password": PASSWORD }),
+        ),
+        ("/api/v1/auth/email/verify", json!({ "token": bad })),
+    ];
+    for (path, body) in bodies {
+        let site = Site::with(&[("PROVOST_THROTTLE_RESET_PER_HOUR", "2")]);
+        let tried = || site.post(path, &body.to_string());
+        for left in [1, 0] {
+            let refused = tried();
+            assert_eq!(refused.code(), "invalid", "{path}");
+            assert_eq!(refused.header("ratelimit"), format!("\"reset\";r={left}"));
+        }
+        let limited = tried();
+        assert_eq!(limited.code(), "rate_limited", "{path}");
+        assert_eq!(limited.header("ratelimit"), "\"reset\";r=0");
+    }
+}

@@ -131,7 +131,7 @@ fn ask(cx: &mut Cx<'_, '_>, user: &User, email: &str) -> Result<()> {
         cx,
         &NewLink {
             kind: Kind::Email,
-            owner: Some(&user.id),
+            owner: Some(user),
             ttl: ttl.0,
             label: None,
             meta: Some(bound(cx, email)),

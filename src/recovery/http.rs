@@ -76,11 +76,21 @@ struct Reset {
 /// Ends everything that the person has open. A link works once.
 #[utoipa::path(post, path = "/api/v1/auth/password/reset", operation_id = "reset_password", tag = "recovery", request_body = Reset,
     responses((status = 204, description = "the new password holds"), Problems))]
-async fn reset(visitor: Visitor, Brief(order): Brief<Reset>) -> Result<StatusCode> {
-    let work =
-        move |app: &App, actor: &_| super::reset(app, actor, &order.token.0, order.new_password);
-    visitor.work(work).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn reset(visitor: Visitor, Brief(order): Brief<Reset>) -> Response {
+    let app = visitor.app().clone();
+    let rates = &app.kit().rates;
+    let taken = rates.take_reset(visitor.ip());
+    let work = async {
+        let Reset {
+            token,
+            new_password,
+        } = order;
+        let work = move |app: &App, actor: &_| super::reset(app, actor, &token.0, new_password);
+        // With those who wait to have a password hashed: nobody else waits for it.
+        visitor.prepare(work).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    };
+    limited(rates.reset.policy(), taken, work).await
 }
 
 /// The token of a link.
@@ -97,10 +107,16 @@ struct Presented {
 /// A link works once.
 #[utoipa::path(post, path = "/api/v1/auth/email/verify", operation_id = "verify_email", tag = "recovery", request_body = Presented,
     responses((status = 204, description = "it is confirmed"), Problems))]
-async fn verify(visitor: Visitor, Brief(presented): Brief<Presented>) -> Result<StatusCode> {
-    let work = move |cx: &mut Cx<'_, '_>| super::verify_email(cx, presented.token.0.expose());
-    visitor.write(work).await?;
-    Ok(StatusCode::NO_CONTENT)
+async fn verify(visitor: Visitor, Brief(presented): Brief<Presented>) -> Response {
+    let app = visitor.app().clone();
+    let rates = &app.kit().rates;
+    let taken = rates.take_reset(visitor.ip());
+    let work = async {
+        let work = move |cx: &mut Cx<'_, '_>| super::verify_email(cx, presented.token.0.expose());
+        visitor.write(work).await?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    };
+    limited(rates.reset.policy(), taken, work).await
 }
 
 /// Get another link to confirm one's address

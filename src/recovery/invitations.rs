@@ -15,7 +15,7 @@ use crate::scope::known;
 use crate::secret::Secret;
 use crate::time::{Period, Timestamp};
 use crate::tokens::{self, Kind, Link, NewLink};
-use crate::users::{self, Email, NewUser, Prepared, Role, User};
+use crate::users::{self, Email, NewUser, Prepared, Role, State, User};
 
 /// The longest life of an invitation.
 const LONGEST: Period = Period(Duration::from_hours(24 * 30));
@@ -74,11 +74,18 @@ pub fn invite(
     // It ends with all that the inviter has open: it was their right to give. That of the shell
     // ends with its time.
     let inviter = cx.actor.user().map(str::to_owned);
+    let inviter = inviter.map(|id| users::by_id(cx, &id)).transpose()?;
+    if inviter
+        .as_ref()
+        .is_some_and(|inviter| inviter.state != State::Active)
+    {
+        return Err(Error::Unauthenticated);
+    }
     let (id, token) = tokens::issue_link(
         cx,
         &NewLink {
             kind,
-            owner: inviter.as_deref(),
+            owner: inviter.as_ref(),
             ttl: ttl.0,
             label: Some(email.as_str().to_owned()),
             meta: Some(Map::from_iter([("roles".to_owned(), json!(roles))])),

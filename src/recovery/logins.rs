@@ -84,7 +84,7 @@ pub fn login_link(
         cx,
         &NewLink {
             kind,
-            owner: Some(&user.id),
+            owner: Some(&user),
             ttl: ttl.0,
             label: None,
             meta: address.map(|email| bound(cx, email)),
@@ -139,7 +139,13 @@ pub struct Arrival {
 /// [`Error::Invalid`] for a link that is not good; [`Error::OtpRequired`] without the code that is
 /// asked for, and then the link is as good as before; inside, for a wrong code.
 pub fn enter(cx: &mut Cx<'_, '_>, arrival: &Arrival) -> Result<Result<Turn>> {
-    let link = tokens::take_link(cx, arrival.token.expose(), Kind::LoginLink)?.ok_or_else(bad)?;
+    let (text, kind) = (arrival.token.expose(), Kind::LoginLink);
+    let link = tokens::look_at_link(cx, text, kind)?.ok_or_else(bad)?;
+    // Before the link is taken: whatever ends what it could open moves the epoch, and if that is
+    // done after this the session does not open.
+    let owner = link.owner.as_deref().ok_or_else(bad)?;
+    let account = users::credentials_of(cx, owner)?.ok_or_else(bad)?;
+    let link = tokens::take_link(cx, text, kind)?.ok_or_else(bad)?;
     let user = holder(cx, &link)?;
     let mut methods = vec!["login_link"];
     if factors::required(cx, &user.id)? {
@@ -152,7 +158,6 @@ pub fn enter(cx: &mut Cx<'_, '_>, arrival: &Arrival) -> Result<Result<Turn>> {
         }
         methods.push("otp");
     }
-    let account = users::credentials_of(cx, &user.id)?.ok_or_else(bad)?;
     let entry = Entry {
         user_id: account.id,
         username: account.username,

@@ -68,7 +68,7 @@ pub fn forgot(app: &App, actor: &Actor, login: &str) -> Result<()> {
             cx,
             &NewLink {
                 kind: Kind::PasswordReset,
-                owner: target.map(|(user, _)| user.id.as_str()),
+                owner: target.map(|(user, _)| user),
                 ttl: ttl.0,
                 label: None,
                 meta: Some(bound(cx, target.map_or("", |(_, email)| email))),
@@ -206,5 +206,7 @@ fn object(user: &str) -> String {
 
 #[cfg(test)]
 mod invitation_tests;
+#[cfg(test)]
+mod race_tests;
 #[cfg(test)]
 mod tests;

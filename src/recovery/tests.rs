@@ -72,7 +72,7 @@ pub(super) fn fresh(app: &App, name: &str) -> Actor {
     }
 }
 
-fn number(app: &App, sql: &str) -> i64 {
+pub(super) fn number(app: &App, sql: &str) -> i64 {
     let row = app.db().read(|tx| tx.first(sql, &[]));
     row.unwrap().unwrap().int("n").unwrap()
 }
@@ -138,6 +138,38 @@ fn whoever_forgot_the_password_gets_a_link_and_chooses_another() {
         .unwrap();
     assert!(mails[0].1.contains("https://auth.example.org/reset#pvp_"));
     assert!(mails[1].1.contains("was changed"));
+}
+
+#[test]
+fn what_a_new_password_ended_says_when() {
+    let app = app();
+    let (maria, hash) = (
+        id(&app, "maria"),
+        "$2b$04$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
+    );
+    let hash = crate::password::PasswordHash::parse(hash).unwrap();
+    let operator = Actor::operator();
+    app.at(at(0), &operator, |cx| {
+        let owner = Some("maria".to_owned());
+        let new = tokens::NewToken {
+            owner,
+            ..tokens::NewToken::of(Kind::Api)
+        };
+        tokens::create(cx, &new)
+    })
+    .unwrap();
+    app.at(at(5), &operator, move |cx| {
+        users::replace_password(cx, &maria, Some(&hash))
+    })
+    .unwrap();
+    let (tokens, gone) = app
+        .at(at(9), &operator, |cx| {
+            let all = tokens::list(cx, &tokens::Filter::default(), None, 9)?;
+            Ok((all.items, tokens::gone(cx, None, at(5))?.revoked))
+        })
+        .unwrap();
+    assert_eq!(tokens[0].revoked_at, Some(at(5)));
+    assert_eq!(gone, 1, "it can be purged");
 }
 
 #[test]
@@ -621,14 +653,14 @@ fn arrival(token: &Secret<String>, otp: Option<&str>) -> Arrival {
     }
 }
 
-fn come(app: &App, token: &Secret<String>, otp: Option<&str>) -> Result<Result<()>> {
+pub(super) fn come(app: &App, token: &Secret<String>, otp: Option<&str>) -> Result<Result<()>> {
     let arrival = arrival(token, otp);
     app.write(&Actor::anonymous(), move |cx| {
         enter(cx, &arrival).map(|answer| answer.map(|_| ()))
     })
 }
 
-fn let_in(app: &App) -> Secret<String> {
+pub(super) fn let_in(app: &App) -> Secret<String> {
     let made = app.write(&Actor::operator(), |cx| {
         login_link(cx, "maria", Order::default())
     });

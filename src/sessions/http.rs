@@ -313,13 +313,13 @@ async fn logout(
         || Cookies::find(&headers, cookies.access)?.is_some();
     let named = given.as_ref().map(|(token, _)| token.as_str());
     let named = named.and_then(|token| super::session_of(&app.kit().keys, token));
-    let own = match caller {
+    let (own, by) = match caller {
         Ok(caller) => match &caller.actor().who {
             // One of two sessions would stay open, and the client would believe that it is out.
             Who::Session { id, .. } if named.as_deref().is_some_and(|named| named != id) => {
                 return Err(Error::Malformed("there is more than one credential".into()));
             }
-            Who::Session { id, .. } => Some(id.clone()),
+            Who::Session { id, .. } => (Some(id.clone()), caller.visitor().clone()),
             Who::Operator { .. } | Who::Job(_) | Who::Token { .. } | Who::Anonymous => {
                 return Err(Error::Unauthenticated);
             }
@@ -329,17 +329,16 @@ async fn logout(
             if let (Some(session), true) = (&named, by_cookie) {
                 visitor.noted(check_same_site(&Method::POST, &headers, app, session))?;
             }
-            named
+            (named, visitor.clone())
         }
         Err(error) => return Err(error),
     };
     match own {
-        Some(id) => {
-            visitor
-                .clone()
-                .write(move |cx| super::logout(cx, &id))
-                .await?;
-        }
+        Some(id) => match by.write(move |cx| super::logout(cx, &id)).await {
+            // Somebody else ended it a moment ago.
+            Err(Error::Unauthenticated) => {}
+            closed => closed?,
+        },
         None if by_cookie => {}
         None => return Err(Error::Unauthenticated),
     }

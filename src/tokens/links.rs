@@ -18,14 +18,17 @@ use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::Result;
 use crate::secret::Secret;
+use crate::users::User;
 
 /// A link to be made.
 #[derive(Clone, Debug)]
 pub struct NewLink<'a> {
     /// For which door.
     pub kind: Kind,
-    /// The id of the user with whom it ends: for whom it opens or, for an invitation, who invites.
-    pub owner: Option<&'a str>,
+    /// The user with whom it ends: for whom it opens or, for an invitation, who invites. As they
+    /// were when it was seen that they may have it: whatever ends all that they have open between
+    /// that and the commit moves the epoch, and the link is born ended.
+    pub owner: Option<&'a User>,
     /// How long it is good.
     pub ttl: Duration,
     /// A name for people.
@@ -42,7 +45,7 @@ pub struct NewLink<'a> {
 pub struct Link {
     /// Its public id.
     pub id: TokenId,
-    /// As in [`NewLink`].
+    /// The id of the user with whom it ends.
     pub owner: Option<String>,
     /// As in [`NewLink`].
     pub label: Option<String>,
@@ -66,16 +69,15 @@ impl Link {
 pub fn issue_link(cx: &mut Cx<'_, '_>, new: &NewLink<'_>) -> Result<(TokenId, Secret<String>)> {
     let expires_at = cx.now.plus(new.ttl);
     let mut row = super::store::NewRow {
-        owner_id: new.owner.map(str::to_owned),
+        owner_id: new.owner.map(|owner| owner.id.clone()),
+        owner_epoch: new.owner.map(|owner| owner.epoch),
         label: new.label.clone(),
         max_uses: Some(1),
         meta: new.meta.clone(),
         ..super::store::NewRow::bare(new.kind, cx.now, Some(expires_at))
     };
     let (id, secret) = insert(cx, &mut row)?;
-    if new.good {
-        store::bind(cx.tx, id)?;
-    } else {
+    if !new.good {
         super::store::set_revoked(cx.tx, id, cx.now)?;
     }
     let details = json!({ "kind": new.kind, "expires_at": expires_at });

@@ -5,15 +5,6 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use crate::tokens::{Kind, TokenId};
 
-/// Ties a token to all that its owner has open now: when that is ended, it ends, too.
-pub(super) fn bind(tx: &mut Tx<'_>, id: TokenId) -> Result<u64> {
-    tx.run(
-        "UPDATE tokens SET owner_epoch = (
-           SELECT u.security_epoch FROM users u WHERE u.id = tokens.owner_id) WHERE id = $1",
-        &[id.0.into()],
-    )
-}
-
 /// Takes the one use of a link, whose owner must be as it was made for. Returns false, changing
 /// nothing, if it is not good (security.md, rule 16).
 pub(super) fn take_link(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bool> {

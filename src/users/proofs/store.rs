@@ -16,7 +16,7 @@ pub(super) fn replace_password(
 ) -> Result<bool> {
     let changed = tx.run(
         "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3,
-                          security_epoch = security_epoch + 1
+                          security_epoch = security_epoch + 1, ended_at = $3
          WHERE id = $1 AND state = 'active'",
         &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
     )?;

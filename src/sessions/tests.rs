@@ -708,7 +708,8 @@ fn attempts_that_begin_together_are_counted_no_more_often_than_the_curve_allows(
             for some in attempts.chunks(10) {
                 let (house, anyone) = (&house, &anyone);
                 scope.spawn(move || {
-                    for attempt in some.iter().cloned() {
+                    for attempt in some {
+                        let attempt = attempt.clone();
                         let finish =
                             move |cx: &mut Cx<'_, '_>| finish(cx, &attempt, &verdict(false));
                         assert!(house.app.at(T0, anyone, finish).unwrap().is_err());

@@ -21,6 +21,7 @@ use crate::http::{Caller, Place, Problems};
 use crate::page::{self, Limit, Page};
 use crate::password::Password;
 use crate::recovery;
+use crate::scope::known;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -218,6 +219,17 @@ async fn update(
         locale,
         meta,
     };
+    if let (Change::Set(email), Ok(())) =
+        (&changes.email, caller.actor().require(known::USER_WRITE))
+    {
+        // Whoever may not is refused below, and takes nothing from the address of another.
+        caller
+            .visitor()
+            .app()
+            .kit()
+            .rates
+            .take_address(email.as_str())?;
+    }
     let user = caller
         .write(move |cx| {
             let user = recovery::update(cx, &id, &changes, |user| known.check(user))?;

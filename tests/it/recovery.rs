@@ -485,3 +485,46 @@ fn the_rescue_asks_says_what_it_does_and_lets_an_administrator_in_again() {
     assert_eq!(log["items"].as_array().unwrap().len(), 2);
     assert!(!log.to_string().contains(password));
 }
+
+#[test]
+fn an_address_gets_no_more_mail_because_somebody_claims_it_again_and_again() {
+    let server = MailServer::start(Manner::Takes);
+    let shell = shell(&server);
+    let daemon = shell.serve();
+    let (_, session) = log_in(&daemon, PASSWORD);
+    let access = session["access_token"].as_str().unwrap().to_owned();
+    let claim = |email: &str| {
+        let body = json!({ "email": email });
+        asked("PATCH", &daemon, "/me", &access, &body).0
+    };
+    // Five an hour; the account's own address is set between, so that each is another one.
+    for round in 0..5 {
+        let own = format!("ivan{round}@example.org");
+        assert_eq!(
+            (claim("victim@example.org"), claim(&own)),
+            (200, 200),
+            "{round}"
+        );
+    }
+    assert_eq!(claim("Victim@Example.org"), 429);
+    // Nor by who administers accounts.
+    shell.ok(&["user", "create", "anna", "--no-password"]);
+    let token = shell.ok(&[
+        "token",
+        "create",
+        "--kind",
+        "api",
+        "--scope",
+        "user:write",
+        "--quiet",
+    ]);
+    let set = |email: &str| {
+        let body = json!({ "email": email });
+        asked("PATCH", &daemon, "/users/anna", token.trim(), &body).0
+    };
+    assert_eq!(set("victim@example.org"), 429);
+    assert_eq!(set("anna@example.org"), 200);
+    // And nobody has one session write to twenty strangers.
+    let strangers = (0..20).map(|n| claim(&format!("stranger{n}@example.org")));
+    assert!(strangers.collect::<Vec<_>>().contains(&429));
+}

@@ -180,6 +180,12 @@ pub(super) async fn update(
         locale,
         meta,
     };
+    if let (Change::Set(email), Ok(_)) = (&changes.email, caller.actor().person()) {
+        // Before mail is queued for it: a stolen session must not flood others with mail.
+        let rates = &caller.visitor().app().kit().rates;
+        rates.take_reset(caller.visitor().ip())?;
+        rates.take_address(email.as_str())?;
+    }
     let user = caller
         .write(move |cx| recovery::update_own(cx, &changes, |user| known.check(user)))
         .await?;

@@ -12,6 +12,7 @@ mod credentials;
 mod erase;
 pub mod export;
 mod find;
+mod formulas;
 mod grants;
 pub mod http;
 pub mod import;

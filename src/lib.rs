@@ -22,7 +22,7 @@
 //! What stands later may use what stands earlier, never the other way round; a slice uses only the
 //! service functions of another, never its `store`.
 //!
-//! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `page` `problem` `config` `keys` `jwt` `db` `log`
+//! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `migrations` `databases` `idempotency` `throttle` `users` `factors` `sessions` `tokens`
 //!   `outbox` `recovery` `access` `purge` `backup`
@@ -76,6 +76,7 @@ pub mod password;
 pub mod problem;
 pub mod purge;
 pub mod rate;
+pub mod reason;
 pub mod recovery;
 pub mod scope;
 pub mod secret;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::time::Timestamp;
 
 /// How many objects a page may have over HTTP: 1 to 200, 50 unless said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -49,6 +50,18 @@ pub fn newest_first(asked: Option<&str>, order: &'static str) -> Result<()> {
     }
 }
 
+/// Where a page begins, in a list that is in the order of an instant and of what tells apart what
+/// has the same: the two parts of the cursor, between which `mark` stands.
+///
+/// # Errors
+/// [`Error::Invalid`] that names `cursor`.
+pub fn place(cursor: &str, mark: char) -> Result<(Timestamp, &str)> {
+    cursor
+        .split_once(mark)
+        .and_then(|(at, rest)| Some((Timestamp(at.parse().ok()?), rest)))
+        .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))
+}
+
 /// A page of a list in keyset order.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Page<T> {
@@ -89,6 +102,14 @@ mod tests {
         let page = Page::cut(vec![1, 2, 3], 2, ToString::to_string);
         assert_eq!(page.items, [1, 2]);
         assert_eq!(page.next.as_deref(), Some("2"));
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_is_refused() {
+        assert_eq!(place("7.a.b", '.').unwrap(), (Timestamp(7), "a.b"));
+        for bad in ["", "7", "x.a", "7-a", ".a"] {
+            assert!(place(bad, '.').is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -47,7 +47,7 @@ struct Wanted {
 /// List the audit log
 ///
 /// The newest entries first. Needs `audit:read`.
-#[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "operations", params(Wanted), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/audit", operation_id = "list_audit", tag = "operations", params(Wanted), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<Entry>), Problems))]
 async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoResponse> {
     let Wanted {

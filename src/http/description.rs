@@ -220,6 +220,23 @@ mod tests {
     }
 
     #[test]
+    fn whatever_takes_a_token_takes_the_cookies_of_a_login_as_well() {
+        let described = serde_json::to_value(document(&[])).unwrap();
+        let mut asked = 0;
+        for (path, methods) in described["paths"].as_object().unwrap() {
+            for (method, operation) in methods.as_object().unwrap() {
+                let Some(ways) = operation["security"].as_array() else {
+                    continue;
+                };
+                let names = |way: &str| ways.iter().any(|it| it.get(way).is_some());
+                assert_eq!(names("bearer"), names("cookie"), "{method} {path}");
+                asked += 1;
+            }
+        }
+        assert!(asked > 35, "{asked}");
+    }
+
+    #[test]
     fn every_operation_has_a_name_of_its_own_a_summary_and_a_tag_that_is_explained() {
         let mut api = document(&[]);
         let tags: Vec<_> = api

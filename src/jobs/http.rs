@@ -27,7 +27,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 /// List the jobs
 ///
 /// Each with its schedule, its last run and its next. Needs `job:read`.
-#[utoipa::path(get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "operations", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/jobs", operation_id = "list_jobs", tag = "operations", security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "all of them", body = Page<Status>), Problems))]
 async fn list(caller: Caller) -> Result<impl IntoResponse> {
     let items = caller.read(super::list).await?;
@@ -37,7 +37,7 @@ async fn list(caller: Caller) -> Result<impl IntoResponse> {
 /// Run a job now
 ///
 /// The answer comes when it has ended. Needs `job:run`.
-#[utoipa::path(post, path = "/api/v1/jobs/{name}/run", operation_id = "run_job", tag = "operations", params(("name" = String, Path, description = "As the list of jobs has it", example = "purge")), security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/jobs/{name}/run", operation_id = "run_job", tag = "operations", params(("name" = String, Path, description = "As the list of jobs has it", example = "purge")), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "it ran", body = Run),
         (status = 202, description = "the time was over; send it again to go on", body = Run), Problems))]
 async fn run(caller: Caller, Path(name): Path<String>) -> Result<Response> {

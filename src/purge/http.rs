@@ -48,7 +48,7 @@ enum Answer {
 /// Delete what can never be good again
 ///
 /// Needs `purge:run`.
-#[utoipa::path(post, path = "/api/v1/purge", operation_id = "purge", tag = "operations", request_body = Option<Order>, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/purge", operation_id = "purge", tag = "operations", request_body = Option<Order>, security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "all of it was deleted, or counted", body = Answer),
         (status = 202, description = "the time was over; send it again to go on", body = Answer), Problems))]
 async fn purge(caller: Caller, MaybePosted(posted): MaybePosted<Order>) -> Result<Response> {

@@ -2,7 +2,6 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
-use http::header::USER_AGENT;
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use utoipa_axum::router::OpenApiRouter;
@@ -15,8 +14,7 @@ use crate::http::extract::{Brief, Hidden, Json, MaybePosted, Posted};
 use crate::http::{Caller, Place, Problems, Visitor, check_origin, limited};
 use crate::password::Password;
 use crate::secret::Secret;
-use crate::sessions;
-use crate::sessions::http::{Tokens, opened};
+use crate::sessions::http::{Tokens, client, opened};
 use crate::time::Period;
 use crate::users::{self, Email, Role, User};
 
@@ -270,14 +268,11 @@ async fn entered(visitor: Visitor, headers: HeaderMap, given: Entrance) -> Resul
         // Nobody is logged in by another site's page into an account that is not theirs.
         check_origin(&headers, visitor.app())?;
     }
-    let agent = headers
-        .get(USER_AGENT)
-        .and_then(|agent| agent.to_str().ok());
     let arrival = Arrival {
         token: given.token.0,
         otp: given.otp.map(|otp| otp.0),
         ip: visitor.ip(),
-        client: agent.and_then(sessions::client),
+        client: client(&headers),
     };
     let entered = visitor.clone().write(move |cx| super::enter(cx, &arrival));
     opened(&visitor, &entered.await??, given.cookies).await

@@ -10,11 +10,9 @@ use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::id;
+use crate::reason;
 use crate::scope::known;
 use crate::users;
-
-/// The longest reason for ending a session, in characters.
-const REASON: usize = 200;
 
 /// Ends a session: whatever was opened with it is refused from now on. Ending one that has ended
 /// changes nothing and is no error.
@@ -24,7 +22,7 @@ const REASON: usize = 200;
 /// [`Error::Invalid`] for a reason that is too long.
 pub fn revoke(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result<Session> {
     cx.actor.require(known::SESSION_REVOKE)?;
-    check_reason(reason)?;
+    reason::check(reason)?;
     let id = find(cx, id)?.id;
     end(cx, &id, reason)?;
     find(cx, &id)
@@ -78,7 +76,7 @@ pub fn revoke_all(
     reason: Option<&str>,
 ) -> Result<u64> {
     cx.actor.require(known::SESSION_REVOKE)?;
-    check_reason(reason)?;
+    reason::check(reason)?;
     let user = users::resolve(cx, user)?.id;
     let except = except.map(|id| find(cx, id)).transpose()?;
     revoke_all_of(
@@ -113,7 +111,7 @@ pub fn revoke_these(
     reason: Option<&str>,
 ) -> Result<Vec<String>> {
     cx.actor.require(known::SESSION_REVOKE)?;
-    check_reason(reason)?;
+    reason::check(reason)?;
     let mut ended = Vec::new();
     for id in ids {
         if end(cx, id, reason)? {
@@ -135,16 +133,4 @@ pub(super) fn end(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result
 pub(super) fn note_end(cx: &mut Cx<'_, '_>, id: &str, reason: Option<&str>) -> Result<()> {
     let event = Event::new("session.revoked", object(id));
     audit::record(cx, event.with(json!({ "reason": reason })))
-}
-
-fn check_reason(reason: Option<&str>) -> Result<()> {
-    let good = |reason: &str| {
-        (1..=REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control)
-    };
-    if reason.is_none_or(good) {
-        Ok(())
-    } else {
-        let rule = format!("must have 1 to {REASON} printable characters");
-        Err(Error::invalid("reason", rule))
-    }
 }

@@ -162,7 +162,7 @@ fn answer(app: &App, user: User, opened: Opened, cookies: bool) -> Result<Respon
 }
 
 /// The program that sent these headers.
-fn client(headers: &HeaderMap) -> Option<String> {
+pub(crate) fn client(headers: &HeaderMap) -> Option<String> {
     let agent = headers.get(USER_AGENT)?.to_str().ok()?;
     super::client(agent)
 }

@@ -5,7 +5,7 @@ use super::store;
 use crate::app::Cx;
 use crate::error::{Error, Result};
 use crate::id;
-use crate::page::Page;
+use crate::page::{self, Page};
 use crate::scope::known;
 use crate::time::Timestamp;
 use crate::users;
@@ -54,10 +54,7 @@ fn page(
     limit: u32,
 ) -> Result<Page<Session>> {
     let before = match cursor {
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id)))
-            .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?,
+        Some(cursor) => page::place(cursor, '.')?,
         None => (Timestamp(i64::MAX), ""),
     };
     let search = store::Search {

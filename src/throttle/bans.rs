@@ -11,12 +11,10 @@ use super::{Network, store};
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
-use crate::page::Page;
+use crate::page::{self, Page};
+use crate::reason;
 use crate::scope::known;
 use crate::time::{Lifetime, Period, Timestamp};
-
-/// The longest reason, in characters.
-const REASON: usize = 200;
 
 /// Each is read by every daemon once a second: more of them belong into a firewall.
 const MOST: u64 = 10_000;
@@ -92,13 +90,7 @@ pub fn add(cx: &mut Cx<'_, '_>, new: &NewBan) -> Result<Ban> {
         let reason = format!("holds {what}; to ban it all the same, confirm it");
         return Err(Error::invalid("network", reason));
     }
-    let good = |reason: &String| {
-        (1..=REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control)
-    };
-    if !new.reason.as_ref().is_none_or(good) {
-        let rule = format!("must have 1 to {REASON} printable characters");
-        return Err(Error::invalid("reason", rule));
-    }
+    reason::check(new.reason.as_deref())?;
     let expires_at = match new.ttl {
         Some(Lifetime::For(Period(Duration::ZERO))) => {
             return Err(Error::invalid("ttl", "must be longer than nothing"));
@@ -154,10 +146,7 @@ fn find(cx: &mut Cx<'_, '_>, network: Network) -> Result<Ban> {
 pub fn list(cx: &mut Cx<'_, '_>, cursor: Option<&str>, limit: u32) -> Result<Page<Ban>> {
     cx.actor.require(known::LIMIT_READ)?;
     let before = match cursor {
-        Some(cursor) => cursor
-            .split_once('-')
-            .and_then(|(at, network)| Some((Timestamp(at.parse().ok()?), network)))
-            .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?,
+        Some(cursor) => page::place(cursor, '-')?,
         None => (Timestamp(i64::MAX), store::LAST),
     };
     let bans = store::bans(cx.tx, before, limit.saturating_add(1), cx.now)?;

@@ -43,7 +43,7 @@ struct WantedLimits {
 /// List whose logins have to wait
 ///
 /// Also who is off until that is cleared. Needs `limit:read`.
-#[utoipa::path(get, path = "/api/v1/limits", operation_id = "list_limits", tag = "operations", params(WantedLimits), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/limits", operation_id = "list_limits", tag = "operations", params(WantedLimits), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<Limit>), Problems))]
 async fn limits(caller: Caller, Query(wanted): Query<WantedLimits>) -> Result<impl IntoResponse> {
     let WantedLimits {
@@ -61,7 +61,7 @@ async fn limits(caller: Caller, Query(wanted): Query<WantedLimits>) -> Result<im
 /// Forget the failures of an account
 ///
 /// Needs `limit:write`.
-#[utoipa::path(delete, path = "/api/v1/limits/{key}", operation_id = "clear_limit", tag = "operations", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/limits/{key}", operation_id = "clear_limit", tag = "operations", security(("bearer" = []), ("cookie" = [])),
     params(("key" = String, Path, description = "The key as it is listed, or what names the user: id, user name, e-mail or phone", example = "user:0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
     responses((status = 204, description = "forgotten"), Problems))]
 async fn clear(caller: Caller, Path(key): Path<String>) -> Result<StatusCode> {
@@ -92,7 +92,7 @@ struct WantedBans {
 /// List the banned networks
 ///
 /// The newest ban first; none that expired. Needs `limit:read`.
-#[utoipa::path(get, path = "/api/v1/bans", operation_id = "list_bans", tag = "operations", params(WantedBans), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/bans", operation_id = "list_bans", tag = "operations", params(WantedBans), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<Ban>), Problems))]
 async fn bans(caller: Caller, Query(wanted): Query<WantedBans>) -> Result<impl IntoResponse> {
     let WantedBans {
@@ -123,7 +123,7 @@ impl Ban {
 /// answers every request from there with 403. A network that holds this machine's own addresses,
 /// a trusted proxy, the caller's address or a large part of the Internet is only banned with
 /// `confirm`. Needs `limit:write`.
-#[utoipa::path(post, path = "/api/v1/bans", operation_id = "add_ban", tag = "operations", request_body = NewBan, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/bans", operation_id = "add_ban", tag = "operations", request_body = NewBan, security(("bearer" = []), ("cookie" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 201, description = "banned", body = Ban, headers(("Location", description = "The path of the ban"), ("ETag", description = "The version of the ban"))), Problems))]
 async fn add(caller: Caller, posted: Posted<NewBan>) -> Result<Response> {
@@ -133,7 +133,7 @@ async fn add(caller: Caller, posted: Posted<NewBan>) -> Result<Response> {
 /// Show a ban
 ///
 /// Needs `limit:read`.
-#[utoipa::path(get, path = "/api/v1/bans/{network}", operation_id = "show_ban", tag = "operations", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/bans/{network}", operation_id = "show_ban", tag = "operations", security(("bearer" = []), ("cookie" = [])),
     params(("network" = String, Path, description = "The network, its slash written as %2F, or a single address", example = "203.0.113.0%2F24"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
     responses((status = 200, description = "the ban", body = Ban, headers(("ETag", description = "The version of the ban"))),
@@ -146,7 +146,7 @@ async fn show(caller: Caller, known: Known, Path(network): Path<String>) -> Resu
 /// End a ban
 ///
 /// Needs `limit:write`.
-#[utoipa::path(delete, path = "/api/v1/bans/{network}", operation_id = "remove_ban", tag = "operations", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/bans/{network}", operation_id = "remove_ban", tag = "operations", security(("bearer" = []), ("cookie" = [])),
     params(("network" = String, Path, description = "The network, its slash written as %2F, or a single address", example = "203.0.113.0%2F24"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the ban as it is known: 412 if it has changed")),
     responses((status = 204, description = "ended"), Problems))]

@@ -25,9 +25,9 @@ pub use purge::{Ended, count_ended, delete_ended, oldest_ended};
 
 use crate::app::Cx;
 use crate::audit::{self, Event};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::keys::Keys;
-use crate::page::Page;
+use crate::page::{self, Page};
 use crate::rate;
 use crate::scope::known;
 use crate::secret::hex;
@@ -226,7 +226,7 @@ pub type Users = fn(&mut Cx<'_, '_>, &str) -> Result<Option<String>>;
 /// Who is off or delayed now: first who is off, then who waits for longest.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `limit:read`; [`Error::Invalid`] for a cursor that is none.
+/// [`Error::Forbidden`](crate::error::Error::Forbidden) without `limit:read`; [`Error::Invalid`](crate::error::Error::Invalid) for a cursor that is none.
 pub fn list(
     cx: &mut Cx<'_, '_>,
     name: Users,
@@ -235,10 +235,7 @@ pub fn list(
 ) -> Result<Page<Limit>> {
     cx.actor.require(known::LIMIT_READ)?;
     let below = match cursor {
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(until, account)| Some((Timestamp(until.parse().ok()?), account)))
-            .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?,
+        Some(cursor) => page::place(cursor, '.')?,
         None => (Timestamp(i64::MAX), store::LAST),
     };
     let rows = store::page(cx.tx, below, limit.saturating_add(1), cx.now)?;
@@ -270,7 +267,7 @@ pub fn list(
 /// Anything else is a name that nobody has. Returns whether there were any.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `limit:write`; [`Error::Ambiguous`].
+/// [`Error::Forbidden`](crate::error::Error::Forbidden) without `limit:write`; [`Error::Ambiguous`](crate::error::Error::Ambiguous).
 pub fn lift(cx: &mut Cx<'_, '_>, id: Users, text: &str) -> Result<bool> {
     cx.actor.require(known::LIMIT_WRITE)?;
     let account = match Account::with_key(text) {
@@ -286,7 +283,7 @@ pub fn lift(cx: &mut Cx<'_, '_>, id: Users, text: &str) -> Result<bool> {
 /// How many are off or delayed now.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `limit:read`.
+/// [`Error::Forbidden`](crate::error::Error::Forbidden) without `limit:read`.
 pub fn count(cx: &mut Cx<'_, '_>) -> Result<u64> {
     cx.actor.require(known::LIMIT_READ)?;
     store::count(cx.tx, cx.now)
@@ -296,7 +293,7 @@ pub fn count(cx: &mut Cx<'_, '_>) -> Result<u64> {
 /// these were. Less than `most` means that nobody is left.
 ///
 /// # Errors
-/// [`Error::Forbidden`] without `limit:write`.
+/// [`Error::Forbidden`](crate::error::Error::Forbidden) without `limit:write`.
 pub fn lift_some(cx: &mut Cx<'_, '_>, most: u32) -> Result<u64> {
     cx.actor.require(known::LIMIT_WRITE)?;
     let below = (Timestamp(i64::MAX), store::LAST);

@@ -2,6 +2,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::app::{Actor, App};
+use crate::error::Error;
 use crate::purge;
 use crate::time::{Lifetime, Period};
 use crate::users::{self, NewUser};

@@ -65,7 +65,7 @@ impl Created {
 /// Issue a token
 ///
 /// Needs `token:create` and every scope that is given away. The token's text is shown this once.
-#[utoipa::path(post, path = "/api/v1/tokens", operation_id = "create_token", tag = "tokens", request_body = NewToken, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/tokens", operation_id = "create_token", tag = "tokens", request_body = NewToken, security(("bearer" = []), ("cookie" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 201, description = "issued", body = Created, headers(("Location", description = "The path of the token"), ("ETag", description = "The version of the token"))), Problems))]
 async fn create(caller: Caller, posted: Posted<NewToken>) -> Result<Response> {
@@ -114,7 +114,7 @@ struct Wanted {
 /// List tokens
 ///
 /// The newest first, never their secrets. Needs `token:read`.
-#[utoipa::path(get, path = "/api/v1/tokens", operation_id = "list_tokens", tag = "tokens", params(Wanted), security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/tokens", operation_id = "list_tokens", tag = "tokens", params(Wanted), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<Token>), Problems))]
 async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoResponse> {
     let Wanted {
@@ -150,7 +150,7 @@ async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoR
 /// Show a token
 ///
 /// Needs `token:read`.
-#[utoipa::path(get, path = "/api/v1/tokens/{id}", operation_id = "show_token", tag = "tokens", security(("bearer" = [])),
+#[utoipa::path(get, path = "/api/v1/tokens/{id}", operation_id = "show_token", tag = "tokens", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab"),
         ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
     responses((status = 200, description = "the token", body = Token, headers(("ETag", description = "The version of the token"))),
@@ -162,7 +162,7 @@ async fn show(caller: Caller, known: Known, Path(id): Path<String>) -> Result<Re
 /// Revoke a token by its id
 ///
 /// Needs `token:revoke`.
-#[utoipa::path(delete, path = "/api/v1/tokens/{id}", operation_id = "revoke_token", tag = "tokens", security(("bearer" = [])),
+#[utoipa::path(delete, path = "/api/v1/tokens/{id}", operation_id = "revoke_token", tag = "tokens", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the token as it is known: 412 if it has changed")),
     responses((status = 204, description = "revoked, now or before"), Problems))]
@@ -187,7 +187,7 @@ struct Renewal {
 /// Give a good token more time
 ///
 /// Needs `token:renew`.
-#[utoipa::path(post, path = "/api/v1/tokens/{id}/renew", operation_id = "renew_token", tag = "tokens", security(("bearer" = [])), request_body = Option<Renewal>,
+#[utoipa::path(post, path = "/api/v1/tokens/{id}/renew", operation_id = "renew_token", tag = "tokens", security(("bearer" = []), ("cookie" = [])), request_body = Option<Renewal>,
     params(("id" = String, Path, description = "The public id, or its first characters", example = "0LqP3xYz8Ab"),
         ("If-Match" = Option<String>, Header, description = "The `ETag` of the token as it is known: 412 if it has changed")),
     responses((status = 200, description = "renewed", body = Token, headers(("ETag", description = "The version of the token"))), Problems))]
@@ -239,7 +239,7 @@ impl From<Lookup> for Consumption {
 /// Take one use of a token
 ///
 /// Atomically: of many at once, `max_uses` succeed. Needs `token:consume`.
-#[utoipa::path(post, path = "/api/v1/tokens/consume", operation_id = "consume_token", tag = "tokens", request_body = Presented, security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/tokens/consume", operation_id = "consume_token", tag = "tokens", request_body = Presented, security(("bearer" = []), ("cookie" = [])),
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body take one use, not two")),
     responses((status = 200, description = "what came of it", body = Consumption), Problems))]
 async fn consume(caller: Caller, posted: Posted<Presented>) -> Result<Response> {

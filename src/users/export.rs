@@ -2,13 +2,17 @@
 //!
 //! Invariants: accounts come page by page, each page a transaction of its own, so that a daemon is
 //! never kept from tidying up; deleted accounts stay where they are; hashes leave only when asked
-//! for, and the log says so.
+//! for, and the log says so; no cell of CSV is a formula in a spreadsheet, but for phone numbers
+//! ([`formulas`]).
 
 mod store;
+
+use std::borrow::Cow;
 
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
+use super::formulas;
 use super::import::Form;
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
@@ -168,7 +172,12 @@ impl Piece {
                 let hash = account.password_hash.as_deref();
                 let hash = hashes.then(|| hash.unwrap_or_default());
                 let fields = fields.into_iter().map(Option::unwrap_or_default);
-                let written = writer.write_record(fields.chain(hash));
+                let cells = COLUMNS.into_iter().chain([HASH]).zip(fields.chain(hash));
+                let cells = cells.map(|(column, text)| match column {
+                    "phone" => Cow::Borrowed(text),
+                    _ => formulas::guarded(text),
+                });
+                let written = writer.write_record(cells.map(|cell| cell.into_owned()));
                 written.map_err(Error::internal)
             }
             Self::Jsonl(text) => {

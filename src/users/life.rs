@@ -10,10 +10,8 @@ use super::{State, User, by_id, hold, may_touch, object, resolve, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
+use crate::reason;
 use crate::scope::known;
-
-/// The longest reason for disabling or deleting an account, in characters.
-pub(super) const REASON: usize = 200;
 
 /// Disables an account: whatever it opened has ended for good. Disabling one that is disabled
 /// already changes nothing and is no error.
@@ -150,15 +148,7 @@ pub fn end_everything(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
 fn may_end(cx: &Cx<'_, '_>, reason: Option<&str>) -> Result<()> {
     cx.actor.require(known::USER_WRITE)?;
     cx.actor.require_fresh(cx.now)?;
-    let good = |reason: &str| {
-        (1..=REASON).contains(&reason.chars().count()) && !reason.chars().any(char::is_control)
-    };
-    if reason.is_none_or(good) {
-        Ok(())
-    } else {
-        let rule = format!("must have 1 to {REASON} printable characters");
-        Err(Error::invalid("reason", rule))
-    }
+    reason::check(reason)
 }
 
 /// Two who end one administrator each, at the same time, would each see the other's. Always before

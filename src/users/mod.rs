@@ -13,6 +13,7 @@ mod credentials;
 mod erase;
 pub mod export;
 mod find;
+mod formulas;
 mod grants;
 pub mod http;
 pub mod import;
@@ -50,7 +51,7 @@ use find::{Among, find, taken};
 use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
-use crate::page::Page;
+use crate::page::{self, Page};
 use crate::scope::known;
 use crate::time::Timestamp;
 
@@ -118,10 +119,7 @@ pub fn list(
 ) -> Result<Page<User>> {
     cx.actor.require(known::USER_READ)?;
     let before = match cursor {
-        Some(cursor) => cursor
-            .split_once('.')
-            .and_then(|(at, id)| Some((Timestamp(at.parse().ok()?), id)))
-            .ok_or_else(|| Error::invalid("cursor", "is not one of this list"))?,
+        Some(cursor) => page::place(cursor, '.')?,
         None => (Timestamp(i64::MAX), ""),
     };
     let users = store::page(cx.tx, filter, before, limit.saturating_add(1))?;

@@ -204,7 +204,7 @@ struct PlainPage {
 /// List temporary tokens
 ///
 /// Their ids and expiry, unlike then not their text. Needs `token:read`.
-#[utoipa::path(get, path = "/app/tokens", operation_id = "token_manager_list", tag = "token manager", params(PlainPage), security(("bearer" = [])),
+#[utoipa::path(get, path = "/app/tokens", operation_id = "token_manager_list", tag = "token manager", params(PlainPage), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<PlainEntry>), Problems))]
 async fn list_plain(caller: Caller, Query(page): Query<PlainPage>) -> Result<impl IntoResponse> {
     let filter = Filter {

@@ -121,7 +121,7 @@ impl Introspection {
 /// Ask whether a token is good (RFC 7662)
 ///
 /// An API token, a temporary token or the access token of a login. Needs `token:introspect`.
-#[utoipa::path(post, path = "/api/v1/introspect", operation_id = "introspect", tag = "tokens", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/introspect", operation_id = "introspect", tag = "tokens", security(("bearer" = []), ("cookie" = [])),
     request_body(content((Hinted = "application/x-www-form-urlencoded"), (Hinted = "application/json"))),
     responses((status = 200, description = "what it is", body = Introspection), Problems))]
 async fn introspect(
@@ -147,7 +147,7 @@ async fn introspect(
 ///
 /// An unknown one is no error. Needs `token:revoke`, or to be the token. A refresh token or an access
 /// token ends its session: who has it may.
-#[utoipa::path(post, path = "/api/v1/revoke", operation_id = "revoke", tag = "tokens", security(("bearer" = [])),
+#[utoipa::path(post, path = "/api/v1/revoke", operation_id = "revoke", tag = "tokens", security(("bearer" = []), ("cookie" = [])),
     request_body(content((Hinted = "application/x-www-form-urlencoded"), (Hinted = "application/json"))),
     responses((status = 200, description = "revoked, now or before, or unknown"), Problems))]
 async fn revoke(caller: Caller, FormOrJson(hinted): FormOrJson<Hinted>) -> Result<StatusCode> {

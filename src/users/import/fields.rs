@@ -10,9 +10,9 @@ use serde_json::{Map, Value as Json};
 
 use crate::error::{Error, Refusal};
 use crate::password::PasswordHash;
+use crate::reason;
 use crate::time::Timestamp;
-use crate::users::life::REASON;
-use crate::users::{Email, FullName, Phone, Role, Username};
+use crate::users::{Email, FullName, Locale, Meta, Phone, Role, Username};
 
 /// A member that can be taken in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,8 +130,7 @@ pub(super) struct Ready {
     pub(super) created_at: Option<i64>,
 }
 
-/// The largest `meta`, in bytes of JSON, and where an id of another program is kept in it.
-const META: usize = 4096;
+/// Where an id of another program is kept in `meta`.
 const OLD_ID: &str = "old_id";
 
 /// Looks at a row. What is wrong with it is told of every member, not only of the first.
@@ -177,11 +176,10 @@ pub(super) fn read(line: u64, members: &[(Field, Given)], now: Timestamp) -> (Re
         });
     };
     if !meta.is_empty() {
-        let text = Json::Object(meta).to_string();
-        if text.len() > META {
-            fault(Field::Meta, "must be at most 4096 bytes of JSON");
+        match Meta::try_from(meta) {
+            Ok(meta) => row.meta = Some(meta.as_str().to_owned()),
+            Err(error) => fault(Field::Meta, &why(error)),
         }
-        row.meta = Some(text);
     }
     if row.username.is_empty() && !has_value(members) {
         fault(Field::Username, "is missing");
@@ -245,7 +243,7 @@ impl Reading {
             },
             Field::Active => self.active = flag(given)?,
             Field::DisabledReason => row.disabled_reason = reason(given)?,
-            Field::Locale => row.locale = locale(given)?,
+            Field::Locale => row.locale = parsed::<Locale>(given)?.map(|it| it.as_str().to_owned()),
             Field::Meta => self.meta = object(given)?,
             Field::PasswordHash => {
                 if let Some(hash) = text(given)? {
@@ -338,32 +336,9 @@ fn roles(given: &Given) -> Result<Vec<Role>, String> {
 }
 
 fn reason(given: &Given) -> Result<Option<String>, String> {
-    match text(given)? {
-        Some(text) if text.chars().count() > REASON || text.contains(char::is_control) => {
-            Err(format!("must have 1 to {REASON} printable characters"))
-        }
-        other => Ok(other),
-    }
-}
-
-/// A language tag (RFC 5646 §2.1), as far as its form goes.
-fn locale(given: &Given) -> Result<Option<String>, String> {
-    let Some(text) = text(given)? else {
-        return Ok(None);
-    };
-    let mut parts = text.split('-');
-    let language = parts.next().unwrap_or_default();
-    let good = text.len() <= 35
-        && (2..=8).contains(&language.len())
-        && language.bytes().all(|byte| byte.is_ascii_alphabetic())
-        && parts.all(|part| {
-            (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
-        });
-    if good {
-        Ok(Some(text))
-    } else {
-        Err("must be a language tag like en or be-BY".into())
-    }
+    let text = text(given)?;
+    reason::check(text.as_deref()).map_err(why)?;
+    Ok(text)
 }
 
 fn object(given: &Given) -> Result<Map<String, Json>, String> {
@@ -371,7 +346,6 @@ fn object(given: &Given) -> Result<Map<String, Json>, String> {
     let value = match given {
         Given::Json(value @ Json::Object(_)) => value.clone(),
         Given::Json(_) | Given::Text(_) => match text(given)? {
-            Some(text) if text.len() > 4 * META => return Err(refuse()),
             Some(text) => serde_json::from_str(&text).map_err(|_| refuse())?,
             None => Json::Null,
         },

@@ -12,6 +12,7 @@ use serde_json::Value as Json;
 use super::fields::{Field, Given};
 use super::{Found, Record, Source};
 use crate::error::{Error, Refusal, Result};
+use crate::users::formulas;
 
 mod breaks;
 
@@ -222,7 +223,7 @@ impl<R: Read> Table<R> {
                 let found = Found::Broken(refusal(line, field.as_str(), NOT_UTF_8));
                 return Ok(Some(Record { line, found }));
             };
-            members.push((*field, Given::Text(text.to_owned())));
+            members.push((*field, Given::Text(formulas::plain(text).to_owned())));
         }
         let found = Found::Members(members);
         Ok(Some(Record { line, found }))

@@ -473,10 +473,10 @@ impl<K: Eq + Hash> Uses<K> {
 
     /// Notes that `used` was used.
     pub fn note(&self, used: K, at: Timestamp) {
-        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses.len() < Self::MOST || uses.contains_key(&used) {
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < Self::MOST || all.contains_key(&used) {
             // What could not be written comes back here, and may be older by then.
-            let noted = uses.entry(used).or_insert(at);
+            let noted = all.entry(used).or_insert(at);
             *noted = at.max(*noted);
         }
     }

@@ -215,8 +215,8 @@ fn an_id_is_no_name_to_ask_by() {
 
 #[test]
 fn a_link_ends_with_its_time_its_use_its_address_and_whatever_ends_all() {
-    let app = app();
     type Way = (&'static str, fn(&App));
+    let app = app();
     let ways: [Way; 5] = [
         ("expired", |app| {
             script(app, "UPDATE tokens SET expires_at = 1");

@@ -281,7 +281,7 @@ async fn refresh(
         check_same_site(&Method::POST, &headers, app, &session)?;
     }
     let rates = &app.kit().rates;
-    let taken = rates.take_refresh(&session);
+    let allowed = rates.take_refresh(&session);
     let work = async {
         let refreshed = visitor
             .clone()
@@ -291,7 +291,7 @@ async fn refresh(
             Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
         }
     };
-    Ok(limited(rates.refresh.policy(), taken, work).await)
+    Ok(limited(rates.refresh.policy(), allowed, work).await)
 }
 
 /// Log out

@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use super::{Enrolment, Factor};
 use crate::app::{App, Cx};
 use crate::error::{Error, Result};
-use crate::http::extract::{Json, MaybePosted, Posted};
+use crate::http::extract::{Hidden, Json, MaybePosted, Posted};
 use crate::http::{Caller, Problems};
 use crate::secret::Secret;
 
@@ -46,7 +46,7 @@ async fn show(caller: Caller) -> Result<Json<Factors>> {
 struct Nothing {}
 
 /// A factor that was just set up: shown this once.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Enrolled {
     /// What an authenticator app reads.
     #[schema(
@@ -90,22 +90,11 @@ async fn enrol(caller: Caller, MaybePosted(posted): MaybePosted<Nothing>) -> Res
 struct Code {
     /// Of the app, or, where one is taken, a recovery code.
     #[schema(value_type = String, example = "287082")]
-    code: Typed,
-}
-
-/// What somebody typed: never printed.
-#[derive(Debug, Deserialize)]
-#[serde(from = "String")]
-struct Typed(Secret<String>);
-
-impl From<String> for Typed {
-    fn from(text: String) -> Self {
-        Self(Secret::new(text))
-    }
+    code: Hidden,
 }
 
 /// Recovery codes: shown this once.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct RecoveryCodes {
     /// Ten, each good once in place of a code of the app.
     #[schema(example = json!(["7k3m-q9xt-0h2v"]))]

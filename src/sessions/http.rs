@@ -20,7 +20,7 @@ use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site, limi
 use crate::jwt::Public;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
 use crate::recovery;
-use crate::secret::same;
+use crate::secret::{Secret, same};
 use crate::users::{self, User};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -100,7 +100,7 @@ impl Credentials {
 
 /// The tokens of a session. Those that went into cookies are not repeated here, where the page's
 /// scripts could read them.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 pub(crate) struct Tokens {
     /// Who logged in.
     user: User,
@@ -138,7 +138,7 @@ fn answer(app: &App, user: User, opened: Opened, cookies: bool) -> Result<Respon
         user,
         access_token: given(opened.access_token.expose()),
         refresh_token: given(opened.refresh_token.expose()),
-        csrf_token: opened.csrf_token,
+        csrf_token: opened.csrf_token.expose().clone(),
         session_id: opened.session_id,
         token_type: "Bearer",
         expires_in: opened.expires_in,
@@ -242,18 +242,22 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
 struct Refresh {
     /// The refresh token.
     #[serde(default)]
-    #[schema(example = "pvr_…")]
-    refresh_token: Option<String>,
+    #[schema(value_type = Option<String>, example = "pvr_…")]
+    refresh_token: Option<Hidden>,
 }
 
 impl Refresh {
     /// The one refresh token, and whether it came in a cookie.
-    fn token(self, headers: &HeaderMap, cookies: &Cookies) -> Result<Option<(String, bool)>> {
+    fn token(
+        self,
+        headers: &HeaderMap,
+        cookies: &Cookies,
+    ) -> Result<Option<(Secret<String>, bool)>> {
         let cookie = Cookies::find(headers, cookies.refresh)?;
         match (self.refresh_token, cookie) {
             (Some(_), Some(_)) => Err(Error::Malformed("there is more than one credential".into())),
-            (Some(token), None) => Ok(Some((token, false))),
-            (None, cookie) => Ok(cookie.map(|token| (token.to_owned(), true))),
+            (Some(token), None) => Ok(Some((token.0, false))),
+            (None, cookie) => Ok(cookie.map(|token| (Secret::new(token.to_owned()), true))),
         }
     }
 }
@@ -275,7 +279,7 @@ async fn refresh(
     let cookies = Cookies::of(app.config().auth.insecure_cookies);
     let given = posted.value.token(&headers, cookies)?;
     let (token, by_cookie) = given.ok_or(Error::Unauthenticated)?;
-    let session = super::session_of(&app.kit().keys, &token).ok_or(Error::Unauthenticated);
+    let session = super::session_of(&app.kit().keys, token.expose()).ok_or(Error::Unauthenticated);
     let session = visitor.noted(session)?;
     if by_cookie {
         visitor.noted(check_same_site(&Method::POST, &headers, app, &session))?;
@@ -283,7 +287,9 @@ async fn refresh(
     let rates = &app.kit().rates;
     let allowed = rates.take_refresh(&session);
     let work = async {
-        let next = visitor.clone().write(move |cx| super::refresh(cx, &token));
+        let next = visitor
+            .clone()
+            .write(move |cx| super::refresh(cx, token.expose()));
         match next.await? {
             Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
             Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
@@ -311,7 +317,7 @@ async fn logout(
     let given = posted.value.token(&headers, cookies)?;
     let by_cookie = given.as_ref().is_some_and(|(_, by_cookie)| *by_cookie)
         || Cookies::find(&headers, cookies.access)?.is_some();
-    let named = given.as_ref().map(|(token, _)| token.as_str());
+    let named = given.as_ref().map(|(token, _)| token.expose().as_str());
     let named = named.and_then(|token| super::session_of(&app.kit().keys, token));
     let (own, by) = match caller {
         Ok(caller) => match &caller.actor().who {

@@ -40,7 +40,7 @@ use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::jwt::{Claims, Expected};
-use crate::secret::random_bytes;
+use crate::secret::{Secret, random_bytes};
 use crate::time::{Period, Timestamp};
 
 /// A session's sign of life is written at most once in this time.
@@ -112,7 +112,7 @@ pub fn mint(kit: &Kit, turn: &Turn) -> Result<Opened> {
     Ok(Opened {
         access_token: key.sign(&claims)?,
         refresh_token: refresh_token(&kit.keys, &turn.session_id, turn.generation)?,
-        csrf_token: csrf_token(&kit.keys, &turn.session_id)?,
+        csrf_token: Secret::new(csrf_token(&kit.keys, &turn.session_id)?),
         expires_in: claims.exp.saturating_sub(claims.iat),
         refresh_expires_in: seconds(turn.expires_at).saturating_sub(claims.iat),
         session_id: turn.session_id.clone(),

@@ -161,7 +161,7 @@ pub struct Opened {
     /// To be exchanged for the next tokens.
     pub refresh_token: Secret<String>,
     /// To be sent back in a header, by scripts of pages that use cookies.
-    pub csrf_token: String,
+    pub csrf_token: Secret<String>,
     /// Seconds until the access token ends.
     pub expires_in: i64,
     /// Seconds until the session ends.

@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use super::{Filter, Issued, Kind, Lookup, NewToken, Reason, State, Token, prefixed};
 use crate::app::App;
 use crate::error::Result;
-use crate::http::extract::{Json, MaybePosted, Posted, Query};
+use crate::http::extract::{Hidden, Json, MaybePosted, Posted, Query};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Place, Problems};
 use crate::page::{self, Limit, Page};
@@ -34,7 +34,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 }
 
 /// A token that was just issued. `token` is the whole text and is never shown again.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct Created {
     #[serde(flatten)]
     about: Token,
@@ -210,8 +210,8 @@ async fn renew(
 #[serde(deny_unknown_fields)]
 struct Presented {
     /// The whole text of a token.
-    #[schema(example = "pvt_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
-    token: String,
+    #[schema(value_type = String, example = "pvt_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
+    token: Hidden,
 }
 
 /// What came of trying to use a token.
@@ -244,7 +244,7 @@ impl From<Lookup> for Consumption {
     responses((status = 200, description = "what came of it", body = Consumption), Problems))]
 async fn consume(caller: Caller, posted: Posted<Presented>) -> Result<Response> {
     let work = |cx: &mut crate::app::Cx<'_, '_>, presented: &Presented| {
-        super::consume(cx, &presented.token).map(Consumption::from)
+        super::consume(cx, presented.token.0.expose()).map(Consumption::from)
     };
     caller.answer(posted, work).await
 }

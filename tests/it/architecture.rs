@@ -262,3 +262,40 @@ fn opting_out_of_a_lint_is_an_expectation_with_a_reason() {
         );
     }
 }
+
+/// The names of fields that hold what must not be seen.
+const SECRET: [&str; 5] = ["token", "secret", "password", "otp", "recovery_codes"];
+
+#[test]
+fn nothing_that_holds_a_secret_as_plain_text_can_be_printed() {
+    let mut found = Vec::new();
+    for (file, text) in sources() {
+        if file.ends_with("cli.rs") {
+            // What stands on a command line was seen already; no command takes a secret there.
+            continue;
+        }
+        for item in text.split("#[derive(").skip(1) {
+            let (derived, rest) = item.split_once(")]").unwrap();
+            let body = rest.split("\n}").next().unwrap();
+            let Some((head, body)) = body.split_once('{') else {
+                continue;
+            };
+            if !head.contains("struct ") || !derived.contains("Debug") {
+                continue;
+            }
+            for line in body.lines() {
+                let Some((name, sort)) = line.trim().split_once(": ") else {
+                    continue;
+                };
+                let name = name.rsplit(' ').next().unwrap();
+                let secret = SECRET
+                    .iter()
+                    .any(|word| name == *word || name.ends_with(&format!("_{word}")));
+                if secret && sort.contains("String") && !sort.contains("Secret<") {
+                    found.push(format!("{file}: {name}"));
+                }
+            }
+        }
+    }
+    assert_eq!(found, [""; 0]);
+}

@@ -41,7 +41,7 @@ struct PlainIssue {
 }
 
 /// The older service's answer with a token.
-#[derive(Debug, Serialize, utoipa::ToSchema)]
+#[derive(Serialize, utoipa::ToSchema)]
 struct PlainToken {
     #[schema(example = 200)]
     status_code: u16,
@@ -141,7 +141,7 @@ fn text(path: &PathText) -> &str {
 }
 
 /// The older service's body of a check.
-#[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
+#[derive(Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct PlainPresented {
     #[serde(default)]

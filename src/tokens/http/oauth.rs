@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use crate::app::App;
 use crate::error::{Error, Result};
-use crate::http::extract::{FormOrJson, Json};
+use crate::http::extract::{FormOrJson, Hidden, Json};
 use crate::http::{Caller, Problems};
 use crate::jwt::Claims;
 use crate::scope::{Scopes, known};
@@ -27,8 +27,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 struct Hinted {
     /// The whole text of a token.
-    #[schema(example = "pvt_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
-    token: String,
+    #[schema(value_type = String, example = "pvt_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
+    token: Hidden,
     /// Taken and not needed: a token says itself what it is.
     #[serde(default)]
     #[expect(dead_code, reason = "a client may send it (RFC 7662 §2.1)")]
@@ -128,16 +128,16 @@ async fn introspect(
     caller: Caller,
     FormOrJson(hinted): FormOrJson<Hinted>,
 ) -> Result<impl IntoResponse> {
-    if !tokens::is_opaque(&hinted.token) {
+    if !tokens::is_opaque(hinted.token.0.expose()) {
         caller.actor().require(known::TOKEN_INTROSPECT)?;
-        let answer = match caller.visitor().prove(&hinted.token).await {
+        let answer = match caller.visitor().prove(hinted.token.0.expose()).await {
             Ok((session, token)) => Introspection::of_session(session, &token.claims),
             Err(Error::Unauthenticated) => Introspection::INACTIVE,
             Err(error) => return Err(error),
         };
         return Ok(Json(answer));
     }
-    let found = caller.look(|cx| tokens::introspect(cx, &hinted.token));
+    let found = caller.look(|cx| tokens::introspect(cx, hinted.token.0.expose()));
     let found = found.await?;
     let answer = found.map_or(Introspection::INACTIVE, Introspection::of);
     Ok(Json(answer))
@@ -151,10 +151,10 @@ async fn introspect(
     request_body(content((Hinted = "application/x-www-form-urlencoded"), (Hinted = "application/json"))),
     responses((status = 200, description = "revoked, now or before, or unknown"), Problems))]
 async fn revoke(caller: Caller, FormOrJson(hinted): FormOrJson<Hinted>) -> Result<StatusCode> {
-    let session = if tokens::is_opaque(&hinted.token) {
-        sessions::session_of(&caller.visitor().app().kit().keys, &hinted.token)
+    let session = if tokens::is_opaque(hinted.token.0.expose()) {
+        sessions::session_of(&caller.visitor().app().kit().keys, hinted.token.0.expose())
     } else {
-        match caller.visitor().prove(&hinted.token).await {
+        match caller.visitor().prove(hinted.token.0.expose()).await {
             Ok((session, _)) => Some(session.session_id),
             Err(Error::Unauthenticated) => return Ok(StatusCode::OK),
             Err(error) => return Err(error),
@@ -163,7 +163,7 @@ async fn revoke(caller: Caller, FormOrJson(hinted): FormOrJson<Hinted>) -> Resul
     caller
         .write(move |cx| match &session {
             Some(session) => sessions::logout(cx, session),
-            None => tokens::revoke_presented(cx, &hinted.token),
+            None => tokens::revoke_presented(cx, hinted.token.0.expose()),
         })
         .await?;
     Ok(StatusCode::OK)

@@ -50,7 +50,11 @@ pub fn revoke_all_own(cx: &mut Cx<'_, '_>, except_current: bool) -> Result<u64> 
     let user = cx.actor.person()?.to_owned();
     let except = match &cx.actor.who {
         Who::Session { id, .. } if except_current => Some(id.clone()),
-        _ => None,
+        Who::Session { .. }
+        | Who::Token { .. }
+        | Who::Operator { .. }
+        | Who::Job(_)
+        | Who::Anonymous => None,
     };
     revoke_all_of(cx, &user, except.as_deref(), None)
 }

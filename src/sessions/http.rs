@@ -275,7 +275,7 @@ async fn refresh(
         check_same_site(&Method::POST, &headers, app, &session)?;
     }
     let rates = &app.kit().rates;
-    let taken = rates.take_refresh(&session);
+    let room = rates.take_refresh(&session);
     let work = async {
         let refreshed = visitor.clone().write(move |cx| super::refresh(cx, &token));
         match refreshed.await? {
@@ -283,7 +283,7 @@ async fn refresh(
             Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
         }
     };
-    Ok(limited(rates.refresh.policy(), taken, work).await)
+    Ok(limited(rates.refresh.policy(), room, work).await)
 }
 
 /// Log out
@@ -332,7 +332,7 @@ async fn logout(
             visitor
                 .clone()
                 .write(move |cx| super::logout(cx, &id))
-                .await?
+                .await?;
         }
         None if by_cookie => {}
         None => return Err(Error::Unauthenticated),

@@ -271,6 +271,59 @@ fn everything(app: &App) -> String {
     rows.concat()
 }
 
+fn with_address(name: &str) -> crate::users::NewUser {
+    crate::users::NewUser {
+        email: Some(format!("{name}@example.org").parse().unwrap()),
+        ..crate::users::NewUser::named(name.parse().unwrap())
+    }
+}
+
+/// Somebody of whom every slice knows something since `then`; returns the id.
+fn known_everywhere(app: &App, then: Timestamp, name: &str) -> String {
+    let id = users::create(app, &operator(), with_address(name))
+        .unwrap()
+        .id;
+    let (of, name) = (id.clone(), name.to_owned());
+    let ip = Some("192.0.2.7".parse().unwrap());
+    app.at(then, &operator(), move |cx| {
+        let account = users::credentials_of(cx, &of)?.unwrap();
+        let entry = sessions::Entry {
+            user_id: account.id,
+            username: account.username,
+            epoch: account.epoch,
+            admin: false,
+            methods: vec!["password"],
+            ip,
+            client: Some(format!("Browser of {name}")),
+        };
+        sessions::open(cx, &entry)?;
+        throttle::succeeded(cx, &Account::user(&of), ip)?;
+        throttle::failed(cx, &Account::user(&of))?;
+        let token = NewToken {
+            owner: Some(of.clone()),
+            label: Some(format!("laptop of {name}")),
+            ..NewToken::of(tokens::Kind::Api)
+        };
+        tokens::create(cx, &token)?;
+        let order = crate::recovery::Order {
+            mail: true,
+            ..crate::recovery::Order::default()
+        };
+        crate::recovery::login_link(cx, &of, order)?;
+        users::rename(cx, &of, &format!("{name}2").parse()?)
+    })
+    .unwrap();
+    let mut person = Actor::in_session(&id, false);
+    if let crate::app::Who::Session {
+        authenticated_at, ..
+    } = &mut person.who
+    {
+        *authenticated_at = Timestamp(i64::MAX);
+    }
+    app.at(then, &person, crate::factors::enrol).unwrap();
+    id
+}
+
 #[test]
 fn with_an_account_goes_what_the_other_slices_know_of_its_person() {
     let app = App::with(&[
@@ -280,79 +333,12 @@ fn with_an_account_goes_what_the_other_slices_know_of_its_person() {
     ]);
     app.clock().raise(NOW);
     let then = NOW.minus(Duration::from_hours(24 * 8));
-    let new = |name: &str| crate::users::NewUser {
-        email: Some(format!("{name}@example.org").parse().unwrap()),
-        ..crate::users::NewUser::named(name.parse().unwrap())
-    };
     let root = crate::users::NewUser {
         roles: vec![users::Role::Admin],
-        ..new("root")
+        ..with_address("root")
     };
     users::create(&app, &operator(), root).unwrap();
-    let ids = ["ivan", "anna"].map(|name| {
-        let id = users::create(&app, &operator(), new(name)).unwrap().id;
-        let (of, name) = (id.clone(), name.to_owned());
-        let ip = Some("192.0.2.7".parse().unwrap());
-        app.at(then, &operator(), move |cx| {
-            let account = users::credentials_of(cx, &of)?.unwrap();
-            sessions::open(
-                cx,
-                &sessions::Entry {
-                    user_id: account.id,
-                    username: account.username,
-                    epoch: account.epoch,
-                    admin: false,
-                    methods: vec!["password"],
-                    ip,
-                    client: Some(format!("Browser of {name}")),
-                },
-            )?;
-            throttle::succeeded(cx, &Account::user(&of), ip)?;
-            throttle::failed(cx, &Account::user(&of))?;
-            tokens::create(
-                cx,
-                &NewToken {
-                    owner: Some(of.clone()),
-                    label: Some(format!("laptop of {name}")),
-                    ..NewToken::of(tokens::Kind::Api)
-                },
-            )?;
-            crate::recovery::login_link(
-                cx,
-                &of,
-                crate::recovery::Order {
-                    mail: true,
-                    ..crate::recovery::Order::default()
-                },
-            )?;
-            users::rename(cx, &of, &format!("{name}2").parse()?)
-        })
-        .unwrap();
-        let session = Actor::in_session(&id, false);
-        let session = Actor {
-            who: match session.who {
-                crate::app::Who::Session {
-                    id,
-                    user,
-                    username,
-                    roles,
-                    admin,
-                    ..
-                } => crate::app::Who::Session {
-                    id,
-                    user,
-                    username,
-                    roles,
-                    admin,
-                    authenticated_at: Timestamp(i64::MAX),
-                },
-                who => who,
-            },
-            ..session
-        };
-        app.at(then, &session, crate::factors::enrol).unwrap();
-        id
-    });
+    let ids = ["ivan", "anna"].map(|name| known_everywhere(&app, then, name));
     app.at(then, &operator(), |cx| users::delete(cx, "ivan2", None))
         .unwrap();
     let before = everything(&app);

@@ -177,7 +177,7 @@ impl Piece {
                     "phone" => Cow::Borrowed(text),
                     _ => formulas::guarded(text),
                 });
-                let written = writer.write_record(cells.map(|cell| cell.into_owned()));
+                let written = writer.write_record(cells.map(Cow::into_owned));
                 written.map_err(Error::internal)
             }
             Self::Jsonl(text) => {

@@ -3,7 +3,7 @@
 //! Invariants: accounts come page by page, each page a transaction of its own, so that a daemon is
 //! never kept from tidying up; deleted accounts stay where they are; hashes leave only when asked
 //! for, and the log says so; no cell of CSV is a formula in a spreadsheet, but for phone numbers
-//! ([`formulas`]).
+//! (`formulas.rs`).
 
 mod store;
 

@@ -192,8 +192,8 @@ fn a_body_that_cannot_be_read_says_why_and_repeats_nothing_of_it() {
     let broken = post("{\"kind\":\n\"api");
     assert_eq!(broken.status, 400);
     insta::assert_snapshot!(broken.body, @r#"{"type":"urn:provost:error:malformed","title":"Bad Request","status":400,"code":"malformed","detail":"the body is not JSON: line 2, column 4","instance":"req-1"}"#);
-    let missing = post("{}");
-    insta::assert_snapshot!(missing.body, @r#"{"type":"urn:provost:error:malformed","title":"Bad Request","status":400,"code":"malformed","detail":"the member \"kind\" is missing","instance":"req-1"}"#);
+    let missing = site.post_as(&token, "/api/v1/tokens/consume", "{}");
+    insta::assert_snapshot!(missing.body, @r#"{"type":"urn:provost:error:malformed","title":"Bad Request","status":400,"code":"malformed","detail":"the member \"token\" is missing","instance":"req-1"}"#);
     let refused = post(r#"{"kind":"api","label":""}"#);
     assert_eq!(refused.status, 422);
     insta::assert_snapshot!(refused.body, @r#"{"type":"urn:provost:error:invalid","title":"Unprocessable Entity","status":422,"code":"invalid","detail":"label: must have 1 to 200 printable characters","instance":"req-1","errors":[{"pointer":"/label","detail":"must have 1 to 200 printable characters"}]}"#);

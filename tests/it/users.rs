@@ -425,7 +425,7 @@ fn can_answers_with_its_exit_status_and_says_why() {
     };
     assert_eq!(can("maria user:write"), (0, "yes\n".into()));
     assert_eq!(can("ivan user:write"), (3, "no\n".into()));
-    assert_eq!(can("ivan user:write ivan"), (0, "yes\n".into()));
+    assert_eq!(can("ivan user:write ivan"), (3, "no\n".into()));
     assert_eq!(can("ivan user:write --quiet"), (3, String::new()));
     let (status, why) = can("ivan user:write --why");
     assert_eq!(status, 3);

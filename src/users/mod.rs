@@ -47,6 +47,7 @@ pub use proofs::{email_proved, hash_own_password, named, replace_password};
 pub use roles::{Role, State};
 
 use find::{Among, find, taken};
+use store::ends_everything;
 
 use crate::app::{Cx, Who};
 use crate::audit::{self, Event};

@@ -26,6 +26,12 @@ const ANOTHER_ADMIN: &str = "EXISTS (
     SELECT 1 FROM user_roles r JOIN users o ON o.id = r.user_id
     WHERE r.role = 'admin' AND o.state = 'active' AND o.id <> $1)";
 
+/// Begins a new epoch at `at`, a parameter: whatever the account opened before has ended. Every
+/// statement that ends everything says it so, or a purge would not know since when.
+pub(in crate::users) fn ends_everything(at: &str) -> String {
+    format!("security_epoch = security_epoch + 1, ended_at = {at}, updated_at = {at}")
+}
+
 /// Adds an account without roles. Returns false, changing nothing, if a name of it is taken.
 pub(super) fn insert(
     tx: &mut Tx<'_>,
@@ -197,11 +203,11 @@ pub(super) fn disable(
     now: Timestamp,
 ) -> Result<bool> {
     let sql = format!(
-        "UPDATE users SET state = 'disabled', disabled_reason = $2, disabled_at = $3, updated_at = $3,
-                          security_epoch = security_epoch + 1, ended_at = $3
+        "UPDATE users SET state = 'disabled', disabled_reason = $2, disabled_at = $3, {}
          WHERE id = $1 AND state = 'active'
            AND (NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin')
-                OR {ANOTHER_ADMIN})"
+                OR {ANOTHER_ADMIN})",
+        ends_everything("$3")
     );
     Ok(tx.run(&sql, &[id.into(), reason.into(), now.into()])? == 1)
 }
@@ -220,11 +226,11 @@ pub(super) fn enable(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> 
 /// enabled administrator.
 pub(super) fn delete(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
     let sql = format!(
-        "UPDATE users SET state = 'deleted', deleted_at = $2, updated_at = $2,
-                          security_epoch = security_epoch + 1, ended_at = $2
+        "UPDATE users SET state = 'deleted', deleted_at = $2, {}
          WHERE id = $1 AND state <> 'deleted'
            AND (state = 'disabled' OR {ANOTHER_ADMIN}
-                OR NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin'))"
+                OR NOT EXISTS (SELECT 1 FROM user_roles WHERE user_id = $1 AND role = 'admin'))",
+        ends_everything("$2")
     );
     Ok(tx.run(&sql, &[id.into(), now.into()])? == 1)
 }
@@ -249,14 +255,14 @@ pub(super) fn set_password(
     hash: Option<&PasswordHash>,
     now: Timestamp,
 ) -> Result<bool> {
-    let changed = tx.run(
-        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3,
-                          security_epoch = security_epoch + 1, ended_at = $3
+    let sql = format!(
+        "UPDATE users SET password_hash = $2, password_changed_at = $3, {}
          WHERE id = $1 AND state <> 'deleted'
            AND (CAST($2 AS TEXT) IS NOT NULL OR password_hash IS NOT NULL)",
-        &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
-    )?;
-    Ok(changed == 1)
+        ends_everything("$3")
+    );
+    let hash = hash.map(PasswordHash::expose);
+    Ok(tx.run(&sql, &[id.into(), hash.into(), now.into()])? == 1)
 }
 
 /// Gives a role. Returns false, changing nothing, if the account has it.
@@ -281,12 +287,8 @@ pub(super) fn revoke(tx: &mut Tx<'_>, id: &str, role: Role) -> Result<bool> {
 
 /// Ends what an account opened. Returns false, changing nothing, if there is no such account.
 pub(super) fn end_everything(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<bool> {
-    let changed = tx.run(
-        "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $2, updated_at = $2
-         WHERE id = $1",
-        &[id.into(), now.into()],
-    )?;
-    Ok(changed == 1)
+    let sql = format!("UPDATE users SET {} WHERE id = $1", ends_everything("$2"));
+    Ok(tx.run(&sql, &[id.into(), now.into()])? == 1)
 }
 
 /// The roles of an account, and since when.

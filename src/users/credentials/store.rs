@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::password::PasswordHash;
 use crate::time::Timestamp;
 use crate::users::Credentials;
+use crate::users::ends_everything;
 use crate::users::find::Key;
 use crate::users::roles::listed;
 
@@ -62,20 +63,19 @@ pub(super) fn change_password(
     hash: &PasswordHash,
     now: Timestamp,
 ) -> Result<Option<i64>> {
-    let row = tx.first(
-        "UPDATE users SET password_hash = $3, password_changed_at = $4, updated_at = $4,
-                security_epoch = security_epoch + 1, ended_at = $4
+    let sql = format!(
+        "UPDATE users SET password_hash = $3, password_changed_at = $4, {}
          WHERE id = $1 AND security_epoch = $2 AND state = 'active'
          RETURNING security_epoch",
-        &[id.into(), epoch.into(), hash.expose().into(), now.into()],
-    )?;
+        ends_everything("$4")
+    );
+    let values = [id.into(), epoch.into(), hash.expose().into(), now.into()];
+    let row = tx.first(&sql, &values)?;
     row.map(|row| row.int("security_epoch")).transpose()
 }
 
 /// Begins a new epoch of every account; returns of how many.
 pub(super) fn end_everyone(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
-    tx.run(
-        "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $1, updated_at = $1",
-        &[now.into()],
-    )
+    let sql = format!("UPDATE users SET {}", ends_everything("$1"));
+    tx.run(&sql, &[now.into()])
 }

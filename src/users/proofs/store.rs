@@ -5,6 +5,7 @@ use crate::error::Result;
 use crate::password::PasswordHash;
 use crate::time::Timestamp;
 use crate::users::Email;
+use crate::users::ends_everything;
 
 /// Stores a password's hash, or none, and raises the epoch. Returns false, changing nothing, unless the
 /// account can be used.
@@ -14,13 +15,13 @@ pub(super) fn replace_password(
     hash: Option<&PasswordHash>,
     now: Timestamp,
 ) -> Result<bool> {
-    let changed = tx.run(
-        "UPDATE users SET password_hash = $2, password_changed_at = $3, updated_at = $3,
-                          security_epoch = security_epoch + 1, ended_at = $3
+    let sql = format!(
+        "UPDATE users SET password_hash = $2, password_changed_at = $3, {}
          WHERE id = $1 AND state = 'active'",
-        &[id.into(), hash.map(PasswordHash::expose).into(), now.into()],
-    )?;
-    Ok(changed == 1)
+        ends_everything("$3")
+    );
+    let hash = hash.map(PasswordHash::expose);
+    Ok(tx.run(&sql, &[id.into(), hash.into(), now.into()])? == 1)
 }
 
 /// Notes the proof. Returns false, changing nothing, if the user has another address.

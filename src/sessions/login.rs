@@ -66,6 +66,37 @@ impl Attempt {
             self.standing
         })
     }
+
+    /// Asks for the second factor where `account` has one. Only who knows the password learns that
+    /// there is one, and may guess at it as often as at the password.
+    fn second_factor(&self, cx: &mut Cx<'_, '_>, account: &Credentials) -> Result<Proof> {
+        if !factors::required(cx, &account.id)? {
+            return Ok(Proof::By(vec!["password"]));
+        }
+        let Some(otp) = &self.login.otp else {
+            // Somebody who knows the password does not have the second factor: the owner, or a
+            // thief half-way.
+            let event = Event::new("session.otp_asked", format!("user:{}", account.id));
+            audit::record(cx, event)?;
+            return Ok(Proof::Missing);
+        };
+        if factors::take(cx, &account.id, otp.expose())? {
+            Ok(Proof::By(vec!["password", "otp"]))
+        } else {
+            throttle::failed(cx, &self.counted)?;
+            Ok(Proof::Wrong)
+        }
+    }
+}
+
+/// What came of asking for all that an account asks for, after a right password.
+enum Proof {
+    /// By these methods.
+    By(Vec<&'static str>),
+    /// The second factor is not there.
+    Missing,
+    /// It is wrong.
+    Wrong,
 }
 
 fn refusal(standing: &Standing, now: Timestamp) -> Error {
@@ -114,22 +145,15 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
         audit::record(cx, Event::refused("session.login_failed", object))?;
         return Ok(Err(refusal(&standing, cx.now)));
     };
-    let mut methods = vec!["password"];
-    if factors::required(cx, &account.id)? {
-        // Only who knows the password learns that there is a second factor, and may guess at it as
-        // often as at the password.
-        let Some(otp) = &attempt.login.otp else {
-            audit::record(cx, asked_for_otp(account))?;
-            return Ok(Err(Error::OtpRequired));
-        };
-        if !factors::take(cx, &account.id, otp.expose())? {
-            throttle::failed(cx, &attempt.counted)?;
+    let methods = match attempt.second_factor(cx, account)? {
+        Proof::By(methods) => methods,
+        Proof::Missing => return Ok(Err(Error::OtpRequired)),
+        Proof::Wrong => {
             let event = Event::refused("session.login_failed", format!("user:{}", account.id));
             audit::record(cx, event.with(json!({ "method": "otp" })))?;
             return Ok(Err(refusal(&standing, cx.now)));
         }
-        methods.push("otp");
-    }
+    };
     throttle::succeeded(cx, &attempt.counted, attempt.login.ip)?;
     if let (Some(old), Some(new)) = (&account.hash, &verdict.rehashed) {
         users::set_hash(cx, &account.id, old, new)?;
@@ -140,11 +164,6 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
         Err(Error::Unauthenticated) => Ok(Err(refusal(&standing, cx.now))),
         opened => opened.map(Ok),
     }
-}
-
-/// Somebody who knows the password does not have the second factor: the owner, or a thief half-way.
-fn asked_for_otp(account: &Credentials) -> Event {
-    Event::new("session.otp_asked", format!("user:{}", account.id))
 }
 
 fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &Login) -> Entry {
@@ -199,19 +218,12 @@ pub fn change_password(
     if !standing.may_try() {
         return refuse(cx, account, &standing, "password").map(Err);
     }
-    let mut methods = vec!["password"];
-    if factors::required(cx, &account.id)? {
-        let Some(otp) = &attempt.login.otp else {
-            audit::record(cx, asked_for_otp(account))?;
-            return Ok(Err(Error::OtpRequired));
-        };
-        if !factors::take(cx, &account.id, otp.expose())? {
-            // A stolen session and a guessed password are not enough, and nobody guesses on.
-            throttle::failed(cx, &attempt.counted)?;
-            return refuse(cx, account, &standing, "otp").map(Err);
-        }
-        methods.push("otp");
-    }
+    let methods = match attempt.second_factor(cx, account)? {
+        Proof::By(methods) => methods,
+        Proof::Missing => return Ok(Err(Error::OtpRequired)),
+        // A stolen session and a guessed password are not enough.
+        Proof::Wrong => return refuse(cx, account, &standing, "otp").map(Err),
+    };
     let epoch = users::change_password(cx, &account.id, account.epoch, new)?;
     let epoch = epoch.ok_or(Error::Unauthenticated)?;
     let event = Event::new("user.password_changed", format!("user:{}", account.id));

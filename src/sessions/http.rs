@@ -279,17 +279,18 @@ async fn refresh(
     let cookies = Cookies::of(app.config().auth.insecure_cookies);
     let given = posted.value.token(&headers, cookies)?;
     let (token, by_cookie) = given.ok_or(Error::Unauthenticated)?;
-    let session = super::session_of(&app.kit().keys, token.expose()).ok_or(Error::Unauthenticated);
-    let session = visitor.noted(session)?;
+    let presented = super::presented(&app.kit().keys, token.expose());
+    let presented = visitor.noted(presented.ok_or(Error::Unauthenticated))?;
+    let session = &presented.session_id;
     if by_cookie {
-        visitor.noted(check_same_site(&Method::POST, &headers, app, &session))?;
+        visitor.noted(check_same_site(&Method::POST, &headers, app, session))?;
     }
     let rates = &app.kit().rates;
-    let allowed = rates.take_refresh(&session);
+    let allowed = rates.take_refresh(session);
     let work = async {
         let next = visitor
             .clone()
-            .write(move |cx| super::refresh(cx, token.expose()));
+            .write(move |cx| super::refresh(cx, &presented));
         match next.await? {
             Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
             Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),

@@ -64,14 +64,17 @@ fn mac(keys: &Keys, before: &str) -> [u8; MAC] {
     mac
 }
 
-/// A refresh token that we made.
-struct Presented {
-    session_id: String,
+/// A refresh token that we made; whether it is still good the database says.
+#[derive(Clone, Debug)]
+pub struct Presented {
+    /// The session that it names.
+    pub session_id: String,
     generation: i64,
 }
 
 /// Reads a token; nothing for any that we did not make, without asking the database.
-fn read(keys: &Keys, text: &str) -> Option<Presented> {
+#[must_use]
+pub fn presented(keys: &Keys, text: &str) -> Option<Presented> {
     if text.len() != LENGTH || !text.is_ascii() {
         return None;
     }
@@ -93,7 +96,7 @@ fn read(keys: &Keys, text: &str) -> Option<Presented> {
 /// says.
 #[must_use]
 pub fn session_of(keys: &Keys, token: &str) -> Option<String> {
-    read(keys, token).map(|presented| presented.session_id)
+    presented(keys, token).map(|presented| presented.session_id)
 }
 
 /// What came of presenting a refresh token.
@@ -108,15 +111,12 @@ pub enum Refreshed {
     Refused,
 }
 
-/// Exchanges a refresh token for the next turn of its session.
+/// Exchanges a refresh token that was read for the next turn of its session.
 ///
 /// # Errors
-/// Those of the database; a bad token is no error, because ending the session that it was stolen
+/// Those of the database; a token that is no longer good is no error, because ending the session that it was stolen
 /// from has to be committed.
-pub fn refresh(cx: &mut Cx<'_, '_>, token: &str) -> Result<Refreshed> {
-    let Some(presented) = read(&cx.kit.keys, token) else {
-        return Ok(Refreshed::Refused);
-    };
+pub fn refresh(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> {
     let id = &presented.session_id;
     let key = signing::active(cx)?;
     // What stands in the way may change between the look and the statement, once: then the second
@@ -188,7 +188,7 @@ mod tests {
         let token = refresh_token(&keys, ID, 7).unwrap();
         assert_eq!(token.expose().len(), 68);
         assert!(token.expose().starts_with("pvr_"));
-        let presented = read(&keys, token.expose()).unwrap();
+        let presented = presented(&keys, token.expose()).unwrap();
         assert_eq!(
             (presented.session_id.as_str(), presented.generation),
             (ID, 7)
@@ -212,13 +212,13 @@ mod tests {
                 bytes[LENGTH - CHECK..].copy_from_slice(&check);
             }
             assert!(
-                read(&keys, std::str::from_utf8(&bytes).unwrap()).is_none(),
+                presented(&keys, std::str::from_utf8(&bytes).unwrap()).is_none(),
                 "{place}"
             );
         }
-        assert!(read(&Keys::ephemeral().unwrap(), token.expose()).is_none());
+        assert!(presented(&Keys::ephemeral().unwrap(), token.expose()).is_none());
         for bad in ["", "pvr_", &"é".repeat(34)] {
-            assert!(read(&keys, bad).is_none());
+            assert!(presented(&keys, bad).is_none());
         }
     }
 }

@@ -78,9 +78,9 @@ impl House {
     }
 
     fn refresh(&self, token: &str, now: Timestamp) -> Refreshed {
-        let token = token.to_owned();
+        let presented = presented(&self.app.kit().keys, token).unwrap();
         self.app
-            .at(now, &Actor::anonymous(), move |cx| refresh(cx, &token))
+            .at(now, &Actor::anonymous(), move |cx| refresh(cx, &presented))
             .unwrap()
     }
 

@@ -12,6 +12,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::secret::{self, Secret};
 
@@ -102,6 +103,12 @@ impl Policy {
             min_chars: min_chars.max(Self::MIN_CHARS_FLOOR),
             site: words(&[env!("CARGO_PKG_NAME"), site_title]),
         }
+    }
+
+    /// The policy of this configuration.
+    #[must_use]
+    pub fn of(config: &Config) -> Self {
+        Self::new(config.password.min_length, &config.app.title)
     }
 
     /// Whether `password` may be chosen by somebody who goes by these `names` (user name, e-mail

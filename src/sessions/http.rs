@@ -403,8 +403,7 @@ async fn change_password(
         let reason = "must not be the one that it replaces";
         return Err(Error::invalid("new_password", reason));
     }
-    let policy = Policy::new(app.config().password.min_length, &app.config().app.title);
-    attempt.may_choose(&given.new_password, &policy)?;
+    attempt.may_choose(&given.new_password, &Policy::of(app.config()))?;
     let verdict = verify(&app, given.current_password, attempt.hash().cloned()).await?;
     if !verdict.matches {
         let refused = visitor
@@ -412,12 +411,8 @@ async fn change_password(
             .write(move |cx| super::refuse_change(cx, &attempt));
         return Err(refused.await?);
     }
-    let (tell, told) = oneshot::channel();
-    app.kit().hasher.hash_then(given.new_password, |hash| {
-        // The client may have gone.
-        let _ = tell.send(hash);
-    });
-    let hash = told.await.map_err(Error::internal)??;
+    let hash = visitor.prepare(move |app, _| app.kit().hasher.hash(&given.new_password));
+    let hash = hash.await?;
     let turn = visitor
         .clone()
         .write(move |cx| recovery::change_password(cx, &attempt, &hash));

@@ -151,8 +151,7 @@ pub(super) fn hash(
         NewPassword::Hash(hash) => Ok(Some(hash.clone())),
         NewPassword::Text(password) => {
             let names: Vec<&str> = names.iter().flatten().copied().collect();
-            let config = app.config();
-            Policy::new(config.password.min_length, &config.app.title).check(password, &names)?;
+            Policy::of(app.config()).check(password, &names)?;
             app.kit().hasher.hash(password).map(Some)
         }
     }

@@ -36,6 +36,19 @@ impl TryFrom<u32> for Limit {
     }
 }
 
+/// Which part of a list, where nothing else is asked of it.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Part {
+    /// How many, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    pub limit: Limit,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
+}
+
 /// Checks the order that was asked for, if one was. A list has one order, the newest first, which
 /// `order` names: a keyset pages through its index and no other.
 ///

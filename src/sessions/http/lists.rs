@@ -12,7 +12,7 @@ use crate::app::{App, Who};
 use crate::error::Result;
 use crate::http::extract::{Json, Query};
 use crate::http::{Caller, Problems};
-use crate::page::{self, Limit, Page};
+use crate::page::{self, Limit, Page, Part};
 use crate::sessions::{self, Filter, Session, State};
 use crate::time::Timestamp;
 
@@ -23,18 +23,6 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list))
         .routes(routes!(show, end))
         .routes(routes!(list_of, end_all_of))
-}
-
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Part {
-    /// How many, 1 to 200.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// Where the page before ended.
-    cursor: Option<String>,
 }
 
 /// One of one's own sessions.

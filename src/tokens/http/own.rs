@@ -3,7 +3,6 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -12,7 +11,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, Posted, Query};
 use crate::http::{Caller, Problems};
-use crate::page::{Limit, Page};
+use crate::page::{Page, Part};
 use crate::tokens::{self, NewToken, Token};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
@@ -34,18 +33,6 @@ async fn create(caller: Caller, posted: Posted<NewToken>) -> Result<Response> {
             tokens::create_own(cx, new).map(Created::from)
         })
         .await
-}
-
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct Part {
-    /// How many, 1 to 200.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// Where the page before ended.
-    cursor: Option<String>,
 }
 
 /// List one's own API tokens

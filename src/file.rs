@@ -3,10 +3,12 @@
 //! rule 71).
 
 use std::fs::{File, metadata};
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rustix::fs::{Gid, OFlags, Uid};
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 
@@ -35,6 +37,34 @@ pub fn give_to_owner_of_folder(file: &File, neighbour: &Path) -> Result<()> {
     let owner = metadata(folder).map_err(doing())?;
     let (user, group) = (Uid::from_raw(owner.uid()), Gid::from_raw(owner.gid()));
     rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
+}
+
+/// The folder in which `path` is, or is to be.
+#[must_use]
+pub fn folder_of(path: &Path) -> &Path {
+    let folder = path.parent();
+    let folder = folder.filter(|folder| !folder.as_os_str().is_empty());
+    folder.unwrap_or(Path::new("."))
+}
+
+/// Gives a file that was written under another name in the folder of `path` its own: it is there
+/// whole or not at all, also after a loss of power, and takes nobody's place.
+///
+/// # Errors
+/// [`Error::Exists`]; [`Error::Io`].
+pub fn keep(file: NamedTempFile, path: &Path) -> Result<()> {
+    let writing = || Error::io(format!("write {}", path.display()));
+    file.as_file().sync_all().map_err(writing())?;
+    file.persist_noclobber(path).map_err(|failed| {
+        if failed.error.kind() == ErrorKind::AlreadyExists {
+            Error::Exists { path: path.into() }
+        } else {
+            Error::io(format!("make {}", path.display()))(failed.error)
+        }
+    })?;
+    let folder = folder_of(path);
+    let synced = File::open(folder).and_then(|folder| folder.sync_all());
+    synced.map_err(Error::io(format!("write {}", folder.display())))
 }
 
 /// Refuses a file with a secret in it that others may read, or that is somebody else's.

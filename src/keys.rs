@@ -193,10 +193,7 @@ impl Keys {
 /// Makes the file whole or not at all: whoever looks meanwhile sees no half of a key, and a loss of
 /// power takes none back.
 fn publish(path: &Path, text: &[u8]) -> std::io::Result<()> {
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty())
-        .unwrap_or(Path::new("."));
+    let folder = file::folder_of(path);
     // Mode 0600 from its first instant on.
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text)?;

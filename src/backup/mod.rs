@@ -19,7 +19,7 @@ use tempfile::NamedTempFile;
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
-use crate::file::give_to_owner_of_folder;
+use crate::file;
 use crate::secret::hex;
 use crate::time::Timestamp;
 
@@ -53,7 +53,7 @@ pub fn usual_place(app: &App) -> Result<PathBuf> {
     match DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => {
             let made = File::open(&folder).map_err(making())?;
-            give_to_owner_of_folder(&made, &folder)?;
+            file::give_to_owner_of_folder(&made, &folder)?;
         }
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
         Err(error) => return Err(making()(error)),
@@ -70,28 +70,12 @@ pub fn usual_place(app: &App) -> Result<PathBuf> {
 /// where the engine's own tools make backups.
 pub fn create(app: &App, actor: &Actor, path: &Path, tell: &mut Tell<'_>) -> Result<Backup> {
     file_of(app, Some(path))?;
-    let exists = || Error::Exists { path: path.into() };
     if path.symlink_metadata().is_ok() {
-        return Err(exists());
+        return Err(Error::Exists { path: path.into() });
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
-    let (file, mut backup) = copy(app, folder, tell)?;
-    give_to_owner_of_folder(file.as_file(), path)?;
-    file.as_file()
-        .sync_all()
-        .map_err(Error::io(format!("write {}", path.display())))?;
-    file.persist_noclobber(path).map_err(|failed| {
-        if failed.error.kind() == io::ErrorKind::AlreadyExists {
-            exists()
-        } else {
-            Error::io(format!("make {}", path.display()))(failed.error)
-        }
-    })?;
-    let synced = File::open(folder).and_then(|folder| folder.sync_all());
-    synced.map_err(Error::io(format!("write {}", folder.display())))?;
+    let (file, mut backup) = copy(app, file::folder_of(path), tell)?;
+    file::give_to_owner_of_folder(file.as_file(), path)?;
+    file::keep(file, path)?;
     backup.path = Some(path.to_owned());
     record(app, actor, &backup)?;
     Ok(backup)

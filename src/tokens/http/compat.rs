@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::http::extract::{self, Json, MaybePosted, Query};
 use crate::http::limited;
 use crate::http::{Caller, Problems, Visitor};
-use crate::page::{Limit, Page};
+use crate::page::{Page, Part};
 use crate::problem::Problem;
 use crate::time::{Period, Timestamp};
 use crate::tokens::{
@@ -189,29 +189,17 @@ struct PlainEntry {
     expires_at: Option<Timestamp>,
 }
 
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-struct PlainPage {
-    /// How many, 1 to 200.
-    #[serde(default)]
-    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
-    limit: Limit,
-    /// Where the page before ended.
-    cursor: Option<String>,
-}
-
 /// List temporary tokens
 ///
 /// Their ids and expiry, unlike then not their text. Needs `token:read`.
-#[utoipa::path(get, path = "/app/tokens", operation_id = "token_manager_list", tag = "token manager", params(PlainPage), security(("bearer" = []), ("cookie" = [])),
+#[utoipa::path(get, path = "/app/tokens", operation_id = "token_manager_list", tag = "token manager", params(Part), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<PlainEntry>), Problems))]
-async fn list_plain(caller: Caller, Query(page): Query<PlainPage>) -> Result<impl IntoResponse> {
+async fn list_plain(caller: Caller, Query(page): Query<Part>) -> Result<impl IntoResponse> {
     let filter = Filter {
         kind: Some(Kind::Temporary),
         ..Filter::default()
     };
-    let PlainPage { limit, cursor } = page;
+    let Part { limit, cursor } = page;
     let page = caller
         .read(move |cx| list(cx, &filter, cursor.as_deref(), limit.get()))
         .await?;

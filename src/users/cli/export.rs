@@ -12,6 +12,7 @@ use crate::cli::output::Output;
 use crate::cli::prompt::progress;
 use crate::cli::{Operator, Outcome};
 use crate::error::{Error, Result};
+use crate::file;
 use crate::users::export::{self, Options};
 use crate::users::import::Form;
 
@@ -78,28 +79,17 @@ fn usual(path: Option<&Path>) -> Form {
 
 /// What is under the name is whole: until then it has another one, and goes if anything fails.
 fn to_file(path: &Path, options: Options, operator: &Operator, out: &mut Output) -> Result<()> {
-    let exists = || Error::Exists { path: path.into() };
     if path.symlink_metadata().is_ok() {
-        return Err(exists());
+        return Err(Error::Exists { path: path.into() });
     }
-    let folder = path
-        .parent()
-        .filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.unwrap_or(Path::new("."));
+    let folder = file::folder_of(path);
     let writing = || Error::io(format!("write {}", path.display()));
     // Readable by its owner alone from its first moment on.
-    let mut file = NamedTempFile::with_prefix_in(".export-", folder).map_err(writing())?;
+    let mut export = NamedTempFile::with_prefix_in(".export-", folder).map_err(writing())?;
     let users = write(options, operator, out, &mut |_, piece| {
-        file.write_all(piece).map_err(writing())
+        export.write_all(piece).map_err(writing())
     })?;
-    file.as_file().sync_all().map_err(writing())?;
-    file.persist_noclobber(path).map_err(|failed| {
-        if failed.error.kind() == std::io::ErrorKind::AlreadyExists {
-            exists()
-        } else {
-            writing()(failed.error)
-        }
-    })?;
+    file::keep(export, path)?;
     if out.format().json {
         let (form, hashes) = (options.form.as_str(), options.hashes);
         let told = json!({ "path": path, "users": users, "format": form, "hashes": hashes });

@@ -119,6 +119,11 @@ pub enum Error {
     #[error("at least one enabled administrator must remain")]
     LastAdmin,
 
+    // courses
+    /// The slug belongs to another course, module or lesson.
+    #[error("that slug is already in use")]
+    SlugTaken,
+
     // how it was asked
     /// `--yes=N` named another number of objects than the command would hit.
     #[error("{found} would be hit, not {expected}; nothing was changed")]
@@ -365,6 +370,7 @@ impl Error {
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),
             Self::RowsRefused { .. } => row("rows_refused", 422, 7),
+            Self::SlugTaken => row("slug_taken", 409, 6),
             Self::LastAdmin => row("last_admin", 422, 7),
             Self::CountDiffers { .. } => row("count_differs", 409, 6),
             Self::PreconditionFailed => row("precondition_failed", 412, 6),

@@ -1,0 +1,1 @@
+//! Lessons: what a course consists of, and how far people have come.

@@ -10,6 +10,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -211,6 +212,8 @@ pub struct Kit {
     pub rates: Rates,
     /// Networks that are not answered.
     pub bans: Bans,
+    /// Whether this process has written into the audit log.
+    pub recorded: AtomicBool,
 }
 
 /// Everything that a service function may see: one transaction, one instant, one actor.
@@ -280,6 +283,7 @@ impl App {
             uses: Uses::default(),
             seen: Uses::default(),
             denials: Denials::default(),
+            recorded: AtomicBool::new(false),
         };
         Self(Arc::new(Inner {
             db,

@@ -13,6 +13,7 @@ mod tls;
 mod values;
 
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use ipnet::IpNet;
 
@@ -64,6 +65,8 @@ pub struct Config {
     pub throttle: Throttle,
     /// `[purge]`
     pub purge: Purge,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[idempotency]`
@@ -195,6 +198,13 @@ pub struct Purge {
     pub pause: Period,
 }
 
+/// The audit log.
+#[derive(Clone, Debug)]
+pub struct Audit {
+    /// How long its rows are kept after they were sealed; for ever, if there is no such time.
+    pub retention: Option<Duration>,
+}
+
 /// Scheduled jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {
@@ -303,6 +313,9 @@ impl Config {
                 grace: layers.period("purge.grace")?,
                 batch: layers.number("purge.batch")?,
                 pause: layers.period("purge.pause")?,
+            },
+            audit: Audit {
+                retention: Some(layers.period("audit.retention")?.0).filter(|it| !it.is_zero()),
             },
             jobs: Jobs {
                 enabled: layers.one("jobs.enabled", values::flag)?,

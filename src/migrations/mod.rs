@@ -55,6 +55,7 @@ pub const ALL: &[Migration] = &[
     migration!(9, "0009_throttle"),
     migration!(10, "0010_factors"),
     migration!(11, "0011_outbox"),
+    migration!(12, "0012_audit_blocks"),
 ];
 
 impl Migration {
@@ -266,10 +267,8 @@ fn apply_in(cx: &mut Cx<'_, '_>, migration: &Migration) -> Result<Entry> {
     };
     store::insert(cx.tx, &entry, &lf(migration.down))?;
     cx.tx.stamp(migration.number)?;
-    audit::record(
-        cx,
-        Event::new("migration.applied", format!("migration:{}", migration.name)),
-    )?;
+    let event = Event::new("migration.applied", format!("migration:{}", migration.name));
+    audit::record_at(cx, event, migration.number)?;
     Ok(entry)
 }
 

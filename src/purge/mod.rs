@@ -38,7 +38,7 @@ pub struct Kind {
 }
 
 /// Everything that is purged, in this order.
-pub const KINDS: [Kind; 8] = [
+pub const KINDS: [Kind; 9] = [
     Kind {
         name: "token",
         count: |cx, until| tokens::gone(cx, None, until),
@@ -94,6 +94,13 @@ pub const KINDS: [Kind; 8] = [
         count: |cx, until| outbox::gone(cx, until).map(expired),
         oldest: outbox::oldest_gone,
         delete: outbox::delete_gone,
+    },
+    // Only with `audit.retention`.
+    Kind {
+        name: "audit_event",
+        count: |cx, until| audit::old(cx, until).map(expired),
+        oldest: audit::oldest_old,
+        delete: audit::delete_old,
     },
 ];
 

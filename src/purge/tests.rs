@@ -132,7 +132,7 @@ fn only_the_kinds_that_are_named_are_purged() {
     assert_eq!(
         error.to_string(),
         "only: has no kind \"course\"; the kinds are token, session, idempotency_key, user, \
-         login_failure, known_network, ban, mail"
+         login_failure, known_network, ban, mail, audit_event"
     );
 }
 

@@ -6,9 +6,9 @@
 //! What lies below is then read, hashed and signed beside everybody who writes, at leisure; whoever
 //! comes after a crash goes on there.
 
+use super::block::{self, Block, State};
+use super::store::blocks as store;
 use crate::app::{Actor, App, Cx};
-use crate::audit::block::{self, Block, State};
-use crate::audit::store::blocks as store;
 use crate::error::{Error, Result};
 use crate::scope::known;
 use crate::secret::SignKey;

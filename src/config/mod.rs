@@ -3,6 +3,7 @@
 //! Invariants: a [`Config`] that exists is valid, each value by itself and all of them together;
 //! it remembers where each value came from; no error or row of it shows a password.
 
+mod audit;
 mod auth;
 mod file;
 mod mail;
@@ -13,10 +14,10 @@ mod tls;
 mod values;
 
 use std::path::{Component, Path, PathBuf};
-use std::time::Duration;
 
 use ipnet::IpNet;
 
+pub use self::audit::Audit;
 pub use self::auth::{Auth, Registration};
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
@@ -198,13 +199,6 @@ pub struct Purge {
     pub pause: Period,
 }
 
-/// The audit log.
-#[derive(Clone, Debug)]
-pub struct Audit {
-    /// How long its rows are kept after they were sealed; for ever, if there is no such time.
-    pub retention: Option<Duration>,
-}
-
 /// Scheduled jobs.
 #[derive(Clone, Debug)]
 pub struct Jobs {
@@ -314,9 +308,7 @@ impl Config {
                 batch: layers.number("purge.batch")?,
                 pause: layers.period("purge.pause")?,
             },
-            audit: Audit {
-                retention: Some(layers.period("audit.retention")?.0).filter(|it| !it.is_zero()),
-            },
+            audit: Audit::load(&layers)?,
             jobs: Jobs {
                 enabled: layers.one("jobs.enabled", values::flag)?,
             },

@@ -4,6 +4,7 @@ use super::*;
 use crate::idempotency::Key;
 use crate::throttle::Account;
 use crate::tokens::NewToken;
+use crate::{idempotency, sessions, throttle, tokens, users};
 
 /// Now, in these tests: after every wall clock, so that the clock's mark decides.
 const NOW: Timestamp = Timestamp(4_000_000_000_000);

@@ -29,9 +29,6 @@ use crate::page::Page;
 use crate::scope::known;
 use crate::time::Timestamp;
 
-/// The schema from which on the log is sealed.
-const SEALED_SINCE: u32 = 12;
-
 /// Something that happened, before it is written.
 #[derive(Clone, Debug)]
 pub struct Event {
@@ -161,16 +158,20 @@ pub struct Filter {
 /// # Errors
 /// Those of the database: then the change must not happen either.
 pub fn record(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
-    record_at(cx, event, SEALED_SINCE)
+    write(cx, event, true)
 }
 
-/// [`record`] in a database of this schema, for whoever changes it: an older one has no seals.
+/// [`record`] in a database of any schema, for whoever changes it: an older one has no seals.
 ///
 /// # Errors
 /// As [`record`].
-pub fn record_at(cx: &mut Cx<'_, '_>, event: Event, schema: u32) -> Result<()> {
+pub fn record_in_any_schema(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
+    let sealed = store::blocks::has_blocks(cx.tx)?;
+    write(cx, event, sealed)
+}
+
+fn write(cx: &mut Cx<'_, '_>, event: Event, sealed: bool) -> Result<()> {
     cx.kit.recorded.store(true, Ordering::Relaxed);
-    let sealed = schema >= SEALED_SINCE;
     let mut entry = Entry {
         id: cx.kit.serials.next(cx.now)?,
         at: cx.now,

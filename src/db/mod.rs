@@ -11,6 +11,7 @@ mod postgres;
 mod question;
 mod queue;
 pub mod schema;
+pub mod script;
 mod sqlite;
 mod unit;
 mod value;

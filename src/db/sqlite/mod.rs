@@ -13,6 +13,7 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod still;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -13,6 +13,7 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod shape;
 mod still;
 mod writer;
 

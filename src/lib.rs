@@ -24,8 +24,8 @@
 //!
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `databases` `idempotency` `throttle` `users` `factors` `sessions` `tokens`
-//!   `outbox` `recovery` `access` `purge` `backup`
+//! - slices: `audit` `snapshots` `migrations` `databases` `idempotency` `throttle` `users` `factors`
+//!   `sessions` `tokens` `outbox` `recovery` `access` `purge` `backup`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -81,6 +81,7 @@ pub mod recovery;
 pub mod scope;
 pub mod secret;
 pub mod sessions;
+pub mod snapshots;
 pub mod throttle;
 pub mod time;
 pub mod tokens;

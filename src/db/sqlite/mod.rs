@@ -13,6 +13,8 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod shape;
+mod still;
 mod writer;
 
 use std::path::{Path, PathBuf};

@@ -27,7 +27,7 @@ pub fn give_to_owner_of_folder(file: &File, neighbour: &Path) -> Result<()> {
     if !rustix::process::geteuid().is_root() {
         return Ok(());
     }
-    let folder = neighbour.parent().unwrap_or(Path::new("."));
+    let folder = folder_of(neighbour);
     let doing = || {
         Error::io(format!(
             "give a new file to the owner of {}",

@@ -24,8 +24,8 @@
 //!
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
-//! - slices: `audit` `migrations` `databases` `idempotency` `throttle` `users` `factors` `sessions` `tokens`
-//!   `outbox` `recovery` `access` `purge` `backup` `doctor`
+//! - slices: `audit` `snapshots` `migrations` `databases` `idempotency` `throttle` `users` `factors`
+//!   `sessions` `tokens` `outbox` `recovery` `access` `purge` `backup` `doctor`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -82,6 +82,7 @@ pub mod recovery;
 pub mod scope;
 pub mod secret;
 pub mod sessions;
+pub mod snapshots;
 pub mod throttle;
 pub mod time;
 pub mod tokens;

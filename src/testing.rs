@@ -31,6 +31,12 @@ impl App {
         Self::made(db, &[])
     }
 
+    /// The same in a file.
+    pub(crate) fn in_file(path: &std::path::Path) -> Self {
+        let db = Db::open_file(path, crate::db::Role::Shell).unwrap();
+        Self::made(db, &[("PROVOST_DB", path.to_str().unwrap())])
+    }
+
     fn made(db: Db, variables: &[(&str, &str)]) -> Self {
         let bare = Environment::bare(std::path::Path::new("/nonexistent"));
         let environment = variables

@@ -9,6 +9,7 @@ use crate::cli::output::{Output, Record};
 use crate::cli::prompt::progress;
 use crate::cli::{Operator, Outcome};
 use crate::error::{Error, Result};
+use crate::snapshots;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -80,7 +81,7 @@ impl Create {
         let made = if to_stdout {
             super::stream(app, actor, &mut tell, &mut |piece| out.document(piece))
         } else {
-            let path = self.out.map_or_else(|| super::usual_place(app), Ok)?;
+            let path = self.out.map_or_else(|| snapshots::usual_place(app), Ok)?;
             super::create(app, actor, &path, &mut tell)
         };
         bar.finish_and_clear();

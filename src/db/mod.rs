@@ -13,6 +13,7 @@ mod postgres;
 mod question;
 mod queue;
 pub mod schema;
+pub mod script;
 mod sqlite;
 mod unit;
 mod value;

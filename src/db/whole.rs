@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use super::schema::{Table, list, quoted};
+use super::sqlite::Sqlite;
 use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
 
@@ -128,12 +129,22 @@ impl Db {
         }
     }
 
-    /// Copies the database as it is now into `file`, which is there and empty, beside everybody
-    /// who works on it, and checks the copy. `tell` hears how much is left of how much, and ends
-    /// it by an error.
+    /// Opens a file that nobody writes, an `SQLite` database, as what cannot be changed: no other
+    /// file appears beside it.
     ///
     /// # Errors
-    /// What `tell` returns; [`Error::Corrupt`] if the copy is damaged, [`Error::StorageFull`].
+    /// [`Error::Io`] if it is not there, [`Error::Corrupt`] once it shows that it is no database.
+    pub fn open_still(path: &Path) -> Result<Self> {
+        Ok(Self {
+            engine: Engine::Sqlite(Sqlite::open_still(path)?),
+        })
+    }
+
+    /// Copies the database as it is now into `file`, which is there and empty, beside everybody
+    /// who works on it. `tell` hears how much is left of how much, and ends it by an error.
+    ///
+    /// # Errors
+    /// What `tell` returns; [`Error::Corrupt`] if the database is damaged, [`Error::StorageFull`].
     pub fn back_up(&self, file: &Path, tell: &mut dyn FnMut(u64, u64) -> Result<()>) -> Result<()> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.back_up(file, tell),

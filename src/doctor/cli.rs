@@ -129,6 +129,7 @@ fn mend(
         n => format!("do these {n} things"),
     };
     confirm.ask(out, &what, count)?;
+    back_up(patient, out)?;
     for change in &changes {
         fix::apply(patient, change)?;
     }
@@ -140,6 +141,17 @@ fn mend(
         out.warn(format_args!("this is not in the audit log: {error}"))?;
     }
     Ok(changes)
+}
+
+/// Before anything is changed. Where the database is damaged or cannot be opened there is nothing to
+/// go back to; and it is not touched.
+fn back_up(patient: &Patient, out: &mut Output) -> Result<()> {
+    match fix::back_up(patient) {
+        Ok(Some(snapshot)) => out.message(format_args!("backup: {}", snapshot.path.display())),
+        Ok(None) => Ok(()),
+        Err(error @ Error::Corrupt(_)) => out.warn(format_args!("no backup can be made: {error}")),
+        Err(error) => Err(error),
+    }
 }
 
 /// Raises the clock's mark to what the machine's clock says (security.md, rule 65).

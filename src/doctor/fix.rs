@@ -14,12 +14,13 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::files::{Entry, folders, of_backups, of_database};
-use super::{Patient, leftovers};
+use super::{Needs, Patient, leftovers};
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::db::ballast;
 use crate::error::{Error, Result};
 use crate::file;
+use crate::snapshots::{self, Snapshot};
 
 /// One thing that is mended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -154,6 +155,22 @@ fn folder(path: &Path) -> Result<()> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
         Err(error) => Err(making()(error)),
     }
+}
+
+/// Takes a snapshot of a database that can be read and is a file.
+///
+/// # Errors
+/// As [`snapshots::take`].
+pub fn back_up(patient: &Patient) -> Result<Option<Snapshot>> {
+    let readable = patient
+        .lacks(Needs::File)
+        .or(patient.lacks(Needs::Database));
+    if readable.is_some() {
+        return Ok(None);
+    }
+    let app = patient.app()?;
+    let place = snapshots::usual_place(app)?;
+    snapshots::take(app, &place, &mut |_, _| Ok(())).map(Some)
 }
 
 /// Writes down what was mended.

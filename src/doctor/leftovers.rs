@@ -9,7 +9,7 @@ use super::{Patient, Seen};
 use crate::error::Result;
 
 /// What begins so is on its way to another name.
-const UNFINISHED: [&str; 4] = [".backup-", ".ballast-", ".restore-", ".tmp"];
+const UNFINISHED: [&str; 4] = [".provost-backup-", ".provost-restore-", ".ballast-", ".tmp"];
 
 /// Whatever is younger may still be worked on.
 const OLD: Duration = Duration::from_hours(1);

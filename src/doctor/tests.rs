@@ -412,11 +412,11 @@ fn the_ballast_and_what_was_never_finished_are_looked_after() {
     fs::write(ballast::place(&made.database()), "little").unwrap();
     made.is("ballast", Level::Warn, "holds 6 bytes");
     made.is("leftovers", Level::Ok, "");
-    let left = made.path("data/.backup-x");
+    let left = made.path("data/.tmpx");
     fs::write(&left, "half").unwrap();
     made.is("leftovers", Level::Ok, "");
     age(&left);
-    made.is("leftovers", Level::Warn, ".backup-x was never finished");
+    made.is("leftovers", Level::Warn, ".tmpx was never finished");
 }
 
 /// Makes a file look as if it was written long ago.
@@ -429,7 +429,7 @@ fn age(path: &Path) {
 #[test]
 fn what_is_mended_is_not_found_again_and_nothing_is_lost() {
     let made = Made::whole();
-    let left = made.path("data/.backup-x");
+    let left = made.path("data/.tmpx");
     fs::write(&left, "half").unwrap();
     age(&left);
     made.mode("data", 0o755);
@@ -446,7 +446,7 @@ fn what_is_mended_is_not_found_again_and_nothing_is_lost() {
         "chmod 0600 /data/provost.key\n",
         "chmod 0600 /data/provost.db\n",
         "mkdir /data/backups\n",
-        "mv /data/.backup-x /data/aside/.backup-x",
+        "mv /data/.tmpx /data/aside/.tmpx",
     ] {
         assert!(told.contains(words), "{words}: {told}");
     }
@@ -456,7 +456,7 @@ fn what_is_mended_is_not_found_again_and_nothing_is_lost() {
     fix::record(&made.app(), &Actor::operator(), &changes).unwrap();
     assert_eq!(fix::plan(&made.patient()).unwrap(), []);
     assert_eq!(
-        fs::read_to_string(made.path("data/aside/.backup-x")).unwrap(),
+        fs::read_to_string(made.path("data/aside/.tmpx")).unwrap(),
         "half"
     );
     for check in [

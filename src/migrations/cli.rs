@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::{Entry, State, needed, status, up, verify};
+use super::{Entry, State, Story};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome};
 use crate::error::Result;
@@ -42,9 +42,10 @@ impl Command {
     /// As the service function behind it.
     pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         let db = operator.app().db();
+        let story = Story::own();
         match self {
             Self::Status { exit_code } => {
-                let entries = status(db)?;
+                let entries = story.status(db)?;
                 let odd = entries.iter().any(|entry| entry.state != State::Applied);
                 out.table(entries)?;
                 if exit_code && odd {
@@ -53,7 +54,7 @@ impl Command {
             }
             Self::Up => {
                 let before = db.identity()?.schema;
-                let applied = up(operator.app(), operator.actor())?;
+                let applied = story.up(operator.app(), operator.actor())?;
                 let nothing = applied.is_empty();
                 if !nothing || out.format().json {
                     out.table(applied)?;
@@ -61,11 +62,11 @@ impl Command {
                 if nothing {
                     out.message(format_args!("nothing to do: schema {before}"))?;
                 } else {
-                    out.message(format_args!("schema {before} → {}", needed()))?;
+                    out.message(format_args!("schema {before} → {}", story.newest()))?;
                 }
             }
             Self::Verify => {
-                let entries = verify(db)?;
+                let entries = story.verify(db)?;
                 if out.format().json || out.format().quiet {
                     out.table(entries)?;
                 } else {

@@ -5,22 +5,22 @@ use crate::db::{Row, Tx};
 use crate::error::{Error, Result};
 
 /// What was applied, in order; nothing in a new database.
-pub(super) fn history(tx: &mut Tx<'_>) -> Result<Vec<Entry>> {
-    if !tx.tables()?.iter().any(|table| table == "migrations") {
+pub(super) fn history(tx: &mut Tx<'_>, table: &str) -> Result<Vec<Entry>> {
+    if !tx.tables()?.iter().any(|it| it == table) {
         return Ok(Vec::new());
     }
-    let rows = tx.all(
-        "SELECT number, name, sha256, applied_at, duration_ms, version FROM migrations ORDER BY number",
-        &[],
-    )?;
+    let sql = format!(
+        "SELECT number, name, sha256, applied_at, duration_ms, version FROM {table} ORDER BY number"
+    );
+    let rows = tx.all(&sql, &[])?;
     rows.iter().map(entry).collect()
 }
 
 /// Adds a row with the SQL that undoes the migration, so that an older binary can go down what a
 /// newer one applied.
-pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry, reverse: &str) -> Result<()> {
-    tx.script(
-        "CREATE TABLE IF NOT EXISTS migrations (
+pub(super) fn insert(tx: &mut Tx<'_>, table: &str, entry: &Entry, reverse: &str) -> Result<()> {
+    tx.script(&format!(
+        "CREATE TABLE IF NOT EXISTS {table} (
            number INTEGER PRIMARY KEY,
            name TEXT NOT NULL,
            sha256 TEXT NOT NULL,
@@ -28,11 +28,14 @@ pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry, reverse: &str) -> Result<()
            duration_ms INTEGER NOT NULL,
            version TEXT NOT NULL,
            reverse TEXT NOT NULL
-         ) STRICT;",
-    )?;
+         ) STRICT;"
+    ))?;
+    let sql = format!(
+        "INSERT INTO {table} (number, name, sha256, applied_at, duration_ms, version, reverse)
+         VALUES ($1, $2, $3, $4, $5, $6, $7)"
+    );
     tx.run(
-        "INSERT INTO migrations (number, name, sha256, applied_at, duration_ms, version, reverse)
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
+        &sql,
         &[
             entry.number.into(),
             entry.name.as_str().into(),

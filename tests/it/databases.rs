@@ -330,7 +330,7 @@ fn a_backup_is_a_whole_database_made_beside_a_running_daemon() {
     assert_eq!(sum.stdout.split(' ').next(), made["sha256"].as_str());
     assert_eq!(
         std::fs::read_dir(path.parent().unwrap()).unwrap().count(),
-        1
+        2
     );
     let events = shell.json(&["audit", "list", "--action", "backup.created"]);
     assert_eq!(events["items"][0]["details"]["sha256"], made["sha256"]);
@@ -367,7 +367,7 @@ fn a_backup_overwrites_nothing_and_can_go_down_a_pipe() {
     let left: Vec<_> = std::fs::read_dir(shell.path("data"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| name.starts_with(".backup-"))
+        .filter(|name| name.starts_with(".provost-backup-"))
         .collect();
     assert!(left.is_empty(), "{left:?}");
 }

@@ -30,13 +30,13 @@ fn a_database_from_the_past_is_refused_until_it_is_brought_up() {
     shell.fails(11, &["serve", "--listen", "127.0.0.1:0"]);
     assert_eq!(shell.run(&["migrate", "status", "--exit-code"]).status, 9);
     let applied = shell.json(&["migrate", "up"]);
-    assert_eq!(applied["items"][0]["name"], last.name);
+    assert_eq!(applied["items"][0]["name"], *last.name);
     shell.ok(&["token", "list"]);
     shell.sql().go_down();
     // Unattended upgrades: the daemon does it before it serves.
     let daemon = shell.serve_with(&["--migrate", "--listen", "127.0.0.1:0"]);
     assert_eq!(daemon.get("/readyz").0, 200);
-    assert!(daemon.log().contains(last.name), "{}", daemon.log());
+    assert!(daemon.log().contains(&*last.name), "{}", daemon.log());
 }
 
 #[test]

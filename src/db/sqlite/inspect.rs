@@ -3,8 +3,7 @@
 //! Invariant: no byte of the database or of its log is written, and no file is made beside it. A
 //! usual connection makes a log, and empties it into the database when it closes.
 
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use rusqlite::config::DbConfig;
@@ -12,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::lock::{Locks, running_daemon};
 use super::session::error;
+use super::still::uri;
 use super::{Access, SNAPSHOT_SHELL, Sqlite, prepare, resolve};
 use crate::error::Result;
 
@@ -93,23 +93,11 @@ fn open(path: &Path, way: Way) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-/// The file as a URI, which alone can say how it is to be opened.
-fn uri(path: &Path, query: &str) -> PathBuf {
-    let mut uri = "file:".to_owned();
-    for byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/-_.".contains(byte) {
-            uri.push(char::from(*byte));
-        } else {
-            let _infallible = write!(uri, "%{byte:02x}");
-        }
-    }
-    format!("{uri}?{query}").into()
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::fs;
+    use std::path::PathBuf;
 
     use super::*;
     use crate::db::{Db, Role};

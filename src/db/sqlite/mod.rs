@@ -14,6 +14,7 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod still;
 mod writer;
 
 use std::path::{Path, PathBuf};

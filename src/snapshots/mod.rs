@@ -1,0 +1,168 @@
+//! Snapshots: whole copies of the database in files, each with a manifest that says what is in it.
+//!
+//! Invariants: a snapshot under its name is complete, was checked and has its manifest, also after a
+//! loss of power (security.md, rule 79); nothing is ever overwritten; the key file is not in it, and
+//! only its owner reads it. What a run that was cut off has left is removed by the next one.
+
+mod manifest;
+mod place;
+mod tools;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
+pub use manifest::{FORMAT, Manifest, manifest_of};
+pub use place::{compact, folder, usual_place};
+pub use tools::{database, word};
+
+use crate::app::App;
+use crate::db::{Db, keyring};
+use crate::error::{Error, Result};
+use crate::file;
+use crate::secret::hex;
+
+/// Hears how much is left of how much, and stops the work by an error.
+pub type Tell<'t> = dyn FnMut(u64, u64) -> Result<()> + 't;
+
+/// A snapshot that was taken.
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    /// The file.
+    pub path: PathBuf,
+    /// What is in it.
+    pub manifest: Manifest,
+}
+
+/// A copy that was checked and has no name yet; gone when it is dropped.
+#[derive(Debug)]
+pub struct Draft {
+    file: NamedTempFile,
+    /// What is in it.
+    pub manifest: Manifest,
+}
+
+/// Takes a snapshot into the new file `path`, beside everybody who works on the database.
+///
+/// # Errors
+/// [`Error::Exists`]; [`Error::Corrupt`] if the copy does not stand its check; [`Error::Usage`]
+/// where the engine's own tools make copies; what `tell` returns.
+pub fn take(app: &App, path: &Path, tell: &mut Tell<'_>) -> Result<Snapshot> {
+    database(app, Some(path))?;
+    place::vacant(path)?;
+    let draft = draft(app, file::folder_of(path), tell)?;
+    place::publish(draft, path)
+}
+
+/// Copies the database into a file in `folder` that has no name yet, and checks the copy.
+///
+/// # Errors
+/// As [`take`].
+pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
+    place::sweep(folder);
+    let created_at = app.clock().now();
+    let file = place::temporary(folder)?;
+    app.db().back_up(file.path(), tell)?;
+    let (schema, tables, keys) = {
+        let copy = Db::open_still(file.path())?;
+        sound(&copy)?;
+        (copy.identity()?.schema, counts(&copy)?, keys(&copy)?)
+    };
+    let (bytes, sha256) = digest(file.path())?;
+    let manifest = Manifest {
+        format: FORMAT,
+        provost: env!("CARGO_PKG_VERSION").to_owned(),
+        engine: app.db().facts().engine,
+        schema,
+        created_at,
+        bytes,
+        sha256,
+        tables,
+        keys,
+    };
+    Ok(Draft { file, manifest })
+}
+
+impl Draft {
+    /// Hands the copy over piece by piece.
+    ///
+    /// # Errors
+    /// [`Error::Io`], or what `to` returns.
+    pub fn read(&self, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+        read(self.file.path(), to)
+    }
+}
+
+/// Refuses a database in which anything is damaged.
+fn sound(db: &Db) -> Result<()> {
+    for check in db.examine()? {
+        if let Some(found) = check.findings.first() {
+            let (object, detail) = (&found.object, &found.detail);
+            return Err(Error::Corrupt(format!("{object}: {detail}")));
+        }
+    }
+    Ok(())
+}
+
+/// How many rows each table has.
+///
+/// # Errors
+/// Those of the database.
+pub fn counts(db: &Db) -> Result<std::collections::BTreeMap<String, u64>> {
+    db.export(|tx| {
+        let tables = tx.schema()?.into_iter();
+        let counted = tables.map(|table| tx.count(&table).map(|rows| (table.name, rows)));
+        counted.collect()
+    })
+}
+
+/// The fingerprint of the key file to which the database belongs; none, if it was never used.
+///
+/// # Errors
+/// Those of the database.
+pub fn keys(db: &Db) -> Result<Option<String>> {
+    db.read(|tx| {
+        if tx.tables()?.iter().any(|table| table == "keyring") {
+            keyring::fingerprint(tx)
+        } else {
+            Ok(None)
+        }
+    })
+}
+
+/// The size of a file that no database has open, and the SHA-256 of it.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn digest(path: &Path) -> Result<(u64, String)> {
+    let mut hash = Sha256::new();
+    let mut bytes = 0_u64;
+    read(path, &mut |piece| {
+        hash.update(piece);
+        bytes += u64::try_from(piece.len()).unwrap_or(0);
+        Ok(())
+    })?;
+    Ok((bytes, hex(&hash.finalize())))
+}
+
+fn read(path: &Path, to: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let failed = || Error::io(format!("read {}", path.display()));
+    let mut file = File::open(path).map_err(failed())?;
+    let mut piece = vec![0; 256 * 1024];
+    loop {
+        let n = match file.read(&mut piece) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            read => read.map_err(failed())?,
+        };
+        match piece.get(..n) {
+            None | Some([]) => return Ok(()),
+            Some(read) => to(read)?,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

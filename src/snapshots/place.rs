@@ -1,0 +1,184 @@
+//! Where snapshots are, and how one gets its name.
+//!
+//! While it is made a copy has a temporary name and is locked (`flock`) by its maker: what carries
+//! such a name and is locked by nobody is left over. Names are given under a lock on the folder,
+//! the manifest's first, so that whoever sees the database sees its manifest.
+
+use std::fs::{self, DirBuilder, File};
+use std::io::{self, ErrorKind, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
+
+use super::manifest::manifest_of;
+use super::{Draft, Manifest, Snapshot, database};
+use crate::app::App;
+use crate::error::{Error, Result};
+use crate::file;
+use crate::time::Timestamp;
+
+/// How the names of files begin and end that are being made.
+const PREFIX: &str = ".provost-backup-";
+const SUFFIX: &str = ".tmp";
+
+/// The folder `backups` beside the database, which is made if it is not there.
+///
+/// # Errors
+/// [`Error::Usage`] where the engine's own tools make backups, [`Error::Io`].
+pub fn folder(app: &App) -> Result<PathBuf> {
+    let folder = database(app, None)?.with_file_name("backups");
+    let making = || Error::io(format!("make the folder {}", folder.display()));
+    match DirBuilder::new().mode(0o700).create(&folder) {
+        Ok(()) => {
+            let made = File::open(&folder).map_err(making())?;
+            file::give_to_owner_of_folder(&made, &folder)?;
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        Err(error) => return Err(making()(error)),
+    }
+    Ok(folder)
+}
+
+/// Where a backup is written if nobody says: a new file in [`folder`], named after the time.
+///
+/// # Errors
+/// As [`folder`].
+pub fn usual_place(app: &App) -> Result<PathBuf> {
+    let database = database(app, None)?;
+    let name = database.file_stem().unwrap_or_default().to_string_lossy();
+    let at = compact(app.clock().now());
+    Ok(folder(app)?.join(format!("{name}-{at}.db")))
+}
+
+/// `20261120T083400Z`: an instant as part of a file's name.
+#[must_use]
+pub fn compact(at: Timestamp) -> String {
+    let text = at.to_string().replace(['-', ':'], "");
+    let seconds = text.split('.').next().unwrap_or_default();
+    format!("{seconds}Z")
+}
+
+/// Refuses a name that is taken.
+pub(super) fn vacant(path: &Path) -> Result<()> {
+    match path.symlink_metadata() {
+        Ok(_) => Err(Error::Exists { path: path.into() }),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(Error::io(format!("look at {}", path.display()))(error)),
+    }
+}
+
+/// A file that is being made: readable by its owner alone from its first moment on, and locked.
+pub(super) fn temporary(folder: &Path) -> Result<NamedTempFile> {
+    let failed = || format!("make a file in {}", folder.display());
+    loop {
+        let made = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .suffix(SUFFIX)
+            .tempfile_in(folder);
+        let file = made.map_err(|error| {
+            if error.kind() == ErrorKind::NotFound {
+                Error::invalid("out", format!("there is no folder {}", folder.display()))
+            } else {
+                Error::io(failed())(error)
+            }
+        })?;
+        file.as_file().lock().map_err(Error::io(failed()))?;
+        // Before it was locked, somebody may have taken it for left over.
+        let made = file.as_file().metadata().map_err(Error::io(failed()))?;
+        if made.nlink() > 0 {
+            return Ok(file);
+        }
+    }
+}
+
+/// Removes what runs that were cut off have left in `folder`. That it cannot be removed keeps
+/// nobody from making a snapshot.
+pub(super) fn sweep(folder: &Path) {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && is_left_over(&entry.path()) {
+            let _gone_already = fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn is_left_over(path: &Path) -> bool {
+    let opened = fs::OpenOptions::new()
+        .read(true)
+        .custom_flags(file::flags())
+        .open(path);
+    opened.is_ok_and(|file| {
+        let plain = file.metadata().is_ok_and(|it| it.is_file());
+        plain && file.try_lock().is_ok()
+    })
+}
+
+/// Gives a draft and its manifest their names.
+pub(super) fn publish(draft: Draft, path: &Path) -> Result<Snapshot> {
+    let Draft { file, manifest } = draft;
+    let folder = file::folder_of(path);
+    let beside = manifest_of(path);
+    let mut text = temporary(folder)?;
+    text.write_all(manifest.text()?.as_bytes())
+        .map_err(Error::io(format!("write {}", beside.display())))?;
+    for made in [file.as_file(), text.as_file()] {
+        file::give_to_owner_of_folder(made, path)?;
+    }
+    let _alone = lock(folder)?;
+    vacant(path)?;
+    if is_manifest(&beside) {
+        // Of a run that was cut off before the database had its name: there is none.
+        fs::remove_file(&beside).map_err(Error::io(format!("remove {}", beside.display())))?;
+    }
+    file::keep(text, &beside)?;
+    if let Err(error) = file::keep(file, path) {
+        let _nothing_to_describe = fs::remove_file(&beside);
+        return Err(error);
+    }
+    let path = path.to_owned();
+    Ok(Snapshot { path, manifest })
+}
+
+/// Whether a manifest is at `path`, and nothing else.
+fn is_manifest(path: &Path) -> bool {
+    let plain = path.symlink_metadata().is_ok_and(|it| it.is_file());
+    plain && fs::read(path).is_ok_and(|text| Manifest::parse(&text).is_ok())
+}
+
+/// Holds the folder until it is dropped, against others who give names in it.
+pub(super) fn lock(folder: &Path) -> Result<File> {
+    let locked = || -> io::Result<File> {
+        let file = File::open(folder)?;
+        file.lock()?;
+        Ok(file)
+    };
+    locked().map_err(Error::io(format!("lock the folder {}", folder.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_instant_fits_into_the_name_of_a_file() {
+        assert_eq!(compact(Timestamp(1_795_163_640_123)), "20261120T083400Z");
+    }
+
+    #[test]
+    fn only_what_is_left_over_is_swept_away() {
+        let folder = tempfile::tempdir().unwrap();
+        let held = temporary(folder.path()).unwrap();
+        let left = temporary(folder.path()).unwrap().keep().unwrap();
+        drop(left.0);
+        let other = folder.path().join(".provost-backup-of-mine.db");
+        fs::write(&other, "mine").unwrap();
+        sweep(folder.path());
+        assert!(held.path().exists() && other.exists());
+        assert!(!left.1.exists());
+    }
+}

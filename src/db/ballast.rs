@@ -31,7 +31,7 @@ pub fn place(database: &Path) -> PathBuf {
 #[must_use]
 pub fn held(database: &Path) -> Option<u64> {
     let about = fs::symlink_metadata(place(database)).ok()?;
-    about.is_file().then(|| about.len())
+    about.is_file().then_some(about.len())
 }
 
 /// Makes it if there is none and enough is left. Returns whether it was made.

@@ -17,6 +17,7 @@ use crate::time::wall;
 ///
 /// Looking changes nothing, and works with the daemon up or down, however much is broken.
 #[derive(Debug, clap::Args)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of a command line")]
 #[command(after_help = "\
 Each line is a check: [ok], [warn] for what somebody should look after, [fail] for what does not work
 or is not safe, [skip] for what could not be looked at; and, where something is to be done, the next

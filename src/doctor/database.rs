@@ -15,7 +15,7 @@ const LOG: u64 = 64 * 1024 * 1024;
 const LARGEST_LOG: u64 = 256 * 1024 * 1024;
 
 /// How far clocks of several machines may be apart.
-const APART: Duration = Duration::from_secs(60);
+const APART: Duration = Duration::from_mins(1);
 
 /// How far ahead a clock may be of what was seen last, while a daemon looks every ten seconds
 /// (rule 65).

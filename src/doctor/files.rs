@@ -77,7 +77,7 @@ pub(super) fn inside(folder: &Path) -> Vec<Entry> {
     let Ok(listed) = fs::read_dir(folder) else {
         return Vec::new();
     };
-    let listed = listed.take(MOST).filter_map(|entry| entry.ok());
+    let listed = listed.take(MOST).filter_map(Result::ok);
     listed.filter_map(|entry| Entry::at(entry.path())).collect()
 }
 
@@ -162,72 +162,66 @@ pub(super) fn key_file(patient: &Patient) -> Result<Seen> {
 }
 
 fn unusable(patient: &Patient, error: &Error) -> Seen {
-    let next = match error {
-        Error::KeyFile { path, reason } if reason.contains("chmod 600") => {
-            format!("chmod 600 {}", path.display())
-        }
-        Error::KeyFile { path, reason } if reason == keys::MISSING => {
-            let nothing = matches!(patient.closed(), Some(Error::NotSetUp { .. }));
-            if nothing {
-                patient.run("init")
-            } else {
-                format!("cp COPY {}", path.display())
-            }
-        }
-        Error::KeyFile { path, .. } => format!("ls -l {}", path.display()),
-        other => other
-            .hint()
-            .unwrap_or_else(|| patient.run("config show --origin")),
+    let about = Seen::of(error, patient).about;
+    let Error::KeyFile { path, reason } = error else {
+        let next = error.hint();
+        return Seen::fail(
+            about,
+            next.unwrap_or_else(|| patient.run("config show --origin")),
+        );
     };
-    Seen::fail(Seen::of(error, patient).about, next)
+    let nothing = matches!(patient.closed(), Some(Error::NotSetUp { .. }));
+    let name = path.display();
+    let next = if reason.contains("chmod 600") {
+        format!("chmod 600 {name}")
+    } else if reason != keys::MISSING {
+        format!("ls -l {name}")
+    } else if nothing {
+        patient.run("init")
+    } else {
+        format!("cp COPY {name}")
+    };
+    Seen::fail(about, next)
 }
 
 /// Whether others can read or change the database, and its account owns all of it.
-pub(super) fn database_files(patient: &Patient) -> Result<Seen> {
+pub(super) fn database_files(patient: &Patient) -> Seen {
     let files = of_database(patient);
     let Some(first) = files
         .first()
         .filter(|_| patient.file().is_some_and(Path::exists))
     else {
-        return Ok(Seen::skip("there is no database", patient.run("init")));
+        return Seen::skip("there is no database", patient.run("init"));
     };
     if let Some(open) = files.iter().find(|entry| entry.is_open()) {
         let chmod = format!("chmod 600 {}", open.path.display());
-        return Ok(Seen::fail(
-            format!("others may read {}", open.told()),
-            chmod,
-        ));
+        return Seen::fail(format!("others may read {}", open.told()), chmod);
     }
     let owner = first.about.uid();
     if let Some(other) = files.iter().find(|entry| entry.about.uid() != owner) {
         let (name, whose) = (other.path.display(), other.about.uid());
         let about = format!("{name} belongs to uid {whose}, and the database to uid {owner}");
-        return Ok(Seen::fail(about, format!("chown {owner} {name}")));
+        return Seen::fail(about, format!("chown {owner} {name}"));
     }
-    Ok(Seen::ok(match files.len() {
+    Seen::ok(match files.len() {
         1 => "one file, and nobody else reads it".to_owned(),
         n => format!("{n} files, and nobody else reads them"),
-    }))
+    })
 }
 
 /// Whether others can read the backups, which are worth as much as the database.
-pub(super) fn backup_files(patient: &Patient) -> Result<Seen> {
+pub(super) fn backup_files(patient: &Patient) -> Seen {
     let entries = of_backups(patient);
     let Some(folder) = entries.first() else {
         let about = "there is no folder of backups beside the database";
-        return Ok(Seen::skip(about, patient.run("backup create")));
+        return Seen::skip(about, patient.run("backup create"));
     };
     if let Some(open) = entries.iter().find(|entry| entry.is_open()) {
         let mode = if open.about.is_dir() { "700" } else { "600" };
         let chmod = format!("chmod {mode} {}", open.path.display());
-        return Ok(Seen::fail(
-            format!("others may read {}", open.told()),
-            chmod,
-        ));
+        return Seen::fail(format!("others may read {}", open.told()), chmod);
     }
     let name = folder.path.display();
     let n = entries.len().saturating_sub(1);
-    Ok(Seen::ok(format!(
-        "{n} files in {name}, and nobody else reads them"
-    )))
+    Seen::ok(format!("{n} files in {name}, and nobody else reads them"))
 }

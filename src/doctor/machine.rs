@@ -44,14 +44,14 @@ pub(super) fn room(patient: &Patient, free: u64, size: u64) -> Seen {
 }
 
 /// Whether there is something to give back when the disk is full (rule 60).
-pub(super) fn ballast(patient: &Patient) -> Result<Seen> {
+pub(super) fn ballast(patient: &Patient) -> Seen {
     let Some(file) = patient.file().filter(|file| file.exists()) else {
         let next = patient.run("init");
-        return Ok(Seen::skip("there is no database to keep it beside", next));
+        return Seen::skip("there is no database to keep it beside", next);
     };
     let name = reserve::place(file).display().to_string();
     let next = || patient.run("doctor --fix");
-    Ok(match reserve::held(file) {
+    match reserve::held(file) {
         Some(bytes) if bytes >= reserve::BYTES => {
             Seen::ok(format!("{name} keeps 32 MiB in reserve"))
         }
@@ -60,38 +60,35 @@ pub(super) fn ballast(patient: &Patient) -> Result<Seen> {
             format!("{name} is not there: nothing is kept in reserve"),
             next(),
         ),
-    })
+    }
 }
 
 /// The engine within this program (rule 54).
-pub(super) fn sqlite(patient: &Patient) -> Result<Seen> {
+pub(super) fn sqlite(patient: &Patient) -> Seen {
     let engine = facts::sqlite();
     if !engine.safe {
         let about = format!(
             "SQLite {} is older than 3.51.3, which is safe",
             engine.version
         );
-        return Ok(Seen::fail(about, patient.run("--version")));
+        return Seen::fail(about, patient.run("--version"));
     }
     if let Some(missing) = engine.missing.first() {
         let about = format!("SQLite {} is built without {missing}", engine.version);
-        return Ok(Seen::warn(about, patient.run("--version")));
+        return Seen::warn(about, patient.run("--version"));
     }
-    Ok(Seen::ok(format!(
-        "SQLite {}, built as it should be",
-        engine.version
-    )))
+    Seen::ok(format!("SQLite {}, built as it should be", engine.version))
 }
 
 /// Whether a crash would write keys to the disk (rule 73). It is this process that is looked at;
 /// the daemon does the same when it starts.
-pub(super) fn core_dumps(_patient: &Patient) -> Result<Seen> {
+pub(super) fn core_dumps() -> Seen {
     let limit = getrlimit(Resource::Core);
-    Ok(if limit.current == Some(0) && limit.maximum == Some(0) {
+    if limit.current == Some(0) && limit.maximum == Some(0) {
         Seen::ok("off: no crash writes keys to the disk")
     } else {
         Seen::warn("a crash may write keys to the disk", "ulimit -c 0")
-    })
+    }
 }
 
 /// Whether as many connections can be open as the settings allow.

@@ -133,26 +133,24 @@ impl Patient {
             let next = self.run("config check");
             return Some(Seen::skip("the settings cannot be read", next));
         };
-        let server = config.db.file().is_none();
-        match needs {
-            Needs::Nothing | Needs::Settings => None,
-            Needs::File if server => Some(Seen::skip(
+        if needs == Needs::File && config.db.file().is_none() {
+            return Some(Seen::skip(
                 "the database is on a server, which looks after its own files and disk",
                 self.run("db info"),
-            )),
-            Needs::File => None,
-            Needs::Database | Needs::Schema if !matches!(self.app, Some(Ok(_))) => Some(
-                Seen::skip("the database cannot be opened", self.run("db info")),
-            ),
-            Needs::Database => None,
-            Needs::Schema => match &self.schema {
-                Some(Ok(schema)) if *schema == migrations::needed() => None,
-                _ => Some(Seen::skip(
-                    "the database's schema is not the one of this program",
-                    self.run("migrate status"),
-                )),
-            },
+            ));
         }
+        let reads = needs == Needs::Database || needs == Needs::Schema;
+        if reads && !matches!(self.app, Some(Ok(_))) {
+            let next = self.run("db info");
+            return Some(Seen::skip("the database cannot be opened", next));
+        }
+        let fits = matches!(&self.schema, Some(Ok(schema)) if *schema == migrations::needed());
+        (needs == Needs::Schema && !fits).then(|| {
+            Seen::skip(
+                "the database's schema is not the one of this program",
+                self.run("migrate status"),
+            )
+        })
     }
 }
 

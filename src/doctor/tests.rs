@@ -235,7 +235,7 @@ fn a_schema_of_another_time_fails_and_what_needs_it_is_left_out() {
     let stamp = |schema| {
         made.app_as_it_is()
             .write(move |tx| tx.stamp(schema))
-            .unwrap()
+            .unwrap();
     };
     let needed = crate::migrations::needed();
     stamp(needed + 1);

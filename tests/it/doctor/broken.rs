@@ -248,7 +248,7 @@ pub(super) const BROKEN: &[Broken] = &[
             sql(
                 data,
                 "PRAGMA foreign_keys = OFF; INSERT INTO user_roles (user_id, role, granted_at) VALUES ('x', 'user', 1)",
-            )
+            );
         },
         &["foreign_keys"],
         13,
@@ -259,7 +259,7 @@ pub(super) const BROKEN: &[Broken] = &[
             sql(
                 data,
                 "UPDATE keyring SET fingerprint = 'x'; INSERT INTO keyring (id, fingerprint, since) VALUES (1, 'x', 1) ON CONFLICT (id) DO UPDATE SET fingerprint = 'x'",
-            )
+            );
         },
         &["key_file"],
         9,

@@ -14,6 +14,7 @@ mod question;
 mod queue;
 pub mod schema;
 pub mod script;
+pub mod shape;
 mod sqlite;
 mod unit;
 mod value;

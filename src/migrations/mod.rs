@@ -6,6 +6,10 @@
 //! with the history (security.md, rules 77 and 78).
 
 pub mod cli;
+mod drift;
+mod folder;
+pub mod lint;
+mod new;
 mod store;
 mod story;
 
@@ -19,6 +23,9 @@ use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
+pub use drift::{Drift, drift};
+pub use folder::{Folder, read_file};
+pub use new::create;
 pub use story::{ALL, Migration, Story, Whose};
 
 /// The schema version that this binary needs.

@@ -14,6 +14,7 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod shape;
 mod still;
 mod writer;
 

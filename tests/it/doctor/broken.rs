@@ -284,7 +284,7 @@ pub(super) const BROKEN: &[Broken] = &[
         |data| {
             std::os::unix::fs::chown(data.join("provost.db"), Some(65534), None).unwrap();
         },
-        &["database_files", "key_file"],
+        &["key_file"],
         9,
     ),
     broken(

@@ -126,6 +126,14 @@ pub const JOBS: [Job; 10] = [
         work: chores::deliver,
     },
     Job {
+        name: "audit.seal",
+        about: "seal what is new in the audit log",
+        reach: Reach::Shared(Duration::from_secs(10)),
+        at_stop: true,
+        of_file: false,
+        work: chores::seal_audit,
+    },
+    Job {
         name: "clock.mark",
         about: "keep the latest instant, so that a clock set back revives nothing",
         reach: Reach::Each(Duration::from_secs(10)),

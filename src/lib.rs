@@ -25,8 +25,8 @@
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `snapshots` `migrations` `databases` `idempotency` `throttle` `users` `factors`
-//!   `sessions` `tokens` `outbox` `recovery` `access` `courses` `enrolments` `lessons`
-//!   `purge` `backup`
+//!   `sessions` `tokens` `outbox` `recovery` `access` `courses` `enrolments` `lessons` `purge`
+//!   `backup` `doctor`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -59,6 +59,7 @@ pub mod config;
 pub mod courses;
 pub mod databases;
 pub mod db;
+pub mod doctor;
 pub mod enrolments;
 pub mod error;
 pub mod escape;

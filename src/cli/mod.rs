@@ -35,8 +35,8 @@ pub use site::{Site, printable};
 use crate::config::arguments;
 use crate::error::Result;
 use crate::{
-    access, audit, backup, databases, jobs, migrations, purge, recovery, sessions, throttle, time,
-    tokens, users,
+    access, audit, backup, courses, databases, doctor, enrolments, jobs, lessons, migrations,
+    purge, recovery, sessions, throttle, time, tokens, users,
 };
 use flags::Format;
 use output::Output;
@@ -93,6 +93,18 @@ enum Command {
     /// Ban networks: the daemon does not answer them
     #[command(subcommand, visible_alias = "bans")]
     Ban(throttle::cli::ban::Command),
+    /// Manage courses: what there is to learn, for whom, and whose it is
+    #[command(subcommand, visible_alias = "courses")]
+    Course(courses::cli::Command),
+    /// Manage the lessons of courses
+    #[command(subcommand, visible_alias = "lessons")]
+    Lesson(lessons::cli::Command),
+    /// Manage who takes which course
+    #[command(subcommand, visible_alias = "enrolments")]
+    Enrol(enrolments::cli::Command),
+    /// See how far people have come with a course
+    #[command(subcommand)]
+    Progress(lessons::cli::progress::Command),
     /// Take over the accounts of one of the programs that this one replaces
     Import(users::cli::ImportFrom),
     /// Help yourself when nobody can get in
@@ -115,6 +127,8 @@ enum Command {
     /// See who did what
     #[command(subcommand)]
     Audit(audit::cli::Command),
+    /// Look at the installation from all sides: what is wrong with it, and what to do about it
+    Doctor(doctor::cli::Doctor),
     /// Run the HTTP daemon
     Serve(serve::Serve),
     /// Ask a running daemon whether it is ready
@@ -141,6 +155,10 @@ impl Command {
             Self::Can(command) => command.run(&site.operator(out)?, out),
             Self::Limit(command) => command.run(&site.operator(out)?, out),
             Self::Ban(command) => command.run(&site.operator(out)?, out),
+            Self::Course(command) => command.run(&site.operator(out)?, out),
+            Self::Lesson(command) => command.run(&site.operator(out)?, out),
+            Self::Enrol(command) => command.run(&site.operator(out)?, out),
+            Self::Progress(command) => command.run(&site.operator(out)?, out),
             Self::Import(command) => command.run(&site.operator(out)?, out),
             Self::Admin(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
@@ -149,6 +167,7 @@ impl Command {
             Self::Db(command) => command.run(site, out),
             Self::Backup(command) => command.run(&site.operator(out)?, out),
             Self::Audit(command) => command.run(&site.operator(out)?, out),
+            Self::Doctor(command) => command.run(site, out),
             Self::Serve(command) => command.run(site, out),
             Self::Health(command) => command.run(site, out),
             Self::Config(command) => command.run(site, out),
@@ -189,7 +208,7 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
     (
         "9",
         "findings",
-        "--exit-code, --check: something is pending, expiring or leaking",
+        "--exit-code, --check, doctor: something is pending, expiring, leaking or wrong",
     ),
     ("10", "busy", "held by another process, safe to try again"),
     (

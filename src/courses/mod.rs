@@ -4,6 +4,9 @@
 //! (`sight`); every change makes a new version, which is all that an `ETag` has to say; a course is
 //! deleted with everything in it, and nothing but an order to do so deletes what people have done.
 
+pub mod attachments;
+pub mod cli;
+pub mod http;
 mod model;
 mod names;
 mod sight;
@@ -11,6 +14,7 @@ mod store;
 
 use serde_json::json;
 
+pub use attachments::AttachmentName;
 pub use model::{Admission, Changes, Course, Filter, NewCourse, Stamp, State, Visibility};
 pub use names::{Slug, Summary, Tag, Title};
 pub use sight::{Gate, Tie};
@@ -343,3 +347,6 @@ pub fn delete_if(
     audit::record(cx, event)?;
     Ok(course)
 }
+
+#[cfg(test)]
+mod tests;

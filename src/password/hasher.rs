@@ -229,12 +229,11 @@ fn verify(
     let start = Instant::now();
     // An empty password is never right, whatever an import brought along (rule 9).
     let usable = stored.filter(|_| !password.expose().is_empty());
-    let found = match usable {
-        Some(stored) => stored.matches(password, memory)?,
-        None => {
-            waste_time(password, memory)?;
-            Match::No
-        }
+    let found = if let Some(stored) = usable {
+        stored.matches(password, memory)?
+    } else {
+        waste_time(password, memory)?;
+        Match::No
     };
     let imported = usable.is_some_and(PasswordHash::is_imported);
     let owed = slowest.owed(start.elapsed(), imported);

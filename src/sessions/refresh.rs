@@ -146,7 +146,7 @@ pub fn refresh(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> 
         let next = presented.generation.saturating_add(1);
         if row.generation == presented.generation {
             if store::rotate(cx.tx, id, presented.generation, cx.now)? {
-                let event = Event::new("session.refreshed", object(id));
+                let event = Event::new("session.refreshed", object(id)).by(&row.user_id);
                 audit::record(cx, event.with(json!({ "generation": next })))?;
                 return Ok(turn(next));
             }

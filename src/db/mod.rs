@@ -423,6 +423,20 @@ impl Tx<'_> {
         }
     }
 
+    /// Keeps others from adding rows to `table` until the end of the transaction, once those that
+    /// are on the way are there to be seen. False, and nothing is held, if that would mean to wait.
+    /// Nothing on `SQLite`, which has one writer.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn quiet(&mut self, table: &str) -> Result<bool> {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) => Ok(true),
+            TxEngine::Postgres(link) => link.quiet(table),
+            TxEngine::Asked(_) => question::refuse(),
+        }
+    }
+
     /// Says that this unit of work finds out by itself if it was done before, so that it may be
     /// tried again even when nobody knows whether its commit was done.
     pub fn allow_repeat(&mut self) {

@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 9] = [
+pub const JOBS: [Job; 10] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -124,6 +124,14 @@ pub const JOBS: [Job; 9] = [
         at_stop: false,
         of_file: false,
         work: chores::deliver,
+    },
+    Job {
+        name: "audit.seal",
+        about: "seal what is new in the audit log",
+        reach: Reach::Shared(Duration::from_secs(10)),
+        at_stop: true,
+        of_file: false,
+        work: chores::seal_audit,
     },
     Job {
         name: "clock.mark",

@@ -174,10 +174,8 @@ impl Story {
         if self.whose() == Whose::Provost {
             cx.tx.stamp(migration.number)?;
         }
-        audit::record(
-            cx,
-            Event::new("migration.applied", format!("migration:{}", migration.name)),
-        )?;
+        let event = Event::new("migration.applied", format!("migration:{}", migration.name));
+        audit::record_in_any_schema(cx, event)?;
         Ok(entry)
     }
 }

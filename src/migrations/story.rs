@@ -50,6 +50,7 @@ pub const ALL: &[Migration] = &[
     migration!(9, "0009_throttle"),
     migration!(10, "0010_factors"),
     migration!(11, "0011_outbox"),
+    migration!(12, "0012_audit_blocks"),
 ];
 
 impl Migration {

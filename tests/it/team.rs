@@ -235,6 +235,7 @@ fn tables_of_a_team_are_copied_once_they_are_made_in_the_other_database_as_well(
     let copy = ["db", "copy", "--from", &from, "--to", "other.db", "--yes"];
     let told = shell.fails(13, &copy);
     assert!(told.contains("provost migrate up --dir DIR"), "{told}");
+    fs::copy(shell.path("data/provost.key"), shell.path("other.key")).unwrap();
     shell.ok(&["--db", "other.db", "migrate", "up", "--dir", "own"]);
     shell.ok(&copy);
     let other = crate::support::files::open(&shell.path("other.db"));

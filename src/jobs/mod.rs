@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 10] = [
+pub const JOBS: [Job; 11] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -148,6 +148,14 @@ pub const JOBS: [Job; 10] = [
         at_stop: false,
         of_file: true,
         work: chores::checkpoint,
+    },
+    Job {
+        name: "db.ballast",
+        about: "keep 32 MiB in reserve for a full disk",
+        reach: Reach::Each(Duration::from_mins(1)),
+        at_stop: false,
+        of_file: true,
+        work: chores::keep_ballast,
     },
 ];
 

@@ -12,7 +12,11 @@ const PASSWORD: &str = "correct horse battery staple";
 
 fn sample() -> String {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/courses");
-    folder.join("operating-provost").to_str().unwrap().to_owned()
+    folder
+        .join("operating-provost")
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 /// Makes an account and logs in; the header with its access token.
@@ -37,13 +41,19 @@ fn slugs(answer: &Answer) -> Vec<String> {
 fn a_course_goes_from_a_folder_to_a_person_who_completes_it() {
     let shell = Shell::unthrottled();
     let told = shell.json(&["course", "import", &sample(), "--dry-run"]);
-    assert_eq!((&told["created"], &told["dry_run"]), (&json!(true), &json!(true)));
+    assert_eq!(
+        (&told["created"], &told["dry_run"]),
+        (&json!(true), &json!(true))
+    );
     shell.fails(5, &["course", "show", "operating-provost"]);
     shell.ok(&["course", "import", &sample()]);
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
     let ivan = person(&shell, &mut client, "ivan", "user");
-    assert_eq!(slugs(&client.must("GET", "/api/v1/courses", &ivan, "")), [""; 0]);
+    assert_eq!(
+        slugs(&client.must("GET", "/api/v1/courses", &ivan, "")),
+        [""; 0]
+    );
     let path = "/api/v1/courses/operating-provost";
     assert_eq!(client.must("GET", path, &ivan, "").status, 404);
     shell.ok(&["course", "publish", "operating-provost"]);
@@ -59,7 +69,9 @@ fn a_course_goes_from_a_folder_to_a_person_who_completes_it() {
 
     let entered = client.must("POST", &format!("{path}/enrolments"), &ivan, "");
     assert_eq!(entered.text("state"), "active", "{entered:?}");
-    let lessons = client.must("GET", &format!("{path}/lessons"), &ivan, "").json();
+    let lessons = client
+        .must("GET", &format!("{path}/lessons"), &ivan, "")
+        .json();
     let lessons = lessons["items"].as_array().unwrap();
     assert_eq!(lessons.len(), 7);
     for lesson in lessons {
@@ -87,7 +99,11 @@ fn a_course_goes_from_a_folder_to_a_person_who_completes_it() {
         file.header("content-disposition"),
         Some("attachment; filename=\"parts.txt\"")
     );
-    assert!(file.header("content-security-policy").unwrap().contains("sandbox"));
+    assert!(
+        file.header("content-security-policy")
+            .unwrap()
+            .contains("sandbox")
+    );
     assert_eq!(file.header("x-content-type-options"), Some("nosniff"));
     assert_eq!(daemon.stop().0, 0);
 }
@@ -102,11 +118,17 @@ fn an_author_makes_and_changes_a_course_over_http_and_nobody_else_does() {
     let body = r#"{"title":"Introduction to SQL","tags":["Databases"]}"#;
     let keyed = format!("{anna}Idempotency-Key: k1\r\n");
     let made = client.must("POST", "/api/v1/courses", &keyed, body);
-    assert_eq!((made.status, made.text("slug").as_str()), (201, "introduction-to-sql"));
+    assert_eq!(
+        (made.status, made.text("slug").as_str()),
+        (201, "introduction-to-sql")
+    );
     let replayed = client.must("POST", "/api/v1/courses", &keyed, body);
     assert_eq!(replayed.json(), made.json());
     let taken = client.must("POST", "/api/v1/courses", &anna, body);
-    assert_eq!((taken.status, taken.text("code").as_str()), (409, "slug_taken"));
+    assert_eq!(
+        (taken.status, taken.text("code").as_str()),
+        (409, "slug_taken")
+    );
     let refused = client.must("POST", "/api/v1/courses", &ivan, body);
     assert_eq!(refused.status, 403, "{refused:?}");
 
@@ -123,7 +145,10 @@ fn an_author_makes_and_changes_a_course_over_http_and_nobody_else_does() {
     assert_eq!(client.must("PATCH", path, &stale, published).status, 412);
     let current = format!("{anna}If-Match: {}\r\n", made.header("etag").unwrap());
     let changed = client.must("PATCH", path, &current, published);
-    assert_eq!((changed.status, &changed.json()["version"]), (200, &json!(2)));
+    assert_eq!(
+        (changed.status, &changed.json()["version"]),
+        (200, &json!(2))
+    );
     assert_eq!(client.must("GET", &read, &ivan, "").status, 200);
     assert_eq!(client.must("PATCH", path, &ivan, published).status, 403);
     let unknown = client.must("PATCH", path, &anna, r#"{"colour":"red"}"#);
@@ -131,8 +156,16 @@ fn an_author_makes_and_changes_a_course_over_http_and_nobody_else_does() {
     assert_eq!(client.must("DELETE", path, &anna, "").status, 204);
     assert_eq!(client.must("GET", path, &anna, "").status, 404);
     let actions = shell.json(&["audit", "list", "--action", "course.*"]);
-    let actions: Vec<&Value> = actions["items"].as_array().unwrap().iter().map(|it| &it["action"]).collect();
-    assert_eq!(actions, ["course.deleted", "course.published", "course.created"]);
+    let actions: Vec<&Value> = actions["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|it| &it["action"])
+        .collect();
+    assert_eq!(
+        actions,
+        ["course.deleted", "course.published", "course.created"]
+    );
     assert_eq!(daemon.stop().0, 0);
 }
 
@@ -141,7 +174,11 @@ fn what_is_wrong_with_a_folder_is_told_completely_and_nothing_is_changed() {
     let shell = Shell::new();
     let folder = shell.path("wrong");
     std::fs::create_dir_all(folder.join("01-one")).unwrap();
-    std::fs::write(folder.join("course.toml"), "slug = \"wrong\"\ncolour = \"red\"\n").unwrap();
+    std::fs::write(
+        folder.join("course.toml"),
+        "slug = \"wrong\"\ncolour = \"red\"\n",
+    )
+    .unwrap();
     std::fs::write(folder.join("01-one/01-a.md"), "no front matter\n").unwrap();
     let folder = folder.to_str().unwrap();
     let told = shell.fails(7, &["course", "import", folder]);
@@ -155,32 +192,62 @@ fn what_is_wrong_with_a_folder_is_told_completely_and_nothing_is_changed() {
     }
     let problem = shell.run(&["--json", "course", "import", folder]);
     let problem: Value = serde_json::from_str(&problem.stderr).unwrap();
-    assert_eq!((&problem["code"], problem["errors"].as_array().unwrap().len()), (&json!("files_refused"), 3));
+    assert_eq!(
+        (
+            &problem["code"],
+            problem["errors"].as_array().unwrap().len()
+        ),
+        (&json!("files_refused"), 3)
+    );
     assert_eq!(shell.json(&["course", "list"])["items"], json!([]));
 }
 
 #[test]
 fn a_course_is_made_changed_exported_and_deleted_at_the_shell() {
     let shell = Shell::new();
-    shell.ok(&["course", "create", "sql", "--title", "SQL", "--tag", "databases"]);
+    shell.ok(&[
+        "course",
+        "create",
+        "sql",
+        "--title",
+        "SQL",
+        "--tag",
+        "databases",
+    ]);
     shell.fails(6, &["course", "create", "sql", "--title", "Again"]);
     shell.fails(5, &["course", "update", "sql", "--owner", "nobody"]);
-    shell.ok(&["course", "update", "sql", "--summary", "All of it", "--language", "en"]);
+    shell.ok(&[
+        "course",
+        "update",
+        "sql",
+        "--summary",
+        "All of it",
+        "--language",
+        "en",
+    ]);
     let text = "# Joins\n\nTwo tables.\n";
-    let line = ["lesson", "create", "sql", "joins", "--title", "Joins", "--file", "-"];
+    let line = [
+        "lesson", "create", "sql", "joins", "--title", "Joins", "--file", "-",
+    ];
     assert_eq!(shell.run_with(&line, text).status, 0);
     shell.ok(&["lesson", "create", "sql", "select", "--title", "SELECT"]);
     shell.ok(&["lesson", "move", "sql/select", "--position", "1"]);
     let order = shell.ok(&["lesson", "list", "sql", "--jsonl", "--fields", "slug"]);
     assert_eq!(order, "{\"slug\":\"select\"}\n{\"slug\":\"joins\"}");
-    assert_eq!(shell.ok(&["lesson", "show", "sql/joins", "--source"]), text.trim_end());
+    assert_eq!(
+        shell.ok(&["lesson", "show", "sql/joins", "--source"]),
+        text.trim_end()
+    );
     let folder = shell.path("sql");
     let folder = folder.to_str().unwrap();
     shell.ok(&["course", "export", "sql", folder]);
     assert!(Path::new(folder).join("01-lessons/02-joins.md").exists());
     shell.fails(6, &["course", "export", "sql", folder]);
     let told = shell.json(&["course", "import", folder]);
-    assert_eq!((&told["lessons_unchanged"], &told["lessons_updated"]), (&json!(2), &json!(0)));
+    assert_eq!(
+        (&told["lessons_unchanged"], &told["lessons_updated"]),
+        (&json!(2), &json!(0))
+    );
     shell.fails(2, &["course", "delete", "sql"]);
     shell.ok(&["lesson", "delete", "sql/select", "--yes"]);
     shell.ok(&["course", "delete", "sql", "--yes=1"]);

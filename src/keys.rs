@@ -52,6 +52,8 @@ pub struct Keys {
     pub recovery: MacKey,
     /// Seals mail on its way.
     pub outbox: SealKey,
+    /// Keys the manifests of snapshots.
+    pub manifest: MacKey,
     /// From which the keys are derived that sign access tokens.
     signing: Hkdf<Sha256>,
     /// Tells this key file from others, and nothing about it.
@@ -181,6 +183,7 @@ impl Keys {
             factor: seal("factor")?,
             recovery: mac("recovery")?,
             outbox: seal("outbox")?,
+            manifest: mac("manifest")?,
             signing: Hkdf::new(Some(b"provost/v1/signing"), key("signing")?.expose()),
             fingerprint: sha256_hex(key("fingerprint")?.expose())
                 .chars()
@@ -233,6 +236,7 @@ mod tests {
             &keys.csrf,
             &keys.throttle,
             &keys.recovery,
+            &keys.manifest,
         ];
         let signed: std::collections::BTreeSet<_> =
             macs.iter().map(|key| key.sign(&[b"x"])).collect();

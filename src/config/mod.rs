@@ -4,6 +4,7 @@
 //! it remembers where each value came from; no error or row of it shows a password.
 
 mod auth;
+mod backups;
 mod file;
 mod mail;
 mod read;
@@ -17,6 +18,7 @@ use std::path::{Component, Path, PathBuf};
 use ipnet::IpNet;
 
 pub use self::auth::{Auth, Registration};
+pub use self::backups::Backups;
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
@@ -64,6 +66,8 @@ pub struct Config {
     pub throttle: Throttle,
     /// `[purge]`
     pub purge: Purge,
+    /// `[backup]`
+    pub backup: Backups,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[idempotency]`
@@ -304,6 +308,7 @@ impl Config {
                 batch: layers.number("purge.batch")?,
                 pause: layers.period("purge.pause")?,
             },
+            backup: Backups::load(&layers)?,
             jobs: Jobs {
                 enabled: layers.one("jobs.enabled", values::flag)?,
             },

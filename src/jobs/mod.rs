@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 9] = [
+pub const JOBS: [Job; 10] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -124,6 +124,14 @@ pub const JOBS: [Job; 9] = [
         at_stop: false,
         of_file: false,
         work: chores::deliver,
+    },
+    Job {
+        name: "backup",
+        about: "make a backup, and delete those that are not kept any longer",
+        reach: Reach::Alone(|config| &config.backup.schedule),
+        at_stop: false,
+        of_file: true,
+        work: chores::back_up,
     },
     Job {
         name: "clock.mark",

@@ -6,6 +6,7 @@
 //! with the history (security.md, rules 77 and 78).
 
 pub mod cli;
+mod sample;
 mod store;
 mod story;
 
@@ -19,6 +20,7 @@ use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
+pub use sample::sample;
 pub use story::{ALL, Migration, Story, Whose};
 
 /// The schema version that this binary needs.

@@ -82,7 +82,9 @@ pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
         sha256,
         tables,
         keys,
+        mac: String::new(),
     };
+    let manifest = manifest.signed(&app.kit().keys)?;
     Ok(Draft { file, manifest })
 }
 

@@ -50,7 +50,7 @@ impl Locks {
 
     /// Whether some daemon, this process or another, serves the database.
     pub(super) fn daemon_runs(&self) -> bool {
-        self.daemon.is_some() || running_daemon(&self.database).is_some()
+        self.daemon.is_some() || daemon_of(&self.database).is_some()
     }
 
     /// The process id of the daemon that serves the database, if that is another process.
@@ -58,13 +58,13 @@ impl Locks {
         if self.daemon.is_some() {
             return None;
         }
-        running_daemon(&self.database)
+        daemon_of(&self.database)
     }
 
     /// Runs `f` with the exclusive lock, then goes back to the shared one.
     pub(super) fn exclusively<T>(&self, f: impl FnOnce() -> Result<T>) -> Result<T> {
         if self.daemon.is_none()
-            && let Some(pid) = running_daemon(&self.database)
+            && let Some(pid) = daemon_of(&self.database)
         {
             return Err(Error::DaemonRunning { pid });
         }
@@ -103,7 +103,7 @@ fn become_daemon(database: &Path) -> Result<File> {
 }
 
 /// The process id of the daemon that serves `database`, if one does.
-fn running_daemon(database: &Path) -> Option<u32> {
+pub(super) fn daemon_of(database: &Path) -> Option<u32> {
     // Opened without creating: asking must leave nothing behind.
     let mut file = File::open(beside(database, "pid")).ok()?;
     match file.try_lock_shared() {
@@ -203,7 +203,7 @@ mod tests {
         std::thread::scope(|scope| {
             scope.spawn(|| {
                 while !done.load(std::sync::atomic::Ordering::Relaxed) {
-                    let _ours = running_daemon(&database);
+                    let _ours = daemon_of(&database);
                 }
             });
             let starts: Vec<_> = (0..50)

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::audit;
 use crate::databases::{self, Check, Finding};
 use crate::db::schema::Object;
 use crate::db::{APPLICATION, Db};
@@ -184,6 +185,7 @@ fn inside(
         verified.checks.push(of_counts(&db, manifest)?);
     }
     verified.checks.push(of_keys(&db, manifest, against.keys)?);
+    verified.checks.push(of_audit(&db, manifest, against.keys)?);
     Ok(())
 }
 
@@ -266,6 +268,20 @@ fn of_keys(db: &Db, manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<
         findings.push("it belongs to another key file".to_owned());
     }
     Ok(check(NAME, "the key file to which it belongs", findings))
+}
+
+fn of_audit(db: &Db, manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<Check> {
+    let options = audit::Options {
+        keys,
+        head: manifest.and_then(|it| it.audit_head.clone()),
+    };
+    let found = audit::verify(db, &options, &mut |_, _| Ok(()))?;
+    let findings = found.findings.into_iter().map(|it| it.detail).collect();
+    Ok(check(
+        "audit",
+        "the chain of sealed blocks, and their rows",
+        findings,
+    ))
 }
 
 fn check(name: &'static str, about: &str, findings: Vec<String>) -> Check {

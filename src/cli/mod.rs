@@ -147,7 +147,7 @@ impl Command {
             Self::Admin(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
-            Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
+            Self::Migrate(command) => command.run(site, out),
             Self::Db(command) => command.run(site, out),
             Self::Backup(command) => command.run(site, out),
             Self::Restore(command) => command.run(site, out),

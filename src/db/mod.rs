@@ -11,6 +11,8 @@ mod postgres;
 mod question;
 mod queue;
 pub mod schema;
+pub mod script;
+pub mod shape;
 mod sqlite;
 mod unit;
 mod value;
@@ -417,6 +419,20 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(_) => Ok(()),
             TxEngine::Postgres(link) => link.lock(key),
+            TxEngine::Asked(_) => question::refuse(),
+        }
+    }
+
+    /// Keeps others from adding rows to `table` until the end of the transaction, once those that
+    /// are on the way are there to be seen. False, and nothing is held, if that would mean to wait.
+    /// Nothing on `SQLite`, which has one writer.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn quiet(&mut self, table: &str) -> Result<bool> {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) => Ok(true),
+            TxEngine::Postgres(link) => link.quiet(table),
             TxEngine::Asked(_) => question::refuse(),
         }
     }

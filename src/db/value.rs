@@ -158,6 +158,18 @@ impl Row {
         }
     }
 
+    /// Bytes or null.
+    ///
+    /// # Errors
+    /// As [`Row::int`].
+    pub fn opt_bytes(&self, column: &str) -> Result<Option<&[u8]>> {
+        match self.value(column)? {
+            Value::Bytes(bytes) => Ok(Some(bytes)),
+            Value::Null => Ok(None),
+            Value::Int(_) | Value::Text(_) => Err(mismatch(column, "bytes")),
+        }
+    }
+
     /// A flag: 0 or 1.
     ///
     /// # Errors

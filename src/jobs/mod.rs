@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 10] = [
+pub const JOBS: [Job; 11] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -132,6 +132,14 @@ pub const JOBS: [Job; 10] = [
         at_stop: false,
         of_file: true,
         work: chores::back_up,
+    },
+    Job {
+        name: "audit.seal",
+        about: "seal what is new in the audit log",
+        reach: Reach::Shared(Duration::from_secs(10)),
+        at_stop: true,
+        of_file: false,
+        work: chores::seal_audit,
     },
     Job {
         name: "clock.mark",

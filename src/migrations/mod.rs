@@ -6,6 +6,10 @@
 //! with the history (security.md, rules 77 and 78).
 
 pub mod cli;
+mod drift;
+mod folder;
+pub mod lint;
+mod new;
 mod sample;
 mod store;
 mod story;
@@ -20,6 +24,9 @@ use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
+pub use drift::{Drift, drift};
+pub use folder::{Folder, read_file};
+pub use new::create;
 pub use sample::sample;
 pub use story::{ALL, Migration, Story, Whose};
 
@@ -169,10 +176,8 @@ impl Story {
         if self.whose() == Whose::Provost {
             cx.tx.stamp(migration.number)?;
         }
-        audit::record(
-            cx,
-            Event::new("migration.applied", format!("migration:{}", migration.name)),
-        )?;
+        let event = Event::new("migration.applied", format!("migration:{}", migration.name));
+        audit::record_in_any_schema(cx, event)?;
         Ok(entry)
     }
 }

@@ -55,6 +55,16 @@ pub const ALL: &[Migration] = &[
 ];
 
 impl Migration {
+    /// A migration from a pair of files.
+    pub(super) fn of(number: u32, name: String, up: String, down: String) -> Self {
+        Self {
+            number,
+            name: name.into(),
+            up: up.into(),
+            down: down.into(),
+        }
+    }
+
     /// SHA-256 of the forward text with LF line ends, as hexadecimal digits.
     #[must_use]
     pub fn sha256(&self) -> String {

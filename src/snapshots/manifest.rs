@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Head;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::secret::{hex, same};
@@ -40,6 +41,9 @@ pub struct Manifest {
     pub tables: BTreeMap<String, u64>,
     /// The fingerprint of the key file to which it belongs; none, if the database was never used.
     pub keys: Option<String>,
+    /// The newest block of the audit log; none before the first.
+    #[serde(default)]
+    pub audit_head: Option<Head>,
     /// HMAC of all of this with the key file, as hexadecimal digits: nobody else can write one.
     #[serde(default)]
     pub mac: String,

@@ -34,6 +34,7 @@ mod refusals;
 mod server;
 mod sessions;
 mod support;
+mod team;
 mod throttle;
 mod tls;
 mod tokens;

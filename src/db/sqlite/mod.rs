@@ -14,6 +14,7 @@ mod readers;
 mod replace;
 mod schema;
 mod session;
+mod shape;
 mod still;
 mod writer;
 

@@ -229,6 +229,15 @@ fn of_schema(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Check>
             findings.push(format!("the {sort} {name} is foreign"));
         }
     }
+    // What is edited in it, the check of the history tells.
+    if let Ok(entries) = migrations::verify(db) {
+        let applied = entries.iter().filter(|it| it.applied_at.is_some()).count();
+        if u32::try_from(applied) != Ok(schema) {
+            findings.push(format!(
+                "its history has {applied} migrations, and not {schema}"
+            ));
+        }
+    }
     let about = "every table, index, trigger and view, word for word";
     Ok(check("schema", about, findings))
 }

@@ -47,6 +47,7 @@ pub use password::{Hashed, hash_password, put_password, set_password};
 pub use proofs::{email_proved, hash_own_password, named, replace_password};
 pub use roles::{Role, State};
 pub use since::{Changed, changed_since};
+pub use store::{SHOWN, shown};
 
 use find::{Among, find, taken};
 use store::ends_everything;

@@ -246,14 +246,16 @@ fn moved_on(each: usize) {
     let made = ["user", "create", "maria", "--admin", "--password-stdin"];
     assert_eq!(shell.run_with(&made, PASSWORD).status, 0);
     let scopes = "token:create,token:revoke,token:consume,token:read";
-    let admin = shell.ok(&["token", "create", "--scope", scopes, "--quiet"]);
+    let hers = ["token", "create", "--owner", "maria", "--quiet", "--scope"];
+    let admin = shell.ok(&[&hers[..], &[scopes]].concat());
     let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
     let mut issued = |kind: &str| -> Vec<(String, String)> {
         let one = |_| {
-            let body = json!({ "kind": kind, "owner": "maria", "max_uses": 1, "scopes": [] });
+            let body = json!({ "kind": kind, "max_uses": 1 });
             let answer = client.must("POST", "/api/v1/tokens", &bearer(&admin), &body.to_string());
+            assert_eq!(answer.status, 201, "{answer:?}");
             let id = answer.json()["id"].as_str().unwrap().to_owned();
             (id, answer.text("token"))
         };

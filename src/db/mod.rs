@@ -4,7 +4,9 @@
 //! Invariants: nothing is acknowledged before the commit returned; a unit of work that fails
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
+pub mod ballast;
 pub mod clock;
+pub mod facts;
 pub mod foreign;
 pub mod keyring;
 mod postgres;
@@ -73,6 +75,26 @@ impl Db {
             DbUrl::Postgres(url) => Engine::Postgres(postgres::Postgres::open(url.expose(), role)?),
         };
         Ok(Self { engine })
+    }
+
+    /// Opens the database at `url` to look at it, and leaves it and everything beside it as it is:
+    /// nothing is made, nothing can be written. On a server that is what a command does.
+    ///
+    /// # Errors
+    /// As [`Db::open`]; `Io` if there is no folder, `Unavailable` if there is no file.
+    pub fn inspect(url: &DbUrl) -> Result<Self> {
+        match url {
+            DbUrl::Sqlite(path) => Ok(Self {
+                engine: Engine::Sqlite(sqlite::Sqlite::inspect(path)?),
+            }),
+            DbUrl::Postgres(_) => Self::open(url, Role::Shell),
+        }
+    }
+
+    /// The same for the file at `path`, for tests.
+    #[cfg(test)]
+    pub(crate) fn inspect_file(path: &std::path::Path) -> Result<Self> {
+        Self::inspect(&DbUrl::Sqlite(path.to_owned()))
     }
 
     /// Opens the database in the file at `path`, for tests.

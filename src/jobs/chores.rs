@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::Done;
 use crate::app::{Actor, App, Uses};
-use crate::db::{Tidy, clock};
+use crate::db::{Tidy, ballast, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use crate::{audit, backup, outbox, purge, sessions, snapshots, throttle, tokens};
@@ -124,9 +124,11 @@ pub(super) fn seal_audit(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> R
 
 pub(super) fn clock_mark(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
     let known = app.clock().jumped();
-    let Some(now) = app.clock().look() else {
+    let Some(now) = app.clock().look().or_else(|| accepted(app)) else {
         if !known {
-            tracing::warn!("the machine's clock leapt ahead by more than an hour; is it right?");
+            tracing::warn!(
+                "the machine's clock leapt ahead by more than an hour; if it is right, run: provost doctor --accept-clock"
+            );
         }
         return Ok(leapt());
     };
@@ -140,6 +142,16 @@ pub(super) fn clock_mark(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> 
         complete: true,
         details: json!({ "mark": mark }),
     })
+}
+
+/// What the clock says, if an operator has said since that it is right.
+fn accepted(app: &App) -> Option<Timestamp> {
+    let mark = app.db().read(clock::mark).ok()?;
+    let accepted = app.clock().accept(mark);
+    if accepted {
+        tracing::info!("the machine's clock is believed again: an operator said so");
+    }
+    accepted.then(|| app.clock().look()).flatten()
 }
 
 /// How a job ends that does not trust the clock.
@@ -182,5 +194,14 @@ pub(super) fn checkpoint(app: &App, _actor: &Actor, _stop: &dyn Fn() -> bool) ->
     Ok(Done {
         complete: true,
         details: json!({ "log_bytes": app.db().facts().log_bytes }),
+    })
+}
+
+/// Takes back what `db release-space` gave to a full disk, once there is room again (rule 60).
+pub(super) fn keep_ballast(app: &App, _actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let made = app.config().db.file().map_or(Ok(false), ballast::make)?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "made": made }),
     })
 }

@@ -157,6 +157,14 @@ pub const JOBS: [Job; 11] = [
         of_file: true,
         work: chores::checkpoint,
     },
+    Job {
+        name: "db.ballast",
+        about: "keep 32 MiB in reserve for a full disk",
+        reach: Reach::Each(Duration::from_mins(1)),
+        at_stop: false,
+        of_file: true,
+        work: chores::keep_ballast,
+    },
 ];
 
 impl Job {

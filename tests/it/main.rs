@@ -20,6 +20,7 @@ mod contention;
 mod crash;
 mod databases;
 mod deploy;
+mod doctor;
 mod fixtures;
 mod generated;
 mod http;

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
 
-use super::lock::{Locks, daemon_of};
+use super::lock::{Locks, running_daemon};
 use super::session::error;
 use super::{Sqlite, connect, resolve};
 use crate::error::{Error, Result};
@@ -25,7 +25,7 @@ const BESIDE: [&str; 3] = ["-wal", "-shm", "-journal"];
 impl Sqlite {
     /// Refuses a database that a daemon serves, without opening it.
     pub(in crate::db) fn refuse_daemon(path: &Path) -> Result<()> {
-        daemon_of(&resolve(path)?).map_or(Ok(()), |pid| Err(Error::DaemonRunning { pid }))
+        running_daemon(&resolve(path)?).map_or(Ok(()), |pid| Err(Error::DaemonRunning { pid }))
     }
 
     pub(in crate::db) fn replace<T>(

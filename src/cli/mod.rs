@@ -114,7 +114,7 @@ enum Command {
     Backup(backup::cli::Command),
     /// Put a backup in the place of the database
     Restore(backup::cli::Restore),
-    /// See who did what
+    /// See who did what, and prove it
     #[command(subcommand)]
     Audit(audit::cli::Command),
     /// Look at the installation from all sides: what is wrong with it, and what to do about it
@@ -153,7 +153,7 @@ impl Command {
             Self::Db(command) => command.run(site, out),
             Self::Backup(command) => command.run(site, out),
             Self::Restore(command) => command.run(site, out),
-            Self::Audit(command) => command.run(&site.operator(out)?, out),
+            Self::Audit(command) => command.run(site, out),
             Self::Doctor(command) => command.run(site, out),
             Self::Serve(command) => command.run(site, out),
             Self::Health(command) => command.run(site, out),

@@ -305,6 +305,14 @@ pub enum Error {
     /// Stored data that cannot be right.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+    /// A backup that is not what it should be.
+    #[error("the backup {} is not good: {reason}", path.display())]
+    BackupDamaged {
+        /// The backup's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Reading or writing a file or a socket failed.
     #[error("cannot {doing}")]
     Io {
@@ -454,6 +462,7 @@ impl Error {
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
             Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
+            Self::BackupDamaged { .. } => row("backup_damaged", 500, 13),
             Self::Io { .. } => row("io", 500, 1),
             Self::Internal(_) => row("internal", 500, 1),
         }

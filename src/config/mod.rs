@@ -6,6 +6,7 @@
 mod audit;
 mod auth;
 mod backups;
+mod courses;
 mod file;
 mod mail;
 mod read;
@@ -21,6 +22,7 @@ use ipnet::IpNet;
 pub use self::audit::Audit;
 pub use self::auth::{Auth, Registration};
 pub use self::backups::Backups;
+pub use self::courses::Courses;
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
@@ -192,13 +194,6 @@ pub struct Throttle {
     pub spray_block: Period,
 }
 
-/// What there is to learn.
-#[derive(Clone, Debug)]
-pub struct Courses {
-    /// The largest file of a course, in bytes.
-    pub attachment_max: usize,
-}
-
 /// Removal of what has expired.
 #[derive(Clone, Debug)]
 pub struct Purge {
@@ -300,9 +295,7 @@ impl Config {
             compat: Compat {
                 token_manager: layers.one("compat.token_manager", values::flag)?,
             },
-            courses: Courses {
-                attachment_max: layers.number("courses.attachment_max")?,
-            },
+            courses: Courses::load(&layers)?,
             throttle: Throttle {
                 issue_per_second: layers.number("throttle.issue_per_second")?,
                 issue_burst: layers.number("throttle.issue_burst")?,

@@ -6,6 +6,7 @@
 mod audit;
 mod auth;
 mod backups;
+mod compat;
 mod courses;
 mod file;
 mod mail;
@@ -22,6 +23,7 @@ use ipnet::IpNet;
 pub use self::audit::Audit;
 pub use self::auth::{Auth, Registration};
 pub use self::backups::Backups;
+pub use self::compat::Compat;
 pub use self::courses::Courses;
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
@@ -156,13 +158,6 @@ pub struct Passwords {
     pub hash_slots: Option<usize>,
 }
 
-/// Routes of the programs that came before.
-#[derive(Clone, Debug)]
-pub struct Compat {
-    /// Serve the temporary-token manager's routes.
-    pub token_manager: bool,
-}
-
 /// Rates, for each client address or credential; a rate of 0 is no limit.
 #[derive(Clone, Debug)]
 pub struct Throttle {
@@ -292,9 +287,7 @@ impl Config {
             },
             links,
             smtp: Smtp::load(&layers)?,
-            compat: Compat {
-                token_manager: layers.one("compat.token_manager", values::flag)?,
-            },
+            compat: Compat::load(&layers)?,
             courses: Courses::load(&layers)?,
             throttle: Throttle {
                 issue_per_second: layers.number("throttle.issue_per_second")?,

@@ -411,6 +411,23 @@ impl App {
         result
     }
 
+    /// Runs `f` as `actor`, however long it takes, and keeps nothing of what it does: for a look at
+    /// what would come of it.
+    ///
+    /// # Errors
+    /// What `f` returns, or as [`Db::export`].
+    pub fn rehearse<T>(
+        &self,
+        actor: &Actor,
+        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        let inner = &*self.0;
+        let mut counts = Counts::default();
+        inner
+            .db
+            .export(|tx| f(&mut inner.cx(tx, actor, &mut counts)))
+    }
+
     /// [`App::write`] without waiting: `done` is called once, after the commit.
     pub fn submit<T, F>(&self, actor: Actor, f: F, done: impl FnOnce(Result<T>) + Send + 'static)
     where

@@ -22,8 +22,9 @@ use crate::http::listener::Listener;
 use crate::http::tls::{Pair, Tls};
 use crate::keys::Keys;
 use crate::log::{self, Log};
+use crate::migrations::{self, Story, Wish};
 use crate::time::wall;
-use crate::{http, jobs, migrations, throttle};
+use crate::{http, jobs, throttle};
 
 /// Storage faults in a row after which nothing good can come of going on.
 const FAULTS: u32 = 3;
@@ -63,12 +64,16 @@ impl Serve {
         let app = App::new(config, keys, db);
         match migrations::check(app.db()) {
             Err(Error::SchemaBehind { .. }) if self.migrate => {
-                for applied in migrations::up(&app, &actor)? {
-                    tell(
-                        &app,
-                        format_args!("applied migration {}", applied.name),
-                        out,
-                    )?;
+                let all = Wish::default();
+                // Whoever stops a daemon that is starting ends it by the signal itself.
+                let done = Story::own().migrate(&app, &actor, all, &mut |_| Ok(()))?;
+                if let Some(kept) = &done.snapshot {
+                    let (path, sum) = (kept.path.display(), &kept.sha256);
+                    tell(&app, format_args!("snapshot {path} sha256 {sum}"), out)?;
+                }
+                for applied in &done.done {
+                    let told = format_args!("applied migration {}", applied.name);
+                    tell(&app, told, out)?;
                 }
             }
             checked => checked?,

@@ -13,6 +13,7 @@ mod queue;
 pub mod schema;
 pub mod script;
 mod sqlite;
+pub mod steps;
 mod unit;
 mod value;
 pub mod whole;
@@ -234,6 +235,15 @@ impl Db {
             Engine::Sqlite(sqlite) => sqlite.tidy(how),
             // The server looks after its own files.
             Engine::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// The file that it is in; none for one on a server or in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.file(),
+            Engine::Postgres(_) => None,
         }
     }
 

@@ -1,8 +1,11 @@
 //! `provost migrate …`: the schema at the shell.
 
+mod change;
+mod plan;
+
 use std::borrow::Cow;
 
-use super::{Entry, State, Story};
+use super::{Entry, Happened, State, Story};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome};
 use crate::error::Result;
@@ -12,6 +15,7 @@ use crate::error::Result;
 #[command(after_help = "\
 Examples:
   provost migrate status --exit-code          status 9 when something is pending
+  provost migrate up --dry-run                try it on a copy, beside a running daemon
   provost migrate up                          stop the daemon first")]
 pub enum Command {
     /// Show every migration and where it stands
@@ -20,15 +24,32 @@ pub enum Command {
         #[arg(long)]
         exit_code: bool,
     },
-    /// Apply what is pending; refused while a daemon serves the database
-    Up,
+    /// Show what would be applied
+    Plan(plan::Plan),
+    /// Apply what is pending: first to a copy of the data, then, with a verified snapshot kept, to
+    /// the data; refused while a daemon serves the database
+    Up(change::Up),
+    /// Undo what was applied, and destroy what is in its tables: first on a copy of the data, then,
+    /// with a verified snapshot kept, in the data; refused while a daemon serves the database
+    Down(change::Down),
     /// Compare the database's history with the migrations of this program
     Verify,
+    /// Show what was applied and undone: when, by which version and by whom, and how long it took
+    History,
 }
 
 impl Record for Entry {
     const COLUMNS: &'static [&'static str] =
         &["name", "state", "applied_at", "duration_ms", "version"];
+
+    fn id(&self) -> Cow<'_, str> {
+        self.name.as_str().into()
+    }
+}
+
+impl Record for Happened {
+    const COLUMNS: &'static [&'static str] =
+        &["at", "what", "name", "duration_ms", "version", "by"];
 
     fn id(&self) -> Cow<'_, str> {
         self.name.as_str().into()
@@ -52,19 +73,9 @@ impl Command {
                     return Ok(Outcome::Findings);
                 }
             }
-            Self::Up => {
-                let before = db.identity()?.schema;
-                let applied = story.up(operator.app(), operator.actor())?;
-                let nothing = applied.is_empty();
-                if !nothing || out.format().json {
-                    out.table(applied)?;
-                }
-                if nothing {
-                    out.message(format_args!("nothing to do: schema {before}"))?;
-                } else {
-                    out.message(format_args!("schema {before} → {}", story.newest()))?;
-                }
-            }
+            Self::Plan(plan) => plan.run(&story, operator, out)?,
+            Self::Up(up) => return up.run(&story, operator, out),
+            Self::Down(down) => return down.run(&story, operator, out),
             Self::Verify => {
                 let entries = story.verify(db)?;
                 if out.format().json || out.format().quiet {
@@ -73,6 +84,10 @@ impl Command {
                     let schema = db.identity()?.schema;
                     out.message(format_args!("the history is good: schema {schema}"))?;
                 }
+            }
+            Self::History => {
+                let happened = operator.read(|cx| story.history(cx))?;
+                out.table(happened)?;
             }
         }
         Ok(Outcome::Done)

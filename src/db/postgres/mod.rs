@@ -18,6 +18,7 @@ mod prepared;
 mod schema;
 mod server;
 mod stall;
+mod steps;
 mod value;
 mod whole;
 mod writers;

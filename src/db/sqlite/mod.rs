@@ -13,6 +13,7 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod steps;
 mod still;
 mod writer;
 
@@ -210,6 +211,10 @@ impl Sqlite {
             Tidy::Full => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
         Session::new(&connection).number(sql).map(|_busy| ())
+    }
+
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     pub(super) fn serves(&self) -> bool {

@@ -5,6 +5,7 @@
 //! `cx.now` follows the order of commits.
 
 mod denials;
+mod long;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -390,42 +391,6 @@ impl App {
             .write_seconds
             .observe(start.elapsed().as_secs_f64());
         result
-    }
-
-    /// Runs `f` as `actor`, however long it takes, and commits if it returns `Ok`: for a command
-    /// that fills the whole database.
-    ///
-    /// # Errors
-    /// What `f` returns, or as [`Db::import`].
-    pub fn import<T>(
-        &self,
-        actor: &Actor,
-        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
-    ) -> Result<T> {
-        let inner = &*self.0;
-        let mut counts = Counts::default();
-        let result = inner
-            .db
-            .import(|tx| f(&mut inner.cx(tx, actor, &mut counts)));
-        counts.settle(result.is_ok());
-        result
-    }
-
-    /// Runs `f` as `actor`, however long it takes, and keeps nothing of what it does: for a look at
-    /// what would come of it.
-    ///
-    /// # Errors
-    /// What `f` returns, or as [`Db::export`].
-    pub fn rehearse<T>(
-        &self,
-        actor: &Actor,
-        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
-    ) -> Result<T> {
-        let inner = &*self.0;
-        let mut counts = Counts::default();
-        inner
-            .db
-            .export(|tx| f(&mut inner.cx(tx, actor, &mut counts)))
     }
 
     /// [`App::write`] without waiting: `done` is called once, after the commit.

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use indicatif::ProgressBar;
-
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
 use crate::cli::prompt::{Confirm, progress};
@@ -105,7 +103,7 @@ fn told(
         if silent {
             return Ok(());
         }
-        bar.suspend(|| tell(stage, out, &bar))
+        bar.suspend(|| tell(stage, out))
     });
     bar.finish_and_clear();
     let report = report?;
@@ -125,7 +123,7 @@ fn told(
     })
 }
 
-fn tell(stage: Stage<'_>, out: &mut Output, bar: &ProgressBar) -> Result<()> {
+fn tell(stage: Stage<'_>, out: &mut Output) -> Result<()> {
     match stage {
         Stage::Pending(entries) => {
             let names: Vec<&str> = entries.iter().map(|it| it.name.as_str()).collect();
@@ -138,7 +136,6 @@ fn tell(stage: Stage<'_>, out: &mut Output, bar: &ProgressBar) -> Result<()> {
         }
         Stage::Copying(..) => Ok(()),
         Stage::Rehearsed(rehearsal) => {
-            bar.reset();
             line(out, "rehearse", &rehearsed(rehearsal))?;
             for gone in &rehearsal.dropped {
                 let (table, rows) = (&gone.table, gone.rows);

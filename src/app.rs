@@ -6,17 +6,18 @@
 
 mod denials;
 mod long;
+mod uses;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::hash::Hash;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 
 pub use denials::{Denial, Denials};
+pub use uses::Uses;
 
 use crate::config::Config;
 use crate::db::{Answer, Db, Looked, Tx};
@@ -212,6 +213,8 @@ pub struct Kit {
     pub rates: Rates,
     /// Networks that are not answered.
     pub bans: Bans,
+    /// Whether this process has written into the audit log.
+    pub recorded: AtomicBool,
 }
 
 /// Everything that a service function may see: one transaction, one instant, one actor.
@@ -281,6 +284,7 @@ impl App {
             uses: Uses::default(),
             seen: Uses::default(),
             denials: Denials::default(),
+            recorded: AtomicBool::new(false),
         };
         Self(Arc::new(Inner {
             db,
@@ -444,38 +448,5 @@ impl Tally {
     fn settle(&self, kept: bool) {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         std::mem::take(&mut *counts).settle(kept);
-    }
-}
-
-/// When things were last used, gathered until a job writes it: that costs no write on the request
-/// path. Losing it loses nothing but a display value, and some seconds of a session's rest.
-#[derive(Debug)]
-pub struct Uses<K>(Mutex<HashMap<K, Timestamp>>);
-
-impl<K> Default for Uses<K> {
-    fn default() -> Self {
-        Self(Mutex::default())
-    }
-}
-
-impl<K: Eq + Hash> Uses<K> {
-    /// More things than this between two writes are not remembered.
-    const MOST: usize = 100_000;
-
-    /// Notes that `thing` was used.
-    pub fn note(&self, thing: K, at: Timestamp) {
-        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses.len() < Self::MOST || uses.contains_key(&thing) {
-            // What could not be written comes back here, and may be older by then.
-            let noted = uses.entry(thing).or_insert(at);
-            *noted = at.max(*noted);
-        }
-    }
-
-    /// Takes what was noted.
-    #[must_use]
-    pub fn take(&self) -> Vec<(K, Timestamp)> {
-        let mut uses = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        uses.drain().collect()
     }
 }

@@ -39,6 +39,26 @@ pub fn give_to_owner_of_folder(file: &File, neighbour: &Path) -> Result<()> {
     rustix::fs::fchown(file, Some(user), Some(group)).map_err(|error| doing()(error.into()))
 }
 
+/// What a disk has, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Disk {
+    /// Left for ordinary users.
+    pub free: u64,
+    /// All of it.
+    pub size: u64,
+}
+
+/// The disk under `folder`; `None` where nobody knows.
+#[must_use]
+pub fn disk(folder: &Path) -> Option<Disk> {
+    let about = rustix::fs::statvfs(folder).ok()?;
+    let bytes = |blocks: u64| blocks.saturating_mul(about.f_frsize);
+    Some(Disk {
+        free: bytes(about.f_bavail),
+        size: bytes(about.f_blocks),
+    })
+}
+
 /// The folder in which `path` is, or is to be.
 #[must_use]
 pub fn folder_of(path: &Path) -> &Path {

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::secret::random_bytes;
 use crate::time::Timestamp;
 
@@ -62,14 +62,32 @@ impl Serials {
         let previous = self
             .last
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |last| {
-                Some(if wanted > last { wanted } else { last + 1 })
+                Some(if wanted > last {
+                    wanted
+                } else {
+                    last.saturating_add(1)
+                })
             })
             .unwrap_or_else(|last| last);
         Ok(if wanted > previous {
             wanted
         } else {
-            previous + 1
+            previous.saturating_add(1)
         })
+    }
+
+    /// The same, and greater than `floor`, as all that follow are.
+    ///
+    /// # Errors
+    /// As [`Serials::next`]; also if there is no greater one.
+    pub fn next_above(&self, now: Timestamp, floor: i64) -> Result<i64> {
+        self.last.fetch_max(floor, Ordering::Relaxed);
+        let next = self.next(now)?;
+        if next > floor {
+            Ok(next)
+        } else {
+            Err(Error::internal("there are no more ids"))
+        }
     }
 
     /// Ids are public and need not be unguessable: one random number for the life of the process
@@ -109,6 +127,17 @@ mod tests {
             assert!(id > last);
             last = id;
         }
+    }
+
+    #[test]
+    fn an_id_above_a_floor_takes_those_that_follow_with_it() {
+        let serials = Serials::default();
+        let floor = 1000 << LOW_BITS;
+        assert_eq!(serials.next_above(Timestamp(5), floor).unwrap(), floor + 1);
+        assert_eq!(serials.next(Timestamp(6)).unwrap(), floor + 2);
+        let later = serials.next_above(Timestamp(2000), floor).unwrap();
+        assert_eq!(later >> LOW_BITS, 2000);
+        assert!(serials.next_above(Timestamp(2000), i64::MAX).is_err());
     }
 
     #[test]

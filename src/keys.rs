@@ -19,7 +19,7 @@ use zeroize::Zeroize as _;
 
 use crate::error::{Error, Result};
 use crate::file;
-use crate::secret::{MacKey, SealKey, Secret, random_bytes, sha256_hex};
+use crate::secret::{MacKey, SealKey, Secret, SignKey, random_bytes, sha256_hex};
 
 /// A key file is a few lines; whatever is larger is something else.
 const LARGEST: u64 = 4096;
@@ -52,6 +52,8 @@ pub struct Keys {
     pub recovery: MacKey,
     /// Seals mail on its way.
     pub outbox: SealKey,
+    /// From which the key is made that seals the audit log.
+    audit: Secret<[u8; 32]>,
     /// From which the keys are derived that sign access tokens.
     signing: Hkdf<Sha256>,
     /// Tells this key file from others, and nothing about it.
@@ -152,6 +154,14 @@ impl Keys {
         Ok(secret)
     }
 
+    /// The key that seals the audit log (rule 66).
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the library refuses it.
+    pub fn audit(&self) -> Result<SignKey> {
+        SignKey::new(self.audit.expose())
+    }
+
     /// Keys that live as long as the process, for tests.
     ///
     /// # Errors
@@ -181,6 +191,7 @@ impl Keys {
             factor: seal("factor")?,
             recovery: mac("recovery")?,
             outbox: seal("outbox")?,
+            audit: key("audit")?,
             signing: Hkdf::new(Some(b"provost/v1/signing"), key("signing")?.expose()),
             fingerprint: sha256_hex(key("fingerprint")?.expose())
                 .chars()
@@ -241,6 +252,7 @@ mod tests {
             keys.signing("k1").unwrap().expose(),
             keys.signing("k2").unwrap().expose()
         );
+        assert_ne!(keys.audit.expose(), keys.signing("audit").unwrap().expose());
         assert_ne!(
             keys.token.sign(&[b"x"]),
             Keys::ephemeral().unwrap().token.sign(&[b"x"])

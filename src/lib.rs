@@ -25,7 +25,7 @@
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `snapshots` `migrations` `databases` `idempotency` `throttle` `users` `factors`
-//!   `sessions` `tokens` `outbox` `recovery` `access` `purge` `backup`
+//!   `sessions` `tokens` `outbox` `recovery` `access` `purge` `backup` `doctor`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -57,6 +57,7 @@ pub mod cli;
 pub mod config;
 pub mod databases;
 pub mod db;
+pub mod doctor;
 pub mod error;
 pub mod escape;
 pub mod factors;

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use chacha20poly1305::aead::{Aead as _, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use hmac::{Hmac, KeyInit, Mac};
@@ -155,6 +156,46 @@ impl fmt::Debug for SealKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[redacted]")
     }
+}
+
+/// A key that signs by Ed25519 (RFC 8032): who has the public key can tell what it has signed.
+pub struct SignKey(Ed25519KeyPair);
+
+impl SignKey {
+    /// The key of this seed.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if the library refuses it.
+    pub fn new(seed: &[u8; 32]) -> Result<Self> {
+        Ed25519KeyPair::from_seed_unchecked(seed)
+            .map(Self)
+            .map_err(Error::internal)
+    }
+
+    /// Its public key, 32 bytes.
+    #[must_use]
+    pub fn public(&self) -> &[u8] {
+        self.0.public_key().as_ref()
+    }
+
+    /// The signature of `message`, 64 bytes.
+    #[must_use]
+    pub fn sign(&self, message: &[u8]) -> Vec<u8> {
+        self.0.sign(message).as_ref().to_vec()
+    }
+}
+
+impl fmt::Debug for SignKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+/// Whether the key with this public key has signed `message`.
+#[must_use]
+pub fn has_signed(public: &[u8], message: &[u8], signature: &[u8]) -> bool {
+    let key = UnparsedPublicKey::new(&ED25519, public);
+    key.verify(message, signature).is_ok()
 }
 
 /// SHA-256 of `bytes` as 64 hexadecimal digits.

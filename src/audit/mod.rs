@@ -1,16 +1,31 @@
 //! The audit log: who did what to which object.
 //!
-//! Invariant: the row of a change is written in the transaction of the change; no row, no change
-//! (security.md, rule 66). Details are an allow-list, chosen by whoever records: never a secret.
+//! Invariants: the row of a change is written in the transaction of the change; no row, no change
+//! (security.md, rule 66). Details are an allow-list, chosen by whoever records: never a secret. No
+//! row is added at or below the ceiling under which rows are sealed.
 
+mod block;
 pub mod cli;
+mod expire;
+mod export;
 pub mod http;
+mod seal;
 mod store;
+mod verify;
+
+use std::sync::atomic::Ordering;
 
 use serde::Serialize;
 use serde_json::Value as Json;
 
-use crate::app::{Cx, Denial};
+pub use block::Head;
+pub use expire::{delete_old, old, oldest_old};
+pub use export::{Exported, export};
+pub use seal::{Sealed, seal};
+pub use verify::{Fault, Finding, Options, Trust, Verified, verify};
+
+use crate::app::{Cx, Denial, Who};
+use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::scope::known;
@@ -23,6 +38,7 @@ pub struct Event {
     object: String,
     result: Outcome,
     details: Option<Json>,
+    user: Option<String>,
 }
 
 impl Event {
@@ -34,7 +50,16 @@ impl Event {
             object: object.into(),
             result: Outcome::Ok,
             details: None,
+            user: None,
         }
+    }
+
+    /// Done by this user, of whom the request has just proved to come: until then it was
+    /// anonymous.
+    #[must_use]
+    pub fn by(mut self, user: &str) -> Self {
+        self.user = Some(user.to_owned());
+        self
     }
 
     /// A refused request.
@@ -145,10 +170,27 @@ pub struct Filter {
 /// # Errors
 /// Those of the database: then the change must not happen either.
 pub fn record(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
+    write(cx, event, true)
+}
+
+/// [`record`] in a database of any schema, for whoever changes it: an older one has no seals.
+///
+/// # Errors
+/// As [`record`].
+pub fn record_in_any_schema(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
+    let sealed = store::blocks::has_blocks(cx.tx)?;
+    write(cx, event, sealed)
+}
+
+fn write(cx: &mut Cx<'_, '_>, event: Event, sealed: bool) -> Result<()> {
+    cx.kit.recorded.store(true, Ordering::Relaxed);
     let mut entry = Entry {
         id: cx.kit.serials.next(cx.now)?,
         at: cx.now,
-        actor: cx.actor.to_string(),
+        actor: match event.user {
+            Some(user) if matches!(cx.actor.who, Who::Anonymous) => format!("user:{user}"),
+            Some(_) | None => cx.actor.to_string(),
+        },
         action: event.action.to_owned(),
         object: event.object,
         result: event.result,
@@ -156,11 +198,30 @@ pub fn record(cx: &mut Cx<'_, '_>, event: Event) -> Result<()> {
         request_id: cx.actor.request.clone(),
         details: event.details,
     };
-    // Another process can have taken the same id in the same millisecond.
-    while !store::insert(cx.tx, &entry).map_err(refuse)? {
-        entry.id = cx.kit.serials.next(cx.now)?;
+    let insert = if sealed {
+        store::insert
+    } else {
+        store::insert_unguarded
+    };
+    // Another process can have taken the same id in the same millisecond, or, with a clock that is
+    // ahead, sealed what lies beyond it.
+    while !insert(cx.tx, &entry).map_err(refuse)? {
+        let ceiling = if sealed {
+            store::blocks::ceiling(cx.tx)?
+        } else {
+            0
+        };
+        entry.id = cx.kit.serials.next_above(cx.now, ceiling)?;
     }
     Ok(())
+}
+
+/// The newest block, for whoever keeps a note of it; none before the first.
+///
+/// # Errors
+/// Those of the database.
+pub fn head(tx: &mut Tx<'_>) -> Result<Option<Head>> {
+    Ok(store::blocks::state(tx)?.and_then(|state| state.head()))
 }
 
 /// No row, no change, whatever keeps the row from being written (security.md, rule 66): a refusal

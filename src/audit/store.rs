@@ -1,29 +1,46 @@
 //! The audit log's table.
 
+pub(super) mod blocks;
+
 use super::{Entry, Filter, Outcome};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 
 const COLUMNS: &str = "id, at, actor, ip, request_id, action, object, result, details";
 
-/// Adds a row. Returns false, changing nothing, if the id is taken.
+/// Adds a row. Returns false, changing nothing, if the id is taken or lies in what is sealed.
 pub(super) fn insert(tx: &mut Tx<'_>, entry: &Entry) -> Result<bool> {
+    tx.add(
+        "INSERT INTO audit_events (id, at, actor, ip, request_id, action, object, result, details)
+         SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9
+         WHERE $1 > COALESCE((SELECT ceiling FROM audit_head WHERE id = 1), 0)
+         ON CONFLICT (id) DO NOTHING",
+        &values(entry),
+    )
+}
+
+/// [`insert`] in a log that has no seals yet.
+pub(super) fn insert_unguarded(tx: &mut Tx<'_>, entry: &Entry) -> Result<bool> {
     tx.add(
         "INSERT INTO audit_events (id, at, actor, ip, request_id, action, object, result, details)
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
          ON CONFLICT (id) DO NOTHING",
-        &[
-            entry.id.into(),
-            entry.at.into(),
-            entry.actor.as_str().into(),
-            entry.ip.as_deref().into(),
-            entry.request_id.as_deref().into(),
-            entry.action.as_str().into(),
-            entry.object.as_str().into(),
-            entry.result.as_str().into(),
-            entry.details.as_ref().map(ToString::to_string).into(),
-        ],
+        &values(entry),
     )
+}
+
+fn values(entry: &Entry) -> [Value; 9] {
+    [
+        entry.id.into(),
+        entry.at.into(),
+        entry.actor.as_str().into(),
+        entry.ip.as_deref().into(),
+        entry.request_id.as_deref().into(),
+        entry.action.as_str().into(),
+        entry.object.as_str().into(),
+        entry.result.as_str().into(),
+        entry.details.as_ref().map(ToString::to_string).into(),
+    ]
 }
 
 /// Rows with an id below `below`, newest first.

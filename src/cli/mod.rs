@@ -35,8 +35,8 @@ pub use site::{Site, printable};
 use crate::config::arguments;
 use crate::error::Result;
 use crate::{
-    access, audit, backup, databases, jobs, migrations, purge, recovery, sessions, throttle, time,
-    tokens, users,
+    access, audit, backup, databases, doctor, jobs, migrations, purge, recovery, sessions,
+    throttle, time, tokens, users,
 };
 use flags::Format;
 use output::Output;
@@ -112,9 +112,11 @@ enum Command {
     /// Make backups of the database
     #[command(subcommand, visible_alias = "backups")]
     Backup(backup::cli::Command),
-    /// See who did what
+    /// See who did what, and prove it
     #[command(subcommand)]
     Audit(audit::cli::Command),
+    /// Look at the installation from all sides: what is wrong with it, and what to do about it
+    Doctor(doctor::cli::Doctor),
     /// Run the HTTP daemon
     Serve(serve::Serve),
     /// Ask a running daemon whether it is ready
@@ -145,10 +147,11 @@ impl Command {
             Self::Admin(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
-            Self::Migrate(command) => command.run(&site.operator_any_schema(out)?, out),
+            Self::Migrate(command) => command.run(site, out),
             Self::Db(command) => command.run(site, out),
             Self::Backup(command) => command.run(&site.operator(out)?, out),
-            Self::Audit(command) => command.run(&site.operator(out)?, out),
+            Self::Audit(command) => command.run(site, out),
+            Self::Doctor(command) => command.run(site, out),
             Self::Serve(command) => command.run(site, out),
             Self::Health(command) => command.run(site, out),
             Self::Config(command) => command.run(site, out),
@@ -189,7 +192,7 @@ pub const EXIT_STATUS: &[(&str, &str, &str)] = &[
     (
         "9",
         "findings",
-        "--exit-code, --check: something is pending, expiring or leaking",
+        "--exit-code, --check, doctor: something is pending, expiring, leaking or wrong",
     ),
     ("10", "busy", "held by another process, safe to try again"),
     (

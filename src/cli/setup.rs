@@ -13,7 +13,7 @@ use std::path::Path;
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{Db, Role, keyring};
+use crate::db::{Db, Role, ballast, keyring};
 use crate::error::{Error, Result};
 use crate::file::give_to_owner_of_folder;
 use crate::keys::{self, Keys};
@@ -36,6 +36,15 @@ pub(super) struct Setup {
 /// database in use, [`Error::ForeignDatabase`] if it is another program's, or if something cannot
 /// be made.
 pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
+    let setup = make(config, actor)?;
+    // Without it everything works, until the disk is full.
+    if let Some(Err(error)) = config.db.file().map(ballast::make) {
+        tracing::warn!(%error, "nothing is kept in reserve for a full disk");
+    }
+    Ok(setup)
+}
+
+fn make(config: &Config, actor: &Actor) -> Result<Setup> {
     let new_key = !exists(&config.key_file)?;
     let new_database = match config.db.file() {
         Some(path) => !exists(path)?,

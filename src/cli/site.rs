@@ -6,7 +6,7 @@ use super::flags::EVERYWHERE;
 use super::operator::Operator;
 use super::output::Output;
 use crate::config::{Config, Environment, Sources};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Where things are and who asks.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -64,6 +64,32 @@ impl Site {
             out.warn(warning)?;
         }
         Ok(config)
+    }
+
+    /// The settings, and why they cannot be used as they are: then they are those of the flags and the
+    /// environment, or none. For who has to go on whatever is broken.
+    #[must_use]
+    pub fn settings(&self) -> (Option<Config>, Option<Error>) {
+        let sources = Sources {
+            config: self.config.clone(),
+            db: self.db.clone(),
+            data_dir: self.data_dir.clone(),
+            listen: Vec::new(),
+        };
+        let environment = match Environment::read() {
+            Ok(environment) => environment,
+            Err(error) => return (None, Some(error)),
+        };
+        match Config::load(&sources, &environment) {
+            Ok(config) => (Some(config), None),
+            Err(error) => {
+                let without = Sources {
+                    config: Some("/dev/null".into()),
+                    ..sources
+                };
+                (Config::load(&without, &environment).ok(), Some(error))
+            }
+        }
     }
 
     /// Opens the database, whose schema must fit this binary.

@@ -3,6 +3,7 @@
 //! Invariants: a [`Config`] that exists is valid, each value by itself and all of them together;
 //! it remembers where each value came from; no error or row of it shows a password.
 
+mod audit;
 mod auth;
 mod file;
 mod mail;
@@ -16,6 +17,7 @@ use std::path::{Component, Path, PathBuf};
 
 use ipnet::IpNet;
 
+pub use self::audit::Audit;
 pub use self::auth::{Auth, Registration};
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
@@ -64,6 +66,8 @@ pub struct Config {
     pub throttle: Throttle,
     /// `[purge]`
     pub purge: Purge,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[idempotency]`
@@ -304,6 +308,7 @@ impl Config {
                 batch: layers.number("purge.batch")?,
                 pause: layers.period("purge.pause")?,
             },
+            audit: Audit::load(&layers)?,
             jobs: Jobs {
                 enabled: layers.one("jobs.enabled", values::flag)?,
             },

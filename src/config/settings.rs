@@ -166,6 +166,7 @@ const DAY: Duration = Duration::from_hours(24);
 const HOUR: Duration = Duration::from_hours(1);
 const DAYS_30: Duration = Duration::from_hours(24 * 30);
 const DAYS_365: Duration = Duration::from_hours(24 * 365);
+const DAYS_3650: Duration = Duration::from_hours(24 * 3650);
 
 const fn setting(
     name: &'static str,
@@ -287,6 +288,8 @@ pub const SETTINGS: &[Setting] = &[
     period("purge.grace", [Duration::ZERO, DAYS_365], "0s", "How long what has expired is kept"),
     number("purge.batch", [1, 5000], "1000", "Rows deleted in one transaction"),
     period("purge.pause", [Duration::ZERO, MINUTE], "0s", "Rest between two batches"),
+
+    period("audit.retention", [Duration::ZERO, DAYS_3650], "0s", "How long entries of the audit log are kept after they were sealed; 0s: for ever"),
 
     setting("jobs.enabled", Kind::Flag, "true", "Run the scheduled jobs in this daemon"),
 

@@ -1,5 +1,7 @@
 //! `provost db …`: a database as a whole, at the shell.
 
+mod room;
+
 use std::borrow::Cow;
 
 use indicatif::DecimalBytes;
@@ -23,6 +25,7 @@ use crate::keys::Keys;
 Examples:
   provost db info
   provost db check                            status 13 if something is damaged
+  provost db release-space                    when the disk is full: gives 32 MiB back
   provost db copy --from sqlite:/var/lib/provost/provost.db --to postgres://provost@db1/provost")]
 pub enum Command {
     /// Show engine, place, schema, size, and the rows of each table
@@ -31,6 +34,10 @@ pub enum Command {
     Check,
     /// Copy everything from one database into another, and compare what is there then
     Copy(Copy),
+    /// Write the database anew without what is free in it; refused while a daemon serves its file
+    Vacuum,
+    /// Give the ballast back to a full disk: 32 MiB, which the daemon takes again when there is room
+    ReleaseSpace,
 }
 
 impl Command {
@@ -50,6 +57,8 @@ impl Command {
                 check(super::check(&operator::database(&config)?)?, out)
             }
             Self::Copy(copy) => copy.run(site, out),
+            Self::Vacuum => room::vacuum(&site.operator(out)?, out),
+            Self::ReleaseSpace => room::release(site, out),
         }
     }
 }
@@ -100,6 +109,10 @@ fn show(place: &str, info: &Info, out: &mut Output) -> Result<Outcome> {
         .disk_free
         .map(|free| format!("{} free", DecimalBytes(free)));
     lines.extend(disk.map(|disk| ("disk", disk)));
+    let ballast = info
+        .ballast_bytes
+        .map(|ballast| DecimalBytes(ballast).to_string());
+    lines.extend(ballast.map(|ballast| ("ballast", ballast)));
     let daemons = info.daemons.join(", ");
     let none = daemons.is_empty().then(|| "none".to_owned());
     lines.push(("daemons", none.unwrap_or(daemons)));

@@ -8,11 +8,13 @@
 pub mod cli;
 mod copy;
 mod digest;
+mod room;
 
 use serde::Serialize;
 
 pub use copy::{Compared, Phase, Plan, Report, Target, Tell, copy, plan, target, verify};
 pub use digest::Digest;
+pub use room::{Vacuumed, note_release, release_space, vacuum};
 
 use crate::db::Db;
 use crate::error::{Error, Result};
@@ -37,6 +39,9 @@ pub struct Info {
     pub log_bytes: Option<u64>,
     /// What is left on its disk, where that is known.
     pub disk_free: Option<u64>,
+    /// What is kept in reserve for a full disk, where that is ours to keep; see
+    /// [`crate::db::ballast`].
+    pub ballast_bytes: Option<u64>,
     /// The daemons that serve it.
     pub daemons: Vec<String>,
     /// Rows in all tables.
@@ -83,6 +88,7 @@ pub fn info(db: &Db) -> Result<Info> {
         free_bytes: about.free_bytes,
         log_bytes: about.log_bytes,
         disk_free: about.disk_free,
+        ballast_bytes: about.ballast_bytes,
         daemons: db.daemons()?,
         rows: tables.iter().map(|count| count.rows).sum(),
         tables,

@@ -4,7 +4,9 @@
 //! Invariants: nothing is acknowledged before the commit returned; a unit of work that fails
 //! leaves nothing behind; parameters `$1, $2, …` are bound by the number in their name.
 
+pub mod ballast;
 pub mod clock;
+pub mod facts;
 pub mod foreign;
 pub mod keyring;
 mod postgres;
@@ -12,6 +14,7 @@ mod question;
 mod queue;
 pub mod schema;
 pub mod script;
+pub mod shape;
 mod sqlite;
 pub mod steps;
 mod unit;
@@ -73,6 +76,26 @@ impl Db {
             DbUrl::Postgres(url) => Engine::Postgres(postgres::Postgres::open(url.expose(), role)?),
         };
         Ok(Self { engine })
+    }
+
+    /// Opens the database at `url` to look at it, and leaves it and everything beside it as it is:
+    /// nothing is made, nothing can be written. On a server that is what a command does.
+    ///
+    /// # Errors
+    /// As [`Db::open`]; `Io` if there is no folder, `Unavailable` if there is no file.
+    pub fn inspect(url: &DbUrl) -> Result<Self> {
+        match url {
+            DbUrl::Sqlite(path) => Ok(Self {
+                engine: Engine::Sqlite(sqlite::Sqlite::inspect(path)?),
+            }),
+            DbUrl::Postgres(_) => Self::open(url, Role::Shell),
+        }
+    }
+
+    /// The same for the file at `path`, for tests.
+    #[cfg(test)]
+    pub(crate) fn inspect_file(path: &std::path::Path) -> Result<Self> {
+        Self::inspect(&DbUrl::Sqlite(path.to_owned()))
     }
 
     /// Opens the database in the file at `path`, for tests.
@@ -428,6 +451,20 @@ impl Tx<'_> {
         match &mut self.engine {
             TxEngine::Sqlite(_) => Ok(()),
             TxEngine::Postgres(link) => link.lock(key),
+            TxEngine::Asked(_) => question::refuse(),
+        }
+    }
+
+    /// Keeps others from adding rows to `table` until the end of the transaction, once those that
+    /// are on the way are there to be seen. False, and nothing is held, if that would mean to wait.
+    /// Nothing on `SQLite`, which has one writer.
+    ///
+    /// # Errors
+    /// As [`Tx::all`].
+    pub fn quiet(&mut self, table: &str) -> Result<bool> {
+        match &mut self.engine {
+            TxEngine::Sqlite(_) => Ok(true),
+            TxEngine::Postgres(link) => link.quiet(table),
             TxEngine::Asked(_) => question::refuse(),
         }
     }

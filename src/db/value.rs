@@ -1,6 +1,7 @@
 //! What can be stored: integer, text, bytes, null; nothing else. Rows come back as owned values
 //! and are read by column name, so that a store function cannot tell which engine it is on.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
@@ -72,13 +73,20 @@ impl<T: Into<Value>> From<Option<T>> for Value {
 pub struct Row {
     columns: Arc<[Box<str>]>,
     values: Vec<Value>,
+    /// The place after the one that was read last: columns are mostly read in their order, and
+    /// then none is searched for.
+    next: Cell<usize>,
 }
 
 impl Row {
     /// A row of `values` under `columns`, which the rows of one answer share.
     #[must_use]
     pub(super) fn new(columns: Arc<[Box<str>]>, values: Vec<Value>) -> Self {
-        Self { columns, values }
+        Self {
+            columns,
+            values,
+            next: Cell::new(0),
+        }
     }
 
     /// The values, in the order of the statement's columns.
@@ -87,11 +95,30 @@ impl Row {
         self.values
     }
 
+    fn place(&self, column: &str) -> Option<usize> {
+        let is_it = |name: &str| name == column;
+        let next = self.next.get();
+        let place = if self.columns.get(next).is_some_and(|name| is_it(name)) {
+            next
+        } else {
+            self.columns.iter().position(|name| is_it(name))?
+        };
+        self.next.set(place + 1);
+        Some(place)
+    }
+
     fn value(&self, column: &str) -> Result<&Value> {
-        let place = self.columns.iter().position(|name| &**name == column);
+        let place = self.place(column);
         place
             .and_then(|place| self.values.get(place))
-            .ok_or_else(|| Error::internal(format!("the answer has no column {column}")))
+            .ok_or_else(|| missing(column))
+    }
+
+    fn value_mut(&mut self, column: &str) -> Result<&mut Value> {
+        let place = self.place(column);
+        place
+            .and_then(|place| self.values.get_mut(place))
+            .ok_or_else(|| missing(column))
     }
 
     /// An integer.
@@ -147,6 +174,28 @@ impl Row {
         }
     }
 
+    /// Text, which is not in the row any more after that: nothing is copied.
+    ///
+    /// # Errors
+    /// As [`Row::int`].
+    pub fn take_text(&mut self, column: &str) -> Result<String> {
+        self.take_opt_text(column)?
+            .ok_or_else(|| mismatch(column, "text"))
+    }
+
+    /// The same of text or null.
+    ///
+    /// # Errors
+    /// As [`Row::int`].
+    pub fn take_opt_text(&mut self, column: &str) -> Result<Option<String>> {
+        let value = self.value_mut(column)?;
+        match std::mem::replace(value, Value::Null) {
+            Value::Text(text) => Ok(Some(text)),
+            Value::Null => Ok(None),
+            Value::Int(_) | Value::Bytes(_) => Err(mismatch(column, "text")),
+        }
+    }
+
     /// Bytes.
     ///
     /// # Errors
@@ -155,6 +204,18 @@ impl Row {
         match self.value(column)? {
             Value::Bytes(bytes) => Ok(bytes),
             Value::Int(_) | Value::Text(_) | Value::Null => Err(mismatch(column, "bytes")),
+        }
+    }
+
+    /// Bytes or null.
+    ///
+    /// # Errors
+    /// As [`Row::int`].
+    pub fn opt_bytes(&self, column: &str) -> Result<Option<&[u8]>> {
+        match self.value(column)? {
+            Value::Bytes(bytes) => Ok(Some(bytes)),
+            Value::Null => Ok(None),
+            Value::Int(_) | Value::Text(_) => Err(mismatch(column, "bytes")),
         }
     }
 
@@ -183,6 +244,44 @@ impl Row {
     }
 }
 
+fn missing(column: &str) -> Error {
+    Error::internal(format!("the answer has no column {column}"))
+}
+
 fn mismatch(column: &str, wanted: &str) -> Error {
     Error::internal(format!("column {column} does not hold {wanted}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row() -> Row {
+        let columns: Arc<[Box<str>]> = ["a", "b", "c"].map(Box::from).into();
+        Row::new(columns, vec!["x".into(), 7_i64.into(), Value::Null])
+    }
+
+    #[test]
+    fn columns_are_found_in_any_order_and_more_than_once() {
+        let row = row();
+        for _ in 0..2 {
+            assert_eq!(row.text("a").unwrap(), "x");
+            assert_eq!(row.int("b").unwrap(), 7);
+            assert_eq!(row.opt_text("c").unwrap(), None);
+        }
+        assert_eq!(row.int("b").unwrap(), 7);
+        assert_eq!(row.text("a").unwrap(), "x");
+        assert!(row.text("d").is_err());
+        assert!(row.text("b").is_err());
+    }
+
+    #[test]
+    fn text_that_was_taken_is_gone() {
+        let mut row = row();
+        assert_eq!(row.take_text("a").unwrap(), "x");
+        assert!(row.take_text("a").is_err());
+        assert_eq!(row.take_opt_text("c").unwrap(), None);
+        assert!(row.take_opt_text("b").is_err());
+        assert!(row.take_opt_text("d").is_err());
+    }
 }

@@ -23,6 +23,8 @@ pub struct About {
     pub log_bytes: Option<u64>,
     /// What is left on the disk.
     pub disk_free: Option<u64>,
+    /// What the ballast beside its file holds; see [`super::ballast`].
+    pub ballast_bytes: Option<u64>,
 }
 
 /// What [`Db::examine`] looked at, and what it found.
@@ -112,6 +114,18 @@ impl Db {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.examine(),
             Engine::Postgres(postgres) => postgres.examine(),
+        }
+    }
+
+    /// Writes the database anew without what is free in it. An `SQLite` file must be all ours: within
+    /// [`Db::exclusively`]. A server does as much of it as disturbs nobody.
+    ///
+    /// # Errors
+    /// `Unavailable`, [`Error::StorageFull`]; the database is as it was then.
+    pub fn vacuum(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.vacuum(),
+            Engine::Postgres(postgres) => postgres.vacuum(),
         }
     }
 

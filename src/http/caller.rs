@@ -16,13 +16,14 @@ use tokio::sync::{Semaphore, oneshot};
 
 pub use place::Place;
 
-use super::credential::{Credential, check_same_site, is_presented};
 use super::extract::{self, Posted};
 use super::layers::Call;
 use crate::app::{Actor, App, Cx, Who};
 use crate::db::Looked;
 use crate::error::{Error, Result};
 use crate::idempotency::{self, Key};
+use crate::jwt::Claims;
+use crate::users::{self, User};
 use crate::{audit, sessions, tokens};
 
 /// Long reads at the same time, and workflows: the pool keeps connections for point reads.
@@ -39,6 +40,11 @@ const IDEMPOTENT_REPLAYED: HeaderName = HeaderName::from_static("idempotent-repl
 /// A request that has proved who makes it.
 #[derive(Clone, Debug)]
 pub struct Caller(Visitor);
+
+/// The account of whoever makes a request: of its person, read with the session in one statement,
+/// or of the owner of an API token with `user:read`.
+#[derive(Clone, Debug)]
+pub struct Own(pub User);
 
 /// A request, whoever makes it.
 #[derive(Clone, Debug)]
@@ -92,26 +98,24 @@ impl FromRequestParts<App> for Caller {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
         let mut visitor = Visitor::from_request_parts(parts, app).await?;
-        let authenticated = match Credential::of(parts, app) {
-            Ok(Credential::Bearer(token)) if tokens::is_opaque(token) => {
-                visitor.by_token(token).await
-            }
-            Ok(Credential::Bearer(token)) => visitor.by_session(token).await,
-            Ok(Credential::Cookie(token)) => visitor.by_session(token).await.and_then(|()| {
-                let Who::Session { id, .. } = &visitor.actor.who else {
-                    return Err(Error::Unauthenticated);
-                };
-                check_same_site(&parts.method, &parts.headers, app, id)
-            }),
-            Err(error) => Err(error),
+        let look = |cx: &mut Cx<'_, '_>, claims: &Claims, kid: &str| {
+            sessions::authenticate(cx, claims, kid).map(|found| (found, ()))
         };
-        authenticated.inspect_err(|error| {
-            // Who presents nothing is told how to, and is no news.
-            if is_presented(&parts.headers, app) {
-                visitor.note_denial(error);
-            }
-        })?;
+        visitor.authenticate(parts, look).await?;
         Ok(Self(visitor))
+    }
+}
+
+impl FromRequestParts<App> for Own {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self> {
+        let mut visitor = Visitor::from_request_parts(parts, app).await?;
+        let look = sessions::authenticate_own;
+        match visitor.authenticate(parts, look).await? {
+            Some(user) => Ok(Self(user)),
+            None => visitor.look(users::own).await.map(Self),
+        }
     }
 }
 

@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-pub use caller::{Caller, Place, Visitor};
+pub use caller::{Caller, Own, Place, Visitor};
 pub use credential::{check_origin, check_same_site};
 pub use description::Problems;
 pub use limited::limited;

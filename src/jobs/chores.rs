@@ -1,15 +1,19 @@
 //! What the jobs do: calls of service functions, and the daemon's care for itself.
 
 use std::hash::Hash;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
 use super::Done;
 use crate::app::{Actor, App, Uses};
-use crate::db::{Tidy, clock};
+use crate::db::{Tidy, ballast, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 use crate::{audit, outbox, purge, sessions, throttle, tokens};
+
+/// How long a daemon that stops goes on sealing.
+const AT_STOP: Duration = Duration::from_secs(1);
 
 /// Uses written in one transaction.
 const USES: usize = 500;
@@ -108,11 +112,23 @@ pub(super) fn deliver(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Resu
     })
 }
 
+pub(super) fn seal_audit(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Result<Done> {
+    // A daemon that stops seals what is new, but not the log of a whole year.
+    let start = Instant::now();
+    let sealed = audit::seal(app, actor, &|| stop() && start.elapsed() > AT_STOP)?;
+    Ok(Done {
+        complete: sealed.complete,
+        details: json!({ "rows": sealed.rows, "blocks": sealed.blocks }),
+    })
+}
+
 pub(super) fn clock_mark(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
     let known = app.clock().jumped();
-    let Some(now) = app.clock().look() else {
+    let Some(now) = app.clock().look().or_else(|| accepted(app)) else {
         if !known {
-            tracing::warn!("the machine's clock leapt ahead by more than an hour; is it right?");
+            tracing::warn!(
+                "the machine's clock leapt ahead by more than an hour; if it is right, run: provost doctor --accept-clock"
+            );
         }
         return Ok(leapt());
     };
@@ -128,6 +144,16 @@ pub(super) fn clock_mark(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> 
     })
 }
 
+/// What the clock says, if an operator has said since that it is right.
+fn accepted(app: &App) -> Option<Timestamp> {
+    let mark = app.db().read(clock::mark).ok()?;
+    let accepted = app.clock().accept(mark);
+    if accepted {
+        tracing::info!("the machine's clock is believed again: an operator said so");
+    }
+    accepted.then(|| app.clock().look()).flatten()
+}
+
 /// How a job ends that does not trust the clock.
 fn leapt() -> Done {
     Done {
@@ -141,5 +167,14 @@ pub(super) fn checkpoint(app: &App, _actor: &Actor, _stop: &dyn Fn() -> bool) ->
     Ok(Done {
         complete: true,
         details: json!({ "log_bytes": app.db().facts().log_bytes }),
+    })
+}
+
+/// Takes back what `db release-space` gave to a full disk, once there is room again (rule 60).
+pub(super) fn keep_ballast(app: &App, _actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let made = app.config().db.file().map_or(Ok(false), ballast::make)?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "made": made }),
     })
 }

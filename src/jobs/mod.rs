@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 9] = [
+pub const JOBS: [Job; 11] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -126,6 +126,14 @@ pub const JOBS: [Job; 9] = [
         work: chores::deliver,
     },
     Job {
+        name: "audit.seal",
+        about: "seal what is new in the audit log",
+        reach: Reach::Shared(Duration::from_secs(10)),
+        at_stop: true,
+        of_file: false,
+        work: chores::seal_audit,
+    },
+    Job {
         name: "clock.mark",
         about: "keep the latest instant, so that a clock set back revives nothing",
         reach: Reach::Each(Duration::from_secs(10)),
@@ -140,6 +148,14 @@ pub const JOBS: [Job; 9] = [
         at_stop: false,
         of_file: true,
         work: chores::checkpoint,
+    },
+    Job {
+        name: "db.ballast",
+        about: "keep 32 MiB in reserve for a full disk",
+        reach: Reach::Each(Duration::from_mins(1)),
+        at_stop: false,
+        of_file: true,
+        work: chores::keep_ballast,
     },
 ];
 

@@ -1,6 +1,7 @@
 use super::runner::{Plan, Turn, run_due, turn};
 use super::*;
 use crate::audit;
+use crate::db::clock;
 use crate::testing;
 use crate::tokens::{self, NewToken};
 use tokio_util::sync::CancellationToken;
@@ -346,6 +347,23 @@ fn nothing_is_purged_by_a_clock_that_leapt_ahead() {
     assert_eq!(run.result, Some(Finish::Partial));
     let left = app.db().read(tokens::any).unwrap();
     assert!(left, "a row that may be alive was deleted");
+}
+
+#[test]
+fn a_clock_that_leapt_ahead_is_believed_once_an_operator_says_so() {
+    let app = App::memory();
+    app.clock().leap();
+    let mark = || chores::clock_mark(&app, &Actor::job("clock.mark"), &|| false).unwrap();
+    assert_ne!(mark().details["jumped"], serde_json::Value::Null);
+    assert!(app.clock().jumped());
+    // A mark from before the leap says nothing.
+    let now = crate::time::wall();
+    let before = now.minus(Duration::from_hours(2));
+    app.db().write(move |tx| clock::raise(tx, before)).unwrap();
+    assert_ne!(mark().details["jumped"], serde_json::Value::Null);
+    app.db().write(move |tx| clock::raise(tx, now)).unwrap();
+    assert_eq!(mark().details["jumped"], serde_json::Value::Null);
+    assert!(!app.clock().jumped());
 }
 
 #[test]

@@ -118,7 +118,7 @@ impl Story {
             "duration_ms": entry.duration_ms,
             "sha256": entry.sha256,
         });
-        audit::record(cx, event.with(details))?;
+        audit::record_in_any_schema(cx, event.with(details))?;
         Ok(Done { entry, steps })
     }
 

@@ -1,13 +1,16 @@
 //! `provost migrate …`: the schema at the shell.
 
 mod change;
+mod lint;
 mod plan;
+mod verify;
 
 use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
-use super::{Entry, Happened, State, Story};
+use super::{Entry, Folder, Happened, State, Story, Whose};
 use crate::cli::output::{Output, Record};
-use crate::cli::{Operator, Outcome};
+use crate::cli::{Outcome, Site};
 use crate::error::Result;
 
 /// The verbs.
@@ -16,11 +19,17 @@ use crate::error::Result;
 Examples:
   provost migrate status --exit-code          status 9 when something is pending
   provost migrate up --dry-run                try it on a copy, beside a running daemon
-  provost migrate up                          stop the daemon first")]
+  provost migrate up                          stop the daemon first
+  provost migrate new add_orders              a migration of your own, in ./migrations
+  provost migrate lint --dir migrations       status 9 when somebody should look at it first
+  provost migrate up --dir migrations         your own tables, in the same database")]
 pub enum Command {
     /// Show every migration and where it stands
     Status {
-        /// End with status 9 if the schema is not the one of this program
+        /// Whose migrations.
+        #[command(flatten)]
+        of: Of,
+        /// End with status 9 if something is pending or not as it was applied
         #[arg(long)]
         exit_code: bool,
     },
@@ -32,10 +41,52 @@ pub enum Command {
     /// Undo what was applied, and destroy what is in its tables: first on a copy of the data, then,
     /// with a verified snapshot kept, in the data; refused while a daemon serves the database
     Down(change::Down),
-    /// Compare the database's history with the migrations of this program
-    Verify,
     /// Show what was applied and undone: when, by which version and by whom, and how long it took
-    History,
+    History {
+        /// Whose migrations.
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Compare the database with the migrations: their texts, and what they have made
+    ///
+    /// Ends with status 11 if a migration was applied with another text, and with status 9 if the
+    /// schema is not what the migrations have made; then it is printed as a diff.
+    Verify {
+        /// Whose migrations.
+        #[command(flatten)]
+        of: Of,
+    },
+    /// Say what a person should look at before a migration runs; status 9 if there is something
+    Lint(lint::Lint),
+    /// Make a pair of files for a migration of your own
+    New(lint::New),
+}
+
+/// Whose migrations a verb is about.
+#[derive(Debug, clap::Args)]
+pub struct Of {
+    /// A folder with migrations of your own: other tables in the same database, with numbers and a
+    /// history of their own [default: the migrations of this program]
+    #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
+    dir: Option<PathBuf>,
+}
+
+impl Of {
+    /// The story.
+    ///
+    /// # Errors
+    /// As [`Folder::read`] and [`Folder::whole`].
+    pub(super) fn story(&self) -> Result<Story> {
+        match &self.dir {
+            Some(dir) => Folder::read(dir)?.whole(),
+            None => Ok(Story::own()),
+        }
+    }
+
+    /// The folder, if there is one.
+    pub(super) fn dir(&self) -> Option<&Path> {
+        self.dir.as_deref()
+    }
 }
 
 impl Record for Entry {
@@ -61,35 +112,45 @@ impl Command {
     ///
     /// # Errors
     /// As the service function behind it.
-    pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        let db = operator.app().db();
-        let story = Story::own();
+    pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         match self {
-            Self::Status { exit_code } => {
-                let entries = story.status(db)?;
+            Self::Status { of, exit_code } => {
+                let story = of.story()?;
+                let operator = site.operator_any_schema(out)?;
+                let entries = story.status(operator.app().db())?;
                 let odd = entries.iter().any(|entry| entry.state != State::Applied);
                 out.table(entries)?;
                 if exit_code && odd {
                     return Ok(Outcome::Findings);
                 }
             }
-            Self::Plan(plan) => plan.run(&story, operator, out)?,
-            Self::Up(up) => return up.run(&story, operator, out),
-            Self::Down(down) => return down.run(&story, operator, out),
-            Self::Verify => {
-                let entries = story.verify(db)?;
-                if out.format().json || out.format().quiet {
-                    out.table(entries)?;
-                } else {
-                    let schema = db.identity()?.schema;
-                    out.message(format_args!("the history is good: schema {schema}"))?;
-                }
-            }
-            Self::History => {
+            Self::Plan(plan) => plan.run(site, out)?,
+            Self::Up(up) => return up.run(site, out),
+            Self::Down(down) => return down.run(site, out),
+            Self::History { of } => {
+                let story = of.story()?;
+                let operator = site.operator_any_schema(out)?;
                 let happened = operator.read(|cx| story.history(cx))?;
                 out.table(happened)?;
             }
+            Self::Verify { of } => {
+                let story = of.story()?;
+                let operator = site.operator_any_schema(out)?;
+                return verify::run(operator.app().db(), &story, out);
+            }
+            Self::Lint(lint) => return lint.run(out),
+            Self::New(new) => return new.run(out),
         }
         Ok(Outcome::Done)
     }
+}
+
+/// The number of the newest migration of the story that was applied.
+fn at(story: &Story, db: &crate::db::Db) -> Result<u32> {
+    if story.whose() == Whose::Provost {
+        return Ok(db.identity()?.schema);
+    }
+    let entries = story.status(db)?.into_iter();
+    let applied = entries.filter(|entry| entry.state != State::Pending);
+    Ok(applied.map(|entry| entry.number).max().unwrap_or(0))
 }

@@ -8,7 +8,11 @@
 mod change;
 pub mod cli;
 mod down;
+mod drift;
+mod folder;
 mod history;
+pub mod lint;
+mod new;
 mod plan;
 mod rehearse;
 mod store;
@@ -23,7 +27,10 @@ use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
 use change::Change;
+pub use drift::{Drift, drift};
+pub use folder::{Folder, read_file};
 pub use history::Happened;
+pub use new::create;
 pub use plan::{Concerned, Planned};
 pub use rehearse::{Form, Rehearsal, Timed};
 pub use story::{ALL, Migration, Story, Whose};

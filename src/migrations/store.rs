@@ -16,9 +16,8 @@ pub(super) fn history(tx: &mut Tx<'_>, table: &str) -> Result<Vec<Entry>> {
     rows.iter().map(entry).collect()
 }
 
-/// Adds a row with the SQL that undoes the migration, so that an older binary can go down what a
-/// newer one applied.
-pub(super) fn insert(tx: &mut Tx<'_>, table: &str, entry: &Entry, reverse: &str) -> Result<()> {
+/// Makes the history's table, if it is not there.
+pub(super) fn prepare(tx: &mut Tx<'_>, table: &str) -> Result<()> {
     tx.script(&format!(
         "CREATE TABLE IF NOT EXISTS {table} (
            number INTEGER PRIMARY KEY,
@@ -29,7 +28,13 @@ pub(super) fn insert(tx: &mut Tx<'_>, table: &str, entry: &Entry, reverse: &str)
            version TEXT NOT NULL,
            reverse TEXT NOT NULL
          ) STRICT;"
-    ))?;
+    ))
+}
+
+/// Adds a row with the SQL that undoes the migration, so that an older binary can go down what a
+/// newer one applied.
+pub(super) fn insert(tx: &mut Tx<'_>, table: &str, entry: &Entry, reverse: &str) -> Result<()> {
+    prepare(tx, table)?;
     let sql = format!(
         "INSERT INTO {table} (number, name, sha256, applied_at, duration_ms, version, reverse)
          VALUES ($1, $2, $3, $4, $5, $6, $7)"

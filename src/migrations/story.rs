@@ -50,9 +50,20 @@ pub const ALL: &[Migration] = &[
     migration!(9, "0009_throttle"),
     migration!(10, "0010_factors"),
     migration!(11, "0011_outbox"),
+    migration!(12, "0012_audit_blocks"),
 ];
 
 impl Migration {
+    /// A migration from a pair of files.
+    pub(super) fn of(number: u32, name: String, up: String, down: String) -> Self {
+        Self {
+            number,
+            name: name.into(),
+            up: up.into(),
+            down: down.into(),
+        }
+    }
+
     /// SHA-256 of the forward text with LF line ends, as hexadecimal digits.
     #[must_use]
     pub fn sha256(&self) -> String {

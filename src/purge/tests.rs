@@ -4,6 +4,7 @@ use super::*;
 use crate::idempotency::Key;
 use crate::throttle::Account;
 use crate::tokens::NewToken;
+use crate::{idempotency, sessions, throttle, tokens, users};
 
 /// Now, in these tests: after every wall clock, so that the clock's mark decides.
 const NOW: Timestamp = Timestamp(4_000_000_000_000);
@@ -132,7 +133,7 @@ fn only_the_kinds_that_are_named_are_purged() {
     assert_eq!(
         error.to_string(),
         "only: has no kind \"course\"; the kinds are token, session, idempotency_key, user, \
-         login_failure, known_network, ban, mail"
+         login_failure, known_network, ban, mail, audit_event"
     );
 }
 

@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Login, Opened, Refreshed, Turn};
+use super::{Login, Opened, Presented, Refreshed, Turn};
 use crate::app::{App, Who};
 use crate::error::{Error, Result};
 use crate::http::cookies::Cookies;
@@ -101,20 +101,20 @@ impl Credentials {
 /// The tokens of a session. Those that went into cookies are not repeated here, where the page's
 /// scripts could read them.
 #[derive(Serialize, utoipa::ToSchema)]
-pub(crate) struct Tokens {
+pub(crate) struct Tokens<'a> {
     /// Who logged in.
-    user: User,
+    user: &'a User,
     /// The session.
-    session_id: String,
+    session_id: &'a str,
     /// To be presented with each request.
     #[serde(skip_serializing_if = "Option::is_none")]
-    access_token: Option<String>,
+    access_token: Option<&'a str>,
     /// To be exchanged for the next tokens, once.
     #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<String>,
+    refresh_token: Option<&'a str>,
     /// To be sent back in `X-CSRF-Token` with requests that change something, where cookies are
     /// used.
-    csrf_token: String,
+    csrf_token: &'a str,
     /// `Bearer`.
     token_type: &'static str,
     /// Seconds until the access token ends.
@@ -129,21 +129,19 @@ pub(crate) async fn opened(visitor: &Visitor, turn: &Turn, cookies: bool) -> Res
     let app = visitor.app();
     let opened = super::mint(app.kit(), turn)?;
     let user = visitor.look(|cx| users::by_id(cx, &opened.user_id));
-    answer(app, user.await?, opened, cookies)
+    answer(app, &user.await?, &opened, cookies)
 }
 
-fn answer(app: &App, user: User, opened: Opened, cookies: bool) -> Result<Response> {
-    let given = |token: &str| (!cookies).then(|| token.to_owned());
+fn answer(app: &App, user: &User, opened: &Opened, cookies: bool) -> Result<Response> {
     let tokens = Tokens {
         user,
-        access_token: given(opened.access_token.expose()),
-        refresh_token: given(opened.refresh_token.expose()),
-        csrf_token: opened.csrf_token.expose().clone(),
-        session_id: opened.session_id,
+        session_id: &opened.session_id,
+        access_token: (!cookies).then(|| opened.access_token.expose().as_str()),
+        refresh_token: (!cookies).then(|| opened.refresh_token.expose().as_str()),
+        csrf_token: opened.csrf_token.expose(),
         token_type: "Bearer",
         expires_in: opened.expires_in,
     };
-    let csrf = tokens.csrf_token.clone();
     let mut response = Json(tokens).into_response();
     if cookies {
         let access = (opened.access_token.expose().as_str(), opened.expires_in);
@@ -155,7 +153,7 @@ fn answer(app: &App, user: User, opened: Opened, cookies: bool) -> Result<Respon
             response.headers_mut(),
             access,
             refresh,
-            &csrf,
+            opened.csrf_token.expose(),
         )?;
     }
     Ok(response)
@@ -287,16 +285,25 @@ async fn refresh(
     }
     let rates = &app.kit().rates;
     let allowed = rates.take_refresh(session);
-    let work = async {
-        let next = visitor
-            .clone()
-            .write(move |cx| super::refresh(cx, &presented));
-        match next.await? {
-            Refreshed::Next(turn) => opened(&visitor, &turn, by_cookie).await,
-            Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
-        }
-    };
+    // In a box: what waits for so much is large, and would be moved on its way through the layers.
+    let work = Box::pin(next_turn(&visitor, presented, by_cookie));
     Ok(limited(rates.refresh.policy(), allowed, work).await)
+}
+
+/// Reads before the transaction, signs after it: the writer does only what changes something.
+async fn next_turn(visitor: &Visitor, presented: Presented, by_cookie: bool) -> Result<Response> {
+    let found = visitor.look(|cx| super::before_refresh(cx, &presented));
+    let (user, standing) = found.await?.ok_or(Error::Unauthenticated)?;
+    let next = visitor
+        .clone()
+        .write(move |cx| super::refresh(cx, &presented, &standing));
+    match next.await? {
+        Refreshed::Next(turn) => {
+            let app = visitor.app();
+            answer(app, &user, &super::mint(app.kit(), &turn)?, by_cookie)
+        }
+        Refreshed::Reused | Refreshed::Refused => Err(Error::Unauthenticated),
+    }
 }
 
 /// Log out

@@ -27,7 +27,9 @@ pub use lists::{get, list, list_own, live};
 pub use login::{Attempt, Login, begin, begin_change, change_password, finish, refuse_change};
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
 pub use purge::{delete_gone, forget, gone, oldest_gone};
-pub use refresh::{Presented, Refreshed, presented, refresh, refresh_token, session_of};
+pub use refresh::{
+    Presented, Refreshed, Standing, before_refresh, presented, refresh, refresh_token, session_of,
+};
 pub use signing::{
     KeyState, Rotation, SigningKey, jwks, learn_key, list_keys, rotate, rotate_if_due,
 };
@@ -42,6 +44,7 @@ use crate::id;
 use crate::jwt::{Claims, Expected};
 use crate::secret::{Secret, random_bytes};
 use crate::time::{Period, Timestamp};
+use crate::users::User;
 
 /// A session's sign of life is written at most once in this time.
 const SEEN: Period = Period(std::time::Duration::from_mins(1));
@@ -71,7 +74,8 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
         return Err(Error::Unauthenticated);
     }
     let details = json!({ "user": entry.user_id, "methods": entry.methods });
-    audit::record(cx, Event::new("session.opened", object(&id)).with(details))?;
+    let event = Event::new("session.opened", object(&id)).by(&entry.user_id);
+    audit::record(cx, event.with(details))?;
     let limits = Limits::of(cx.kit, entry.admin);
     for old in store::beyond(cx.tx, entry, most, limits, cx.now)? {
         end(cx, &old, Some("too many sessions"))?;
@@ -136,7 +140,25 @@ pub fn expected(kit: &Kit) -> Expected<'_> {
 /// # Errors
 /// [`Error::Unauthenticated`] unless the session, its account and the key are good now.
 pub fn authenticate(cx: &mut Cx<'_, '_>, claims: &Claims, kid: &str) -> Result<Authenticated> {
-    let row = store::for_check(cx.tx, &claims.sid, kid)?.ok_or(Error::Unauthenticated)?;
+    let row = store::for_check(cx.tx, &claims.sid, kid)?;
+    admit(cx, claims, row.ok_or(Error::Unauthenticated)?)
+}
+
+/// The same, with the account of its person: still one point read.
+///
+/// # Errors
+/// As [`authenticate`].
+pub fn authenticate_own(
+    cx: &mut Cx<'_, '_>,
+    claims: &Claims,
+    kid: &str,
+) -> Result<(Authenticated, User)> {
+    let found = store::for_own(cx.tx, &claims.sid, kid)?;
+    let (row, user) = found.ok_or(Error::Unauthenticated)?;
+    Ok((admit(cx, claims, row)?, user))
+}
+
+fn admit(cx: &Cx<'_, '_>, claims: &Claims, row: store::CheckRow) -> Result<Authenticated> {
     let good_key = row.key_accepted_until.is_some_and(|until| until > cx.now);
     let good = row
         .facts

@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::store::keys;
-use crate::app::Cx;
+use crate::app::{Cx, Kit};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::jwt::{Algorithm, Key, Public};
@@ -77,13 +77,18 @@ pub struct Rotation {
     pub ended_accounts: u64,
 }
 
+/// How tokens are signed here, and the one key that may do it, where that is a shared one.
+pub(super) fn wanted(kit: &Kit) -> (Algorithm, Option<&str>) {
+    match kit.signers.shared() {
+        Some(id) => (Algorithm::Hs256, Some(id)),
+        None => (Algorithm::EdDsa, None),
+    }
+}
+
 /// The key that signs now; the first is made when it is needed.
 pub(super) fn active(cx: &mut Cx<'_, '_>) -> Result<(String, Algorithm)> {
-    let shared = cx.kit.signers.shared().map(str::to_owned);
-    let algorithm = match shared {
-        Some(_) => Algorithm::Hs256,
-        None => Algorithm::EdDsa,
-    };
+    let (algorithm, shared) = wanted(cx.kit);
+    let shared = shared.map(str::to_owned);
     if let Some(id) = keys::active(cx.tx, algorithm, shared.as_deref(), cx.now)? {
         return Ok((id, algorithm));
     }

@@ -11,14 +11,21 @@ use ipnet::IpNet;
 use super::model::{Entry, Facts, Filter, Limits, Session, State};
 use crate::db::{Row, Tx, Value};
 use crate::error::Result;
+use crate::jwt::Algorithm;
 use crate::time::Timestamp;
+use crate::users::{self, SHOWN, User};
 
-/// Whether the account of a session `s` is what it was when that was opened.
-const SAME_EPOCH: &str =
-    "CASE WHEN u.state = 'active' AND u.security_epoch = s.epoch THEN 1 ELSE 0 END";
+/// What [`facts`] reads of a session `s` and its user `u`, but for the roles: `same_epoch` is
+/// whether the account is what it was when the session was opened.
+const FACTS: &str = "s.authenticated_at, s.last_seen_at, s.expires_at, s.revoked_at,
+    CASE WHEN u.state = 'active' AND u.security_epoch = s.epoch THEN 1 ELSE 0 END AS same_epoch";
 /// In no order, see [`sorted`]: for one, `SQLite` would build a table with every request.
 const ROLES: &str = "(SELECT STRING_AGG(r.role, ' ') FROM user_roles r
     WHERE r.user_id = s.user_id)";
+
+/// Until when the key of the id in `$2` is accepted; null if there is no such key.
+const KEY: &str = "(SELECT COALESCE(k.accepted_until, 9223372036854775807) FROM signing_keys k
+    WHERE k.id = $2) AS key_accepted_until";
 
 /// A session to be added.
 pub(super) struct NewRow<'a> {
@@ -83,13 +90,11 @@ pub(super) struct CheckRow {
     pub(super) key_accepted_until: Option<Timestamp>,
 }
 
-/// Not the usual list of columns: this is read with every request.
+/// Not the usual list of columns: this is read with every request. In the order in which [`check`]
+/// reads it.
 static FOR_CHECK: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT s.user_id, s.authenticated_at, s.last_seen_at, s.expires_at, s.revoked_at,
-                u.username, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles,
-                (SELECT COALESCE(k.accepted_until, 9223372036854775807) FROM signing_keys k
-                 WHERE k.id = $2) AS key_accepted_until
+        "SELECT u.id, u.username, {ROLES} AS roles, {FACTS}, {KEY}
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
     )
 });
@@ -97,55 +102,101 @@ static FOR_CHECK: LazyLock<String> = LazyLock::new(|| {
 /// The session, its account and the key `kid` in one read.
 pub(super) fn for_check(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<CheckRow>> {
     let row = tx.first(&FOR_CHECK, &[id.into(), kid.into()])?;
-    row.map(|row| {
-        Ok(CheckRow {
-            user_id: row.text("user_id")?,
-            username: row.text("username")?,
-            facts: facts(&row)?,
-            roles: row.opt_text("roles")?.map(sorted).unwrap_or_default(),
-            key_accepted_until: row.opt_time("key_accepted_until")?,
-        })
-    })
-    .transpose()
+    row.map(|row| check(&row)).transpose()
 }
 
-/// What a refresh needs.
-pub(super) struct RefreshRow {
-    pub(super) user_id: String,
-    pub(super) generation: i64,
-    pub(super) refreshed_at: Timestamp,
-    pub(super) facts: Facts,
-}
-
-static FOR_REFRESH: LazyLock<String> = LazyLock::new(|| {
+static FOR_OWN: LazyLock<String> = LazyLock::new(|| {
     format!(
-        "SELECT s.user_id, s.generation, s.refreshed_at, s.authenticated_at, s.last_seen_at,
-                s.expires_at, s.revoked_at, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles
+        "SELECT {SHOWN}, {FACTS}, {KEY}
          FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
     )
 });
 
-/// The session with its generation.
-pub(super) fn for_refresh(tx: &mut Tx<'_>, id: &str) -> Result<Option<RefreshRow>> {
-    let row = tx.first(&FOR_REFRESH, &[id.into()])?;
-    row.map(|row| {
+/// The same, and all that the person may see of the account.
+pub(super) fn for_own(tx: &mut Tx<'_>, id: &str, kid: &str) -> Result<Option<(CheckRow, User)>> {
+    let row = tx.first(&FOR_OWN, &[id.into(), kid.into()])?;
+    row.map(|row| Ok((check(&row)?, users::shown(row)?)))
+        .transpose()
+}
+
+fn check(row: &Row) -> Result<CheckRow> {
+    let (user_id, username) = (row.text("id")?, row.text("username")?);
+    let roles = row.opt_text("roles")?;
+    Ok(CheckRow {
+        user_id,
+        username,
+        facts: facts(row, roles.as_deref())?,
+        roles: roles.map(sorted).unwrap_or_default(),
+        key_accepted_until: row.opt_time("key_accepted_until")?,
+    })
+}
+
+/// What a refresh needs.
+pub(super) struct RefreshRow {
+    pub(super) generation: i64,
+    pub(super) refreshed_at: Timestamp,
+    pub(super) facts: Facts,
+    /// The key that signs now, if there is one already.
+    pub(super) key: Option<String>,
+    pub(super) user: User,
+}
+
+static FOR_REFRESH: LazyLock<String> = LazyLock::new(|| {
+    let key = keys::active_of("$2", "$3", "$4");
+    format!(
+        "SELECT {SHOWN}, {FACTS}, s.generation, s.refreshed_at, ({key}) AS signing_key
+         FROM sessions s JOIN users u ON u.id = s.user_id WHERE s.id = $1"
+    )
+});
+
+/// The session with its generation, its account, and the key that signs as [`keys::active`] finds it.
+pub(super) fn for_refresh(
+    tx: &mut Tx<'_>,
+    id: &str,
+    (algorithm, shared): (Algorithm, Option<&str>),
+    now: Timestamp,
+) -> Result<Option<RefreshRow>> {
+    let values = [
+        id.into(),
+        algorithm.as_str().into(),
+        now.into(),
+        shared.into(),
+    ];
+    let row = tx.first(&FOR_REFRESH, &values)?;
+    row.map(|mut row| {
+        let roles = row.opt_text("roles")?;
         Ok(RefreshRow {
-            user_id: row.text("user_id")?,
+            facts: facts(&row, roles.as_deref())?,
             generation: row.int("generation")?,
             refreshed_at: row.time("refreshed_at")?,
-            facts: facts(&row)?,
+            key: row.take_opt_text("signing_key")?,
+            user: users::shown(row)?,
         })
     })
     .transpose()
 }
 
 /// Begins the next generation. Returns false, changing nothing, if `generation` is not the one
-/// that is good, or the session has ended.
-pub(super) fn rotate(tx: &mut Tx<'_>, id: &str, generation: i64, now: Timestamp) -> Result<bool> {
+/// that is good, or the session is not active: whoever has looked before need not look again.
+pub(super) fn rotate(
+    tx: &mut Tx<'_>,
+    id: &str,
+    generation: i64,
+    limits: Limits,
+    now: Timestamp,
+) -> Result<bool> {
     let changed = tx.run(
         "UPDATE sessions SET generation = generation + 1, refreshed_at = $3, last_seen_at = $3
-         WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $3",
-        &[id.into(), generation.into(), now.into()],
+         WHERE id = $1 AND generation = $2 AND revoked_at IS NULL AND expires_at > $3
+           AND last_seen_at > $4
+           AND EXISTS (SELECT 1 FROM users u WHERE u.id = sessions.user_id
+                       AND u.state = 'active' AND u.security_epoch = sessions.epoch)",
+        &[
+            id.into(),
+            generation.into(),
+            now.into(),
+            now.minus(limits.idle).into(),
+        ],
     )?;
     Ok(changed == 1)
 }
@@ -201,13 +252,12 @@ pub(super) fn open_ids(
     rows.iter().map(|row| row.text("id")).collect()
 }
 
-const COLUMNS: &str = "s.id, s.created_at, s.last_seen_at, s.expires_at, s.authenticated_at,
-    s.methods, s.ip, s.client, s.revoked_at, s.revoked_reason, u.username";
+const COLUMNS: &str = "s.id, s.created_at, s.methods, s.ip, s.client, s.revoked_reason, u.username";
 
 /// The start of every statement that shows sessions.
 fn select() -> String {
     format!(
-        "SELECT {COLUMNS}, {SAME_EPOCH} AS same_epoch, {ROLES} AS roles
+        "SELECT {COLUMNS}, {FACTS}, {ROLES} AS roles
          FROM sessions s JOIN users u ON u.id = s.user_id"
     )
 }
@@ -359,20 +409,20 @@ fn sorted(words: String) -> String {
     words.join(" ")
 }
 
-fn facts(row: &Row) -> Result<Facts> {
-    let roles = row.opt_text("roles")?.unwrap_or_default();
+fn facts(row: &Row, roles: Option<&str>) -> Result<Facts> {
+    let mut roles = roles.unwrap_or_default().split_ascii_whitespace();
     Ok(Facts {
         authenticated_at: row.time("authenticated_at")?,
         last_seen_at: row.time("last_seen_at")?,
         expires_at: row.time("expires_at")?,
         revoked_at: row.opt_time("revoked_at")?,
         same_epoch: row.flag("same_epoch")?,
-        admin: roles.split_ascii_whitespace().any(|role| role == "admin"),
+        admin: roles.any(|role| role == "admin"),
     })
 }
 
 fn session(row: &Row, limits: &[Limits; 2], now: Timestamp) -> Result<Session> {
-    let facts = facts(row)?;
+    let facts = facts(row, row.opt_text("roles")?.as_deref())?;
     let [user, admin] = limits;
     let methods = row.text("methods")?;
     Ok(Session {

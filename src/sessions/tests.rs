@@ -77,11 +77,25 @@ impl House {
         })
     }
 
-    fn refresh(&self, token: &str, now: Timestamp) -> Refreshed {
+    /// The first half of a refresh: what is read before its transaction.
+    fn look(&self, token: &str, now: Timestamp) -> Option<(Presented, Standing)> {
         let presented = presented(&self.app.kit().keys, token).unwrap();
-        self.app
-            .at(now, &Actor::anonymous(), move |cx| refresh(cx, &presented))
-            .unwrap()
+        let found = self.app.at(now, &Actor::anonymous(), move |cx| {
+            let found = before_refresh(cx, &presented)?;
+            Ok(found.map(|(_, standing)| (presented.clone(), standing)))
+        });
+        found.unwrap()
+    }
+
+    /// The second half.
+    fn change(&self, (presented, standing): (Presented, Standing), now: Timestamp) -> Refreshed {
+        let change = move |cx: &mut Cx<'_, '_>| refresh(cx, &presented, &standing);
+        self.app.at(now, &Actor::anonymous(), change).unwrap()
+    }
+
+    fn refresh(&self, token: &str, now: Timestamp) -> Refreshed {
+        self.look(token, now)
+            .map_or(Refreshed::Refused, |seen| self.change(seen, now))
     }
 
     fn next(&self, token: &str, now: Timestamp) -> Opened {
@@ -257,6 +271,61 @@ fn an_old_refresh_token_after_the_moment_ends_the_session() {
     assert!(matches!(reused, Refreshed::Reused));
     let dead = house.refresh(second.refresh_token.expose(), late);
     assert!(matches!(dead, Refreshed::Refused));
+}
+
+#[test]
+fn what_changes_between_the_two_halves_of_a_refresh_is_seen_by_the_second() {
+    type Change = fn(&mut Cx<'_, '_>, &Turn) -> Result<()>;
+    let changes: [(&str, Change); 4] = [
+        ("logout", |cx, turn| logout(cx, &turn.session_id)),
+        ("disable", |cx, turn| {
+            users::disable(cx, &turn.user_id, None).map(|_| ())
+        }),
+        ("everything", |cx, turn| {
+            users::end_everything(cx, &turn.user_id)
+        }),
+        ("everyone", |cx, _| users::end_everyone(cx).map(|_| ())),
+    ];
+    for (name, change) in changes {
+        let house = House::new();
+        let turn = house.open(T0);
+        let token = house.mint(&turn).refresh_token;
+        let seen = house.look(token.expose(), T0).unwrap();
+        let ended = turn.clone();
+        house
+            .app
+            .at(T0, &Actor::operator(), move |cx| change(cx, &ended))
+            .unwrap();
+        let refused = house.change(seen, T0);
+        assert!(matches!(refused, Refreshed::Refused), "{name}: {refused:?}");
+        assert!(house.look(token.expose(), T0).is_none(), "{name}");
+    }
+}
+
+#[test]
+fn a_refresh_that_was_looked_at_in_time_is_refused_when_the_rest_was_too_long_by_then() {
+    let house = House::new();
+    let token = house.mint(&house.open(T0)).refresh_token;
+    let over = T0.plus(7 * DAY);
+    let before = over.minus(Duration::from_millis(1));
+    let seen = house.look(token.expose(), before).unwrap();
+    let refused = house.change(seen, over);
+    assert!(matches!(refused, Refreshed::Refused), "{refused:?}");
+}
+
+#[test]
+fn of_two_refreshes_that_saw_the_same_the_second_gets_the_successor_of_the_first() {
+    let house = House::new();
+    let token = house.mint(&house.open(T0)).refresh_token;
+    let seen = [(); 2].map(|()| house.look(token.expose(), T0).unwrap());
+    let turns = seen.map(|seen| match house.change(seen, T0) {
+        Refreshed::Next(turn) => turn.generation,
+        other @ (Refreshed::Reused | Refreshed::Refused) => panic!("{other:?}"),
+    });
+    assert_eq!(turns, [2, 2]);
+    let rotations = house.actions().into_iter();
+    let rotations = rotations.filter(|action| action == "session.refreshed");
+    assert_eq!(rotations.count(), 1);
 }
 
 #[test]

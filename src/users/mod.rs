@@ -45,6 +45,7 @@ pub use names::{Email, FullName, Phone, Username};
 pub use password::{Hashed, hash_password, put_password, set_password};
 pub use proofs::{email_proved, hash_own_password, named, replace_password};
 pub use roles::{Role, State};
+pub use store::{SHOWN, shown};
 
 use find::{Among, find, taken};
 use store::ends_everything;

@@ -14,12 +14,14 @@ use crate::error::{Error, Result};
 use crate::password::PasswordHash;
 use crate::time::Timestamp;
 
-/// Everything that may be shown. Of the password only whether there is one.
-const COLUMNS: &str = "u.id, u.username, u.email, u.phone, u.name, u.locale, u.meta, u.state,
-    u.disabled_reason, u.disabled_at, u.deleted_at, u.created_at, u.updated_at, u.security_epoch,
+/// Everything that may be shown of a user `u`, in the order in which [`shown`] reads it. Of the
+/// password only whether there is one.
+pub const SHOWN: &str = "u.id, u.username, u.email,
     CASE WHEN u.email_verified_at IS NULL THEN 0 ELSE 1 END AS email_verified,
+    u.phone, u.name, u.locale, u.meta, u.state, u.disabled_reason, u.disabled_at, u.deleted_at,
+    (SELECT STRING_AGG(r.role, ' ') FROM user_roles r WHERE r.user_id = u.id) AS roles,
     CASE WHEN u.password_hash IS NULL THEN 0 ELSE 1 END AS has_password,
-    (SELECT STRING_AGG(r.role, ' ') FROM user_roles r WHERE r.user_id = u.id) AS roles";
+    u.created_at, u.updated_at, u.security_epoch";
 
 /// Holds if somebody other than `$1` is an enabled administrator.
 const ANOTHER_ADMIN: &str = "EXISTS (
@@ -64,14 +66,11 @@ pub(super) fn insert(
 }
 
 static BY_ID: LazyLock<String> =
-    LazyLock::new(|| format!("SELECT {COLUMNS} FROM users u WHERE u.id = $1"));
+    LazyLock::new(|| format!("SELECT {SHOWN} FROM users u WHERE u.id = $1"));
 
 /// One account.
 pub(super) fn by_id(tx: &mut Tx<'_>, id: &str) -> Result<Option<User>> {
-    tx.first(&BY_ID, &[id.into()])?
-        .as_ref()
-        .map(user)
-        .transpose()
+    tx.first(&BY_ID, &[id.into()])?.map(shown).transpose()
 }
 
 /// At most two of the accounts with this key: enough to know whether there is exactly one.
@@ -90,8 +89,8 @@ pub(super) fn with_key(tx: &mut Tx<'_>, key: &Key, among: Among) -> Result<Vec<U
         Among::All => "",
     };
     let sql =
-        format!("SELECT {COLUMNS} FROM users u WHERE {condition}{standing} ORDER BY u.id LIMIT 2");
-    tx.all(&sql, &values)?.iter().map(user).collect()
+        format!("SELECT {SHOWN} FROM users u WHERE {condition}{standing} ORDER BY u.id LIMIT 2");
+    tx.all(&sql, &values)?.into_iter().map(shown).collect()
 }
 
 /// Accounts before `before`, which is a place in the list, the newest first. Only what is asked for is in the statement,
@@ -106,7 +105,7 @@ pub(super) fn page(
         Some(State::Deleted) => "u.erased_at IS NULL",
         Some(State::Active | State::Disabled) | None => "u.state <> 'deleted'",
     };
-    let mut sql = format!("SELECT {COLUMNS} FROM users u WHERE {standing}");
+    let mut sql = format!("SELECT {SHOWN} FROM users u WHERE {standing}");
     let mut values = Vec::new();
     let mut and = |condition: &str, value: Value| {
         values.push(value);
@@ -137,7 +136,7 @@ pub(super) fn page(
         " AND (u.created_at, u.id) < (${at}, ${id})
          ORDER BY u.created_at DESC, u.id DESC LIMIT ${limit}"
     );
-    tx.all(&sql, &values)?.iter().map(user).collect()
+    tx.all(&sql, &values)?.into_iter().map(shown).collect()
 }
 
 /// A column to be written.
@@ -326,25 +325,29 @@ pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<Password
     Ok(hash.transpose()?.flatten().map(PasswordHash::stored))
 }
 
-fn user(row: &Row) -> Result<User> {
-    let state: State = row.text("state")?.parse()?;
-    let meta = row
-        .opt_text("meta")?
-        .map(|meta| serde_json::from_str(&meta));
+/// The user of a row with the columns of [`SHOWN`].
+///
+/// # Errors
+/// [`Error::Internal`] for a row without them.
+pub fn shown(mut row: Row) -> Result<User> {
     Ok(User {
-        id: row.text("id")?,
-        username: row.text("username")?,
-        email: row.opt_text("email")?,
+        id: row.take_text("id")?,
+        username: row.take_text("username")?,
+        email: row.take_opt_text("email")?,
         email_verified: row.flag("email_verified")?,
-        phone: row.opt_text("phone")?,
-        name: row.opt_text("name")?,
-        locale: row.opt_text("locale")?,
-        meta: meta.transpose().map_err(Error::internal)?,
-        state,
-        disabled_reason: row.opt_text("disabled_reason")?,
+        phone: row.take_opt_text("phone")?,
+        name: row.take_opt_text("name")?,
+        locale: row.take_opt_text("locale")?,
+        meta: row
+            .take_opt_text("meta")?
+            .map(|meta| serde_json::from_str(&meta))
+            .transpose()
+            .map_err(Error::internal)?,
+        state: row.str("state")?.parse()?,
+        disabled_reason: row.take_opt_text("disabled_reason")?,
         disabled_at: row.opt_time("disabled_at")?,
         deleted_at: row.opt_time("deleted_at")?,
-        roles: listed(row.opt_text("roles")?.as_deref())?,
+        roles: listed(row.take_opt_text("roles")?.as_deref())?,
         has_password: row.flag("has_password")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,

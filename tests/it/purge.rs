@@ -63,7 +63,7 @@ fn a_dry_run_shows_a_line_for_each_kind_and_the_total_and_deletes_nothing() {
     let total = lines.last().unwrap();
     assert_eq!(
         (lines.len(), &total[..3]),
-        (10, &["total", "3", "about"][..])
+        (11, &["total", "3", "about"][..])
     );
     assert!(text.ends_with("1 batch of 1000"), "{text}");
     let plan = shell.json(&["purge", "--dry-run", "--grace", "4w"]);

@@ -24,6 +24,7 @@ use super::ddl::translate;
 use super::failure::Failure;
 use super::prepared::{Prepared, Statements};
 use super::server::{Purpose, Server};
+use crate::db::schema::quoted;
 use crate::db::{Row, Tx, TxEngine, Value};
 use crate::error::{Error, Result};
 
@@ -373,6 +374,37 @@ impl Link {
         self.after_late(changed)
     }
 
+    /// Takes a lock that no writer of `table` shares. Who holds up the writers for one that does
+    /// not come holds up everybody: it is waited for for a moment only.
+    pub(in crate::db) fn quiet(&mut self, table: &str) -> Result<bool> {
+        self.changed = true;
+        self.begun()?;
+        self.batch("SAVEPOINT quiet; SET LOCAL lock_timeout = 50")?;
+        let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", quoted(table));
+        match self.batch(&lock) {
+            Ok(()) => {
+                self.batch("RELEASE SAVEPOINT quiet; SET LOCAL lock_timeout TO DEFAULT")?;
+                Ok(true)
+            }
+            // The server has said why, and that can only be the wait.
+            Err(Error::Unavailable(_)) if self.failure == Some(Failure::Final) => {
+                self.failure = None;
+                self.batch("ROLLBACK TO SAVEPOINT quiet")?;
+                Ok(false)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Begins the transaction that was due.
+    fn begun(&mut self) -> Result<()> {
+        if let Unit::Due(begin) = self.unit {
+            self.unit = Unit::Begun;
+            self.batch(begin)?;
+        }
+        Ok(())
+    }
+
     pub(in crate::db) fn script(&mut self, sql: &str) -> Result<()> {
         self.script_as_is(&translate(sql))
     }
@@ -380,10 +412,7 @@ impl Link {
     /// Runs statements that are in the server's own words already.
     pub(super) fn script_as_is(&mut self, sql: &str) -> Result<()> {
         self.changed = true;
-        if let Unit::Due(begin) = self.unit {
-            self.unit = Unit::Begun;
-            self.batch(begin)?;
-        }
+        self.begun()?;
         // A migration of a large table takes its time.
         self.batch("SET LOCAL statement_timeout = 0")?;
         let patience = std::mem::replace(&mut self.patience, Duration::from_hours(24));

@@ -17,6 +17,7 @@ mod lock;
 mod prepared;
 mod schema;
 mod server;
+mod shape;
 mod stall;
 mod steps;
 mod value;

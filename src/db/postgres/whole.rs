@@ -63,7 +63,14 @@ impl Postgres {
             free_bytes: None,
             log_bytes: None,
             disk_free: None,
+            ballast_bytes: None,
         })
+    }
+
+    pub(in crate::db) fn vacuum(&self) -> Result<()> {
+        let mut link = self.at_length()?;
+        let tables = link.tables()?;
+        link.batch(&format!("VACUUM (ANALYZE) {}", list(&tables)))
     }
 
     pub(in crate::db) fn daemons(&self) -> Result<Vec<String>> {

@@ -48,6 +48,28 @@ impl Locks {
         })
     }
 
+    /// Takes the shared lock for who makes nothing, not even the file to lock: `None` if it is not
+    /// there.
+    pub(super) fn visit(database: &Path) -> Result<Option<Self>> {
+        let path = beside(database, "lock");
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags())
+            .open(&path);
+        let shared = match opened {
+            Ok(shared) => shared,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(format!("open {}", path.display()))(error)),
+        };
+        let why = "maintenance is going on";
+        wait(|| shared.try_lock_shared(), PATIENCE, why)?;
+        Ok(Some(Self {
+            database: database.to_owned(),
+            shared,
+            daemon: None,
+        }))
+    }
+
     /// Whether some daemon, this process or another, serves the database.
     pub(super) fn daemon_runs(&self) -> bool {
         self.daemon.is_some() || running_daemon(&self.database).is_some()
@@ -103,7 +125,7 @@ fn become_daemon(database: &Path) -> Result<File> {
 }
 
 /// The process id of the daemon that serves `database`, if one does.
-fn running_daemon(database: &Path) -> Option<u32> {
+pub(super) fn running_daemon(database: &Path) -> Option<u32> {
     // Opened without creating: asking must leave nothing behind.
     let mut file = File::open(beside(database, "pid")).ok()?;
     match file.try_lock_shared() {

@@ -8,7 +8,7 @@ use super::session::{Bound, Session, error, is_fault};
 use super::{Access, Sqlite};
 use crate::db::schema::{Table, list, quoted};
 use crate::db::whole::About;
-use crate::db::{Tx, Value};
+use crate::db::{Tx, Value, ballast};
 use crate::error::{Error, Result};
 
 /// Memory for pages that a filling transaction has changed, in KiB: without it, each is written
@@ -84,7 +84,23 @@ impl Sqlite {
             free_bytes: Some(free_bytes),
             log_bytes: Some(facts.log_bytes),
             disk_free: facts.disk_free,
+            ballast_bytes: self.path.as_deref().and_then(ballast::held),
         })
+    }
+
+    /// The new file is put together on disk: in memory, it could be too large. It goes through the
+    /// log, which is emptied at the end.
+    pub(in crate::db) fn vacuum(&self) -> Result<()> {
+        let Access::Direct(connection) = &self.access else {
+            return Err(Error::internal("a daemon does not rewrite its file"));
+        };
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let session = Session::new(&connection);
+        session.script("PRAGMA temp_store = FILE")?;
+        let done = session.script("VACUUM");
+        session.script("PRAGMA temp_store = MEMORY")?;
+        done?;
+        super::empty_log(&connection)
     }
 
     pub(in crate::db) fn daemons(&self) -> Vec<String> {

@@ -6,6 +6,7 @@ mod backup;
 mod checkpoint;
 mod deadline;
 mod examine;
+mod inspect;
 mod lock;
 mod long;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod plans;
 mod readers;
 mod schema;
 mod session;
+mod shape;
 mod steps;
 mod still;
 mod writer;
@@ -31,9 +33,11 @@ pub(in crate::db) use session::Session;
 use session::{error, is_fault};
 use writer::LOG;
 
+use super::facts::Engine;
 use super::queue::Queue;
 use super::{APPLICATION, Facts, Identity, Role, Tidy, Tx, TxEngine};
 use crate::error::{Error, Result};
+use crate::file::{disk, folder_of};
 
 /// 3.7.0 to 3.51.2 have a race at the reset of the write-ahead log that two processes on one
 /// file can trigger (security.md, rule 54).
@@ -227,10 +231,8 @@ impl Sqlite {
 
     pub(super) fn facts(&self) -> Facts {
         let log_bytes = self.path.as_deref().map_or(0, log_bytes);
-        let disk_free = self.path.as_ref().and_then(|path| {
-            let disk = rustix::fs::statvfs(path.parent()?).ok()?;
-            Some(disk.f_bavail.saturating_mul(disk.f_frsize))
-        });
+        let disk = self.path.as_ref().map(|path| disk(folder_of(path)));
+        let disk_free = disk.flatten().map(|disk| disk.free);
         Facts {
             engine: format!("SQLite {}", rusqlite::version()),
             durability: "WAL, synchronous=FULL",
@@ -238,6 +240,25 @@ impl Sqlite {
             disk_free,
             faults: self.faults.load(Ordering::Relaxed),
         }
+    }
+}
+
+/// The engine in this program: its version, and the options without which others could do what they
+/// should not, or everybody waits for a lock.
+pub(super) fn compiled() -> Engine {
+    const WANTED: [&str; 2] = ["DQS=0", "OMIT_SHARED_CACHE"];
+    let has = |wanted: &str| {
+        let options = Connection::open_in_memory().and_then(|memory| {
+            let mut asked = memory.prepare("SELECT compile_options FROM pragma_compile_options")?;
+            let options = asked.query_map([], |row| row.get::<_, String>(0))?;
+            options.collect::<rusqlite::Result<Vec<_>>>()
+        });
+        options.is_ok_and(|options| options.iter().any(|option| option == wanted))
+    };
+    Engine {
+        version: rusqlite::version(),
+        safe: rusqlite::version_number() >= OLDEST_SAFE,
+        missing: WANTED.into_iter().filter(|wanted| !has(wanted)).collect(),
     }
 }
 

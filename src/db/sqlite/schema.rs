@@ -61,7 +61,7 @@ impl Session<'_> {
         .settled())
     }
 
-    fn references(self, table: &str) -> Result<Vec<Reference>> {
+    pub(super) fn references(self, table: &str) -> Result<Vec<Reference>> {
         let rows = self.walk(
             "SELECT id, \"table\" AS parent, \"from\" AS here, \"to\" AS there
              FROM pragma_foreign_key_list($1) ORDER BY id, seq",

@@ -18,6 +18,8 @@ pub(in crate::db) struct Session<'c> {
     pub(super) connection: &'c Connection,
     /// Set where no transaction holds several statements together: whether there was one already.
     spent: Option<&'c Cell<bool>>,
+    /// Set where it matters whether anything was changed: whether it was.
+    changed: Option<&'c Cell<bool>>,
 }
 
 impl<'c> Session<'c> {
@@ -25,6 +27,21 @@ impl<'c> Session<'c> {
         Self {
             connection,
             spent: None,
+            changed: None,
+        }
+    }
+
+    /// The same, which also notes whether it has changed anything.
+    pub(super) fn watched(self, changed: &'c Cell<bool>) -> Self {
+        Self {
+            changed: Some(changed),
+            ..self
+        }
+    }
+
+    fn note_change(self) {
+        if let Some(changed) = self.changed {
+            changed.set(true);
         }
     }
 
@@ -42,8 +59,8 @@ impl<'c> Session<'c> {
     ) -> Result<T> {
         let spent = Cell::new(false);
         let session = Session {
-            connection,
             spent: Some(&spent),
+            ..Session::new(connection)
         };
         f(&mut session.tx())
     }
@@ -111,6 +128,10 @@ impl<'c> Session<'c> {
         self.count_statement()?;
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
+        // What gives rows may change some, too: `UPDATE … RETURNING`.
+        if !statement.readonly() {
+            self.note_change();
+        }
         let columns = columns(&statement, sql);
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(error)? {
@@ -166,10 +187,14 @@ impl<'c> Session<'c> {
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
         bind(&mut statement, params)?;
         let changed = statement.raw_execute().map_err(error)?;
+        if changed > 0 {
+            self.note_change();
+        }
         u64::try_from(changed).map_err(Error::internal)
     }
 
     pub(in crate::db) fn script(self, sql: &str) -> Result<()> {
+        self.note_change();
         self.connection.execute_batch(sql).map_err(error)
     }
 
@@ -179,6 +204,7 @@ impl<'c> Session<'c> {
     }
 
     pub(in crate::db) fn stamp(self, schema: u32) -> Result<()> {
+        self.note_change();
         self.pragma("application_id", APPLICATION)?;
         self.pragma("user_version", i64::from(schema))
     }

@@ -24,7 +24,8 @@ impl Sqlite {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
             | OpenFlags::SQLITE_OPEN_NOFOLLOW
             | OpenFlags::SQLITE_OPEN_EXRESCODE;
-        let mut connection = Connection::open_with_flags(uri(&real), flags).map_err(error)?;
+        let mut connection =
+            Connection::open_with_flags(uri(&real, "immutable=1"), flags).map_err(error)?;
         prepare(&mut connection).map_err(error)?;
         Ok(Self {
             access: Access::Direct(Mutex::new(connection)),
@@ -37,8 +38,8 @@ impl Sqlite {
     }
 }
 
-/// The path as a name in which no byte of it means anything.
-fn uri(path: &Path) -> String {
+/// The path as a name in which no byte of it means anything, and how it is to be opened.
+pub(super) fn uri(path: &Path, how: &str) -> String {
     let mut uri = String::from("file:");
     for &byte in path.as_os_str().as_bytes() {
         if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
@@ -48,7 +49,7 @@ fn uri(path: &Path) -> String {
             let _ = write!(uri, "%{byte:02x}");
         }
     }
-    uri + "?immutable=1"
+    format!("{uri}?{how}")
 }
 
 #[cfg(test)]

@@ -2,17 +2,54 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
+
 use super::Visitor;
-use crate::app::Who;
+use crate::app::{Cx, Who};
 use crate::error::{Error, Result};
-use crate::jwt::{Expected, Parsed, Token};
+use crate::http::credential::{Credential, check_same_site, is_presented};
+use crate::jwt::{Claims, Expected, Parsed, Token};
 use crate::sessions::Authenticated;
 use crate::time::Timestamp;
 use crate::{sessions, tokens};
 
+/// How the session of an access token is read, by what the token says and the id of its key.
+pub(super) type Look<T> = fn(&mut Cx<'_, '_>, &Claims, &str) -> Result<(Authenticated, T)>;
+
 impl Visitor {
+    /// Becomes whoever presents the one credential of the request; returns what `look` reads besides
+    /// the session, if it is one's.
+    pub(super) async fn authenticate<T>(
+        &mut self,
+        parts: &Parts,
+        look: Look<T>,
+    ) -> Result<Option<T>> {
+        let done = match Credential::of(parts, &self.app) {
+            Ok(Credential::Bearer(token)) if tokens::is_opaque(token) => {
+                self.by_token(token).await.map(|()| None)
+            }
+            Ok(Credential::Bearer(token)) => self.by_session(token, look).await.map(Some),
+            Ok(Credential::Cookie(token)) => {
+                let found = self.by_session(token, look).await;
+                found.and_then(|found| self.check_site(parts).map(|()| Some(found)))
+            }
+            Err(error) => Err(error),
+        };
+        done.inspect_err(|error| {
+            // Who presents nothing is told how to, and is no news.
+            if is_presented(&parts.headers, &self.app) {
+                self.note_denial(error);
+            }
+        })
+    }
+
+    fn check_site(&self, parts: &Parts) -> Result<()> {
+        let session = self.actor.session().ok_or(Error::Unauthenticated)?;
+        check_same_site(&parts.method, &parts.headers, &self.app, session)
+    }
+
     /// Becomes the API token of this text.
-    pub(super) async fn by_token(&mut self, text: &str) -> Result<()> {
+    async fn by_token(&mut self, text: &str) -> Result<()> {
         let checked = self.look(|cx| {
             let checked = tokens::authenticate(cx, text)?;
             tokens::note_use(cx, checked.id);
@@ -37,9 +74,11 @@ impl Visitor {
         Ok(())
     }
 
-    /// Becomes the session of this access token.
-    pub(super) async fn by_session(&mut self, text: &str) -> Result<()> {
-        let (found, _) = self.prove(text).await?;
+    /// Becomes the session of this access token, which `look` reads; returns what that reads besides.
+    async fn by_session<T>(&mut self, text: &str, look: Look<T>) -> Result<T> {
+        let token = self.verified(text).await?;
+        let found = self.look(|cx| look(cx, &token.claims, &token.kid));
+        let (found, more) = found.await?;
         self.app.kit().rates.take_session(&found.session_id)?;
         self.actor.who = Who::Session {
             id: found.session_id,
@@ -49,7 +88,7 @@ impl Visitor {
             admin: found.admin,
             authenticated_at: found.authenticated_at,
         };
-        Ok(())
+        Ok(more)
     }
 
     /// What an access token proves, and what it says: length, signature and claims first, then the
@@ -58,14 +97,19 @@ impl Visitor {
     /// # Errors
     /// [`Error::Unauthenticated`] unless it is good now; those of the database.
     pub async fn prove(&self, text: &str) -> Result<(Authenticated, Arc<Token>)> {
-        let kit = self.app.kit();
-        let (expected, now) = (sessions::expected(kit), self.app.clock().now());
-        let token = match kit.signers.remembered(text, &expected, now) {
-            Some(token) => token,
-            None => self.verify(text, &expected, now).await?,
-        };
+        let token = self.verified(text).await?;
         let found = self.look(|cx| sessions::authenticate(cx, &token.claims, &token.kid));
         Ok((found.await?, token))
+    }
+
+    /// What an access token says, if a key of ours has signed it and it holds now.
+    async fn verified(&self, text: &str) -> Result<Arc<Token>> {
+        let kit = self.app.kit();
+        let (expected, now) = (sessions::expected(kit), self.app.clock().now());
+        match kit.signers.remembered(text, &expected, now) {
+            Some(token) => Ok(token),
+            None => self.verify(text, &expected, now).await,
+        }
     }
 
     /// Verifies the signature of an access token that was not seen before.

@@ -2,16 +2,20 @@
 
 use std::time::Duration;
 
+use super::Of;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::Output;
 use crate::cli::prompt::{Confirm, progress};
-use crate::cli::{Operator, Outcome};
+use crate::cli::{Outcome, Site};
 use crate::error::{Error, Result};
-use crate::migrations::{Entry, Form, Rehearsal, Report, Stage, State, Story, Wish};
+use crate::migrations::{Entry, Form, Rehearsal, Report, Stage, State, Wish};
 
 /// The flags of `up`.
 #[derive(Debug, clap::Args)]
 pub struct Up {
+    /// Whose migrations.
+    #[command(flatten)]
+    of: Of,
     /// The schema to come to [default: the newest that this program knows]
     #[arg(long, value_name = "N")]
     to: Option<u32>,
@@ -23,6 +27,9 @@ pub struct Up {
 /// The flags of `down`.
 #[derive(Debug, clap::Args)]
 pub struct Down {
+    /// Whose migrations.
+    #[command(flatten)]
+    of: Of,
     /// The schema to go back to
     #[arg(long, value_name = "N")]
     to: u32,
@@ -37,12 +44,9 @@ pub struct Down {
 }
 
 impl Up {
-    pub(super) fn run(
-        self,
-        story: &Story,
-        operator: &Operator,
-        out: &mut Output,
-    ) -> Result<Outcome> {
+    pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        let story = self.of.story()?;
+        let operator = site.operator_any_schema(out)?;
         let wish = Wish {
             to: self.to,
             dry_run: self.dry_run,
@@ -54,12 +58,9 @@ impl Up {
 }
 
 impl Down {
-    pub(super) fn run(
-        self,
-        story: &Story,
-        operator: &Operator,
-        out: &mut Output,
-    ) -> Result<Outcome> {
+    pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        let story = self.of.story()?;
+        let operator = site.operator_any_schema(out)?;
         let (app, actor) = (operator.app(), operator.actor());
         let names = story.undoable(app.db(), self.to)?;
         let names: Vec<&str> = names.iter().map(|it| it.name.as_str()).collect();

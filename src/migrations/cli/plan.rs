@@ -2,14 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::cli::Operator;
+use super::Of;
+use crate::cli::Site;
 use crate::cli::output::{Output, Record};
 use crate::error::Result;
-use crate::migrations::{Planned, Story};
+use crate::migrations::Planned;
 
 /// The flags of `plan`.
 #[derive(Debug, clap::Args)]
 pub struct Plan {
+    /// Whose migrations.
+    #[command(flatten)]
+    of: Of,
     /// The schema to come to [default: the newest that this program knows]
     #[arg(long, value_name = "N")]
     to: Option<u32>,
@@ -27,7 +31,9 @@ impl Record for Planned {
 }
 
 impl Plan {
-    pub(super) fn run(self, story: &Story, operator: &Operator, out: &mut Output) -> Result<()> {
+    pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<()> {
+        let story = self.of.story()?;
+        let operator = site.operator_any_schema(out)?;
         let db = operator.app().db();
         let planned = story.plan(db, self.to)?;
         if out.format().json || (out.format().quiet && !self.sql) {

@@ -1,5 +1,7 @@
 //! The table of the keys that sign access tokens.
 
+use std::sync::LazyLock;
+
 use crate::db::Tx;
 use crate::error::Result;
 use crate::jwt::Algorithm;
@@ -14,6 +16,23 @@ pub(in crate::sessions) struct KeyRow {
     pub(in crate::sessions) accepted_until: Option<Timestamp>,
 }
 
+/// The statement that finds the key that signs, which is the newest that may; by the parameters for
+/// the algorithm, for the instant, and for the key's id, which may be null. Not by ORDER BY: for a
+/// list of two, `SQLite` would build a table with every refresh.
+pub(super) fn active_of(algorithm: &str, now: &str, id: &str) -> String {
+    let may = format!(
+        "algorithm = {algorithm} AND signs_from <= {now}
+         AND (accepted_until IS NULL OR accepted_until > {now})
+         AND (CAST({id} AS TEXT) IS NULL OR id = {id})"
+    );
+    format!(
+        "SELECT MAX(id) AS id FROM signing_keys WHERE {may}
+         AND signs_from = (SELECT MAX(signs_from) FROM signing_keys WHERE {may})"
+    )
+}
+
+static ACTIVE: LazyLock<String> = LazyLock::new(|| active_of("$1", "$2", "$3"));
+
 /// The key that signs at `now`: of this algorithm, and of this id if one is given.
 pub(in crate::sessions) fn active(
     tx: &mut Tx<'_>,
@@ -21,15 +40,8 @@ pub(in crate::sessions) fn active(
     id: Option<&str>,
     now: Timestamp,
 ) -> Result<Option<String>> {
-    let row = tx.first(
-        "SELECT id FROM signing_keys
-         WHERE algorithm = $1 AND signs_from <= $2
-           AND (accepted_until IS NULL OR accepted_until > $2)
-           AND (CAST($3 AS TEXT) IS NULL OR id = $3)
-         ORDER BY signs_from DESC, id DESC LIMIT 1",
-        &[algorithm.as_str().into(), now.into(), id.into()],
-    )?;
-    row.map(|row| row.text("id")).transpose()
+    let row = tx.first(&ACTIVE, &[algorithm.as_str().into(), now.into(), id.into()])?;
+    row.map_or(Ok(None), |row| row.opt_text("id"))
 }
 
 /// Adds a key. Returns false, changing nothing, if there is one of this id.

@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::http::cookies::Cookies;
 use crate::http::extract::{BriefPosted, Hidden, Json, Posted};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Problems, Visitor, limited};
+use crate::http::{Caller, Own, Problems, Visitor, limited};
 use crate::password::Password;
 use crate::recovery::{self, Invited};
 use crate::users::{
@@ -124,8 +124,8 @@ async fn made(visitor: Visitor, posted: Posted<Registration>) -> Result<Response
     params(("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
     responses((status = 200, description = "the account", body = User, headers(("ETag", description = "The version of the account"))),
         (status = 304, description = "as it was"), Problems))]
-pub(super) async fn show(caller: Caller, known: Known) -> Result<Response> {
-    known.answer(&caller.look(users::own).await?)
+pub(super) async fn show(Own(user): Own, known: Known) -> Result<Response> {
+    known.answer(&user)
 }
 
 /// What to change: a member that is not there stays, `null` clears it.

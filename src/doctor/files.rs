@@ -1,0 +1,227 @@
+//! Checks of files and folders: who may read and change them (security.md, rule 71).
+
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use super::{Patient, Seen, database};
+use crate::error::{Error, Result};
+use crate::keys;
+
+/// Endings of the files that belong to the database's.
+const ENDINGS: [&str; 6] = ["", "-wal", "-shm", ".lock", ".pid", ".ballast"];
+
+/// Entries of the folder with the backups that are looked at.
+const MOST: usize = 10_000;
+
+/// Something that is there.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) path: PathBuf,
+    pub(super) about: Metadata,
+}
+
+impl Entry {
+    /// What is there itself; of a link, the link.
+    pub(super) fn at(path: PathBuf) -> Option<Self> {
+        let about = fs::symlink_metadata(&path).ok()?;
+        Some(Self { path, about })
+    }
+
+    pub(super) fn mode(&self) -> u32 {
+        self.about.mode() & 0o7777
+    }
+
+    /// Whether others may read, change or enter it.
+    pub(super) fn is_open(&self) -> bool {
+        !self.about.is_symlink() && self.mode() & 0o077 != 0
+    }
+
+    fn told(&self) -> String {
+        format!("{} (mode {:04o})", self.path.display(), self.mode())
+    }
+}
+
+/// The folder with the data, the one of the settings, and that of the backups, where they are.
+pub(super) fn folders(patient: &Patient) -> Result<Vec<Entry>> {
+    let mut paths = vec![patient.folder()?, patient.config()?.data_dir.clone()];
+    paths.dedup();
+    Ok(paths.into_iter().filter_map(Entry::at).collect())
+}
+
+/// The files of the database.
+pub(super) fn of_database(patient: &Patient) -> Vec<Entry> {
+    let Some(database) = patient.file() else {
+        return Vec::new();
+    };
+    let beside = ENDINGS.iter().map(|ending| {
+        let mut name = database.as_os_str().to_owned();
+        name.push(ending);
+        PathBuf::from(name)
+    });
+    beside.filter_map(Entry::at).collect()
+}
+
+/// The folder with the backups, and what is in it.
+pub(super) fn of_backups(patient: &Patient) -> Vec<Entry> {
+    let Some(folder) = patient.file().map(|file| file.with_file_name("backups")) else {
+        return Vec::new();
+    };
+    let mut entries: Vec<Entry> = Entry::at(folder.clone()).into_iter().collect();
+    entries.extend(inside(&folder));
+    entries
+}
+
+/// What is in a folder.
+pub(super) fn inside(folder: &Path) -> Vec<Entry> {
+    let Ok(listed) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    let listed = listed.take(MOST).filter_map(Result::ok);
+    listed.filter_map(|entry| Entry::at(entry.path())).collect()
+}
+
+/// Whether others can look into the folder with the data, or change what is in it.
+pub(super) fn data_folder(patient: &Patient) -> Result<Seen> {
+    let folder = patient.folder()?;
+    let name = folder.display();
+    let Some(entry) = Entry::at(folder.clone()) else {
+        let about = format!("{name} is not there");
+        return Ok(Seen::fail(about, patient.run("init")));
+    };
+    // A link to the folder is the operator's own; what counts is what it leads to.
+    let about = fs::metadata(&folder).map_err(Error::io(format!("look at {name}")))?;
+    if !about.is_dir() {
+        let about = format!("{name} is not a folder");
+        return Ok(Seen::fail(about, patient.run("config show --origin")));
+    }
+    let entry = Entry { about, ..entry };
+    let chmod = format!("chmod 700 {name}");
+    let me = rustix::process::geteuid().as_raw();
+    Ok(if entry.mode() & 0o022 != 0 {
+        Seen::fail(
+            format!("others can change what is in {}", entry.told()),
+            chmod,
+        )
+    } else if entry.is_open() {
+        Seen::warn(format!("others may look into {}", entry.told()), chmod)
+    } else if me != 0 && entry.about.uid() != me {
+        let owner = entry.about.uid();
+        let about = format!("{name} belongs to uid {owner}, and this is uid {me}");
+        Seen::warn(about, format!("chown {me} {name}"))
+    } else {
+        Seen::ok(entry.told())
+    })
+}
+
+/// Whether others can exchange the folder as a whole.
+pub(super) fn parents(patient: &Patient) -> Result<Seen> {
+    let folder = patient.folder()?;
+    let Ok(folder) = folder.canonicalize() else {
+        let about = format!("{} is not there", folder.display());
+        return Ok(Seen::skip(about, patient.run("init")));
+    };
+    let above = folder
+        .ancestors()
+        .skip(1)
+        .filter_map(|path| Entry::at(path.to_owned()));
+    // In a folder with the sticky bit nobody moves what belongs to others.
+    let open = above.filter(|entry| entry.mode() & 0o022 != 0 && entry.mode() & 0o1000 == 0);
+    Ok(match open.last() {
+        Some(entry) => {
+            let chmod = format!("chmod go-w {}", entry.path.display());
+            Seen::warn(
+                format!("others can move what is in {}", entry.told()),
+                chmod,
+            )
+        }
+        None => Seen::ok(format!("nobody else can move {}", folder.display())),
+    })
+}
+
+/// Whether the key file is there, fits and is nobody else's to read.
+pub(super) fn key_file(patient: &Patient) -> Result<Seen> {
+    let path = &patient.config()?.key_file;
+    let name = path.display();
+    let fingerprint = match &patient.key {
+        Some(Ok(fingerprint)) => fingerprint,
+        Some(Err(error)) => return Ok(unusable(patient, error)),
+        None => return Err(Error::internal("settings without a key file")),
+    };
+    if let Some(foreign) = database::fits(patient, fingerprint)? {
+        return Ok(foreign);
+    }
+    let owner = |path: &Path| Some(fs::metadata(path).ok()?.uid());
+    if let Some(database) = patient.file().and_then(owner)
+        && owner(path).is_some_and(|own| own != database)
+    {
+        let about = format!("{name} belongs to another account than the database: uid {database}");
+        return Ok(Seen::fail(about, format!("chown {database} {name}")));
+    }
+    Ok(Seen::ok(format!("{name}, and nobody else reads it")))
+}
+
+fn unusable(patient: &Patient, error: &Error) -> Seen {
+    let about = Seen::of(error, patient).about;
+    let Error::KeyFile { path, reason } = error else {
+        let next = error.hint();
+        return Seen::fail(
+            about,
+            next.unwrap_or_else(|| patient.run("config show --origin")),
+        );
+    };
+    let nothing = matches!(patient.closed(), Some(Error::NotSetUp { .. }));
+    let name = path.display();
+    let next = if reason.contains("chmod 600") {
+        format!("chmod 600 {name}")
+    } else if reason != keys::MISSING {
+        format!("ls -l {name}")
+    } else if nothing {
+        patient.run("init")
+    } else {
+        format!("cp COPY {name}")
+    };
+    Seen::fail(about, next)
+}
+
+/// Whether others can read or change the database, and its account owns all of it.
+pub(super) fn database_files(patient: &Patient) -> Seen {
+    let files = of_database(patient);
+    let Some(first) = files
+        .first()
+        .filter(|_| patient.file().is_some_and(Path::exists))
+    else {
+        return Seen::skip("there is no database", patient.run("init"));
+    };
+    if let Some(open) = files.iter().find(|entry| entry.is_open()) {
+        let chmod = format!("chmod 600 {}", open.path.display());
+        return Seen::fail(format!("others may read {}", open.told()), chmod);
+    }
+    let owner = first.about.uid();
+    if let Some(other) = files.iter().find(|entry| entry.about.uid() != owner) {
+        let (name, whose) = (other.path.display(), other.about.uid());
+        let about = format!("{name} belongs to uid {whose}, and the database to uid {owner}");
+        return Seen::fail(about, format!("chown {owner} {name}"));
+    }
+    Seen::ok(match files.len() {
+        1 => "one file, and nobody else reads it".to_owned(),
+        n => format!("{n} files, and nobody else reads them"),
+    })
+}
+
+/// Whether others can read the backups, which are worth as much as the database.
+pub(super) fn backup_files(patient: &Patient) -> Seen {
+    let entries = of_backups(patient);
+    let Some(folder) = entries.first() else {
+        let about = "there is no folder of backups beside the database";
+        return Seen::skip(about, patient.run("backup create"));
+    };
+    if let Some(open) = entries.iter().find(|entry| entry.is_open()) {
+        let mode = if open.about.is_dir() { "700" } else { "600" };
+        let chmod = format!("chmod {mode} {}", open.path.display());
+        return Seen::fail(format!("others may read {}", open.told()), chmod);
+    }
+    let name = folder.path.display();
+    let n = entries.len().saturating_sub(1);
+    Seen::ok(format!("{n} files in {name}, and nobody else reads them"))
+}

@@ -1,0 +1,291 @@
+//! `provost doctor` on installations that are whole, broken, and mended; and the room on the disk.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use provost::secret::sha256_hex;
+use serde_json::Value;
+
+use crate::support::engine::only_on_sqlite;
+use crate::support::{Ran, Shell, files, mode};
+use broken::{BROKEN, chmod, settings};
+
+mod broken;
+
+/// Each line of a report: check and level.
+fn levels(report: &Value) -> BTreeMap<String, String> {
+    let checks = report["checks"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    checks
+        .map(|line| (text(&line["check"]), text(&line["level"])))
+        .collect()
+}
+
+/// The checks that came out so.
+fn that_are(report: &Value, level: &str) -> Vec<String> {
+    let mut levels = levels(report);
+    levels.retain(|_, was| was == level);
+    levels.into_keys().collect()
+}
+
+/// What a warning on a machine where tests run says nothing bad of the installation.
+const HONEST: [&str; 7] = [
+    "administrators",
+    "argon2",
+    "backup",
+    "ballast",
+    "disk",
+    "open_files",
+    "parents",
+];
+
+#[test]
+fn a_new_installation_fails_in_nothing_with_a_daemon_or_without() {
+    let shell = Shell::new();
+    let look = || {
+        let report = shell.json(&["doctor"]);
+        assert_eq!(
+            (&report["ok"], &report["summary"]["fail"]),
+            (&true.into(), &0.into())
+        );
+        let odd = that_are(&report, "warn");
+        assert!(
+            odd.iter().all(|check| HONEST.contains(&&**check)),
+            "{odd:?}"
+        );
+        report
+    };
+    let report = look();
+    assert_eq!(levels(&report)["daemon"], "skip");
+    for check in [
+        "database",
+        "schema",
+        "history",
+        "clock",
+        "key_file",
+        "foreign_keys",
+    ] {
+        assert_eq!(levels(&report)[check], "ok", "{check}");
+    }
+    let daemon = shell.serve();
+    let report = look();
+    assert_eq!(levels(&report)["daemon"], "ok");
+    let (status, log) = daemon.stop();
+    assert_eq!(status, 0, "{log}");
+    let ran = shell.run(&["doctor"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stdout.starts_with("[ok]    config "), "{ran:?}");
+    assert!(
+        ran.stdout
+            .contains("next: provost user create NAME --admin"),
+        "{ran:?}"
+    );
+    assert!(ran.stderr.contains(" ok, "), "{ran:?}");
+    // Nobody administers: that is a warning.
+    let ran = shell.run(&["doctor", "--strict", "--quick", "--quiet"]);
+    assert_eq!(ran.status, 9, "{ran:?}");
+    assert!(
+        ran.stdout.lines().any(|line| line == "administrators"),
+        "{ran:?}"
+    );
+}
+
+/// Everything below a folder: what it is, its mode, its owner, and what is in it.
+fn everything(folder: &Path) -> BTreeMap<PathBuf, String> {
+    let mut all = BTreeMap::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(path) = open.pop() {
+        let about = fs::symlink_metadata(&path).unwrap();
+        let inside = if about.is_dir() {
+            let entries = fs::read_dir(&path).unwrap();
+            open.extend(entries.map(|entry| entry.unwrap().path()));
+            String::new()
+        } else if about.is_file() {
+            sha256_hex(&fs::read(&path).unwrap())
+        } else {
+            format!("{:?}", fs::read_link(&path))
+        };
+        let (mode, owner) = (about.mode(), about.uid());
+        all.insert(path, format!("{mode:o} {owner} {inside}"));
+    }
+    all
+}
+
+#[test]
+fn looking_never_makes_it_worse_however_much_is_broken() {
+    if only_on_sqlite("files are broken here") || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let whole = Shell::new();
+    for case in BROKEN {
+        let shell = Shell::bare().with("PROVOST_CONFIG", "data/provost.toml");
+        let data = shell.path("data");
+        fs::create_dir(&data).unwrap();
+        chmod(&data, 0o700);
+        for name in ["provost.db", "provost.key"] {
+            fs::copy(whole.path("data").join(name), data.join(name)).unwrap();
+        }
+        settings(&data, "");
+        (case.harm)(&data);
+        let home = shell.path("");
+        let before = everything(&home);
+        let ran = shell.run(&["--json", "doctor"]);
+        assert_eq!(everything(&home), before, "{}: {ran:?}", case.how);
+        assert_eq!(ran.status, case.status, "{}: {ran:?}", case.how);
+        assert_eq!(ran.stderr, "", "{}: {ran:?}", case.how);
+        let report = ran.json();
+        let failed = that_are(&report, "fail");
+        let missed: Vec<_> = case
+            .fails
+            .iter()
+            .filter(|name| !failed.contains(&(**name).to_owned()))
+            .collect();
+        assert!(missed.is_empty(), "{}: {missed:?} in {ran:?}", case.how);
+        assert_eq!(failed.is_empty(), case.status == 0, "{}: {ran:?}", case.how);
+        for line in report["checks"].as_array().unwrap() {
+            let fine = line["level"] == "ok";
+            assert_eq!(line["next"].is_null(), fine, "{}: {line}", case.how);
+        }
+    }
+    eprintln!("{} broken installations", BROKEN.len());
+}
+
+#[test]
+fn what_is_mended_once_is_not_mended_twice_and_a_backup_comes_first() {
+    if only_on_sqlite("files are mended here") {
+        return;
+    }
+    let shell = Shell::new();
+    let data = shell.path("data");
+    chmod(&data, 0o755);
+    chmod(data.join("provost.key"), 0o640);
+    chmod(shell.database(), 0o644);
+    let before = everything(&data);
+    let refused = shell.fails(2, &["doctor", "--fix"]);
+    assert!(refused.contains("--yes"), "{refused}");
+    assert_eq!(everything(&data), before);
+    let ran = shell.run(&["doctor", "--fix", "--yes"]);
+    assert_eq!(ran.status, 0, "{ran:?}");
+    for words in ["chmod 0700 ", "chmod 0600 ", "backup: "] {
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    }
+    assert_eq!(
+        (mode(&data), mode(&data.join("provost.key"))),
+        (0o700, 0o600)
+    );
+    let mut backups = fs::read_dir(data.join("backups")).unwrap();
+    assert!(backups.any(|entry| {
+        entry
+            .unwrap()
+            .path()
+            .extension()
+            .is_some_and(|it| it == "db")
+    }));
+    let fixed = "SELECT COUNT(*) FROM audit_events WHERE action = 'doctor.fixed'";
+    assert_eq!(shell.sql().number(fixed), 1);
+    let before = everything(&data);
+    let report = shell.json(&["doctor", "--fix", "--yes"]);
+    assert_eq!(report["fixed"], Value::Array(Vec::new()));
+    assert_eq!(everything(&data), before);
+    assert_eq!(shell.sql().number(fixed), 1);
+}
+
+#[test]
+fn a_clock_is_believed_when_somebody_says_so_and_never_set_back() {
+    let shell = Shell::new();
+    shell.fails(2, &["doctor", "--accept-clock"]);
+    shell.ok(&["doctor", "--accept-clock", "--yes"]);
+    let mark = shell.sql().number("SELECT high_water FROM clock");
+    assert!(mark > 1_700_000_000_000, "{mark}");
+    shell
+        .sql()
+        .run("UPDATE clock SET high_water = 4102444800000");
+    let refused = shell.fails(7, &["doctor", "--accept-clock", "--yes"]);
+    assert!(refused.contains("2100-01-01"), "{refused}");
+}
+
+#[test]
+fn a_database_gives_back_what_is_free_in_it_but_not_under_a_daemon() {
+    let shell = Shell::new();
+    shell
+        .sql()
+        .run("CREATE TABLE much (id INTEGER PRIMARY KEY, t TEXT)");
+    for n in 0..40 {
+        let text = "x".repeat(50_000);
+        shell
+            .sql()
+            .run(&format!("INSERT INTO much VALUES ({n}, '{text}')"));
+    }
+    shell.sql().run("DELETE FROM much");
+    shell.sql().run("DROP TABLE much");
+    let vacuumed = |shell: &Shell| shell.json(&["db", "vacuum"]);
+    if shell.schema_url().is_some() {
+        vacuumed(&shell);
+        return;
+    }
+    let daemon = shell.serve();
+    let refused = shell.fails(10, &["db", "vacuum"]);
+    assert!(
+        refused.contains(&format!("pid {}", daemon.pid())),
+        "{refused}"
+    );
+    drop(daemon.stop());
+    let done = vacuumed(&shell);
+    let bytes = |name: &str| done[name].as_u64().unwrap();
+    assert!(
+        bytes("bytes_after") + 1_000_000 < bytes("bytes_before"),
+        "{done}"
+    );
+    let about = shell.database().metadata().unwrap();
+    assert_eq!(about.len(), bytes("bytes_after"));
+    files::check(&shell);
+}
+
+#[test]
+fn the_ballast_is_given_back_at_once_and_taken_again_by_the_daemon() {
+    if only_on_sqlite("the disk is the server's own") {
+        let told = Shell::new().fails(2, &["db", "release-space"]);
+        assert!(told.contains("on a server"), "{told}");
+        return;
+    }
+    let shell = Shell::new();
+    let ballast = shell.path("data/provost.db.ballast");
+    if !ballast.exists() {
+        eprintln!("not tested, there is too little room on this disk");
+        return;
+    }
+    assert_eq!(
+        (ballast.metadata().unwrap().len(), mode(&ballast)),
+        (33_554_432, 0o600)
+    );
+    assert!(shell.ok(&["db", "info"]).contains("\nballast   33.55 MB\n"));
+    // Nothing else has to work for that.
+    fs::rename(shell.path("data/provost.key"), shell.path("data/away")).unwrap();
+    let released = Ran::of(&mut shell.command(&["db", "release-space"]));
+    assert_eq!(
+        (released.status, ballast.exists()),
+        (0, false),
+        "{released:?}"
+    );
+    assert!(
+        released.stderr.contains("not in the audit log"),
+        "{released:?}"
+    );
+    fs::rename(shell.path("data/away"), shell.path("data/provost.key")).unwrap();
+    assert_eq!(shell.json(&["db", "release-space"])["released_bytes"], 0);
+    assert_eq!(shell.json(&["db", "info"])["ballast_bytes"], Value::Null);
+    shell.ok(&["job", "run", "db.ballast"]);
+    assert!(ballast.exists());
+    shell.ok(&["db", "release-space"]);
+    let noted = "SELECT COUNT(*) FROM audit_events WHERE action = 'db.space_released'";
+    assert_eq!(shell.sql().number(noted), 1);
+    // A daemon makes it when it starts.
+    let daemon = shell.serve();
+    assert!(ballast.exists());
+    let (status, body) = daemon.get("/readyz");
+    assert_eq!(status, 200, "{body}");
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert!(body["warnings"].is_array(), "{body}");
+}

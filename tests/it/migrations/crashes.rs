@@ -53,7 +53,8 @@ fn rows(shell: &Shell) -> Vec<String> {
     let mut all = Vec::new();
     for table in tables {
         let columns = match &*table {
-            "clock" => continue,
+            // What is sealed depends on the ids of the rows, and so on when they were made.
+            "clock" | "audit_blocks" | "audit_head" => continue,
             "migrations" => vec![
                 "number".into(),
                 "name".into(),

@@ -155,12 +155,12 @@ impl Walk {
                 unsealed_since: None,
                 sealed_since: None,
                 head: None,
-                sealed_by: key.clone(),
                 signatures: if key.is_some() {
                     Trust::Proven
                 } else {
                     Trust::Unproven
                 },
+                sealed_by: key,
                 findings: Vec::new(),
             },
         }

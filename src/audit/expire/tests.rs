@@ -107,8 +107,7 @@ fn rows_that_somebody_deletes_or_puts_back_are_found_before_and_after() {
     let found = |sql: &'static str| {
         run(&app, sql);
         let told = verified(&app);
-        let first = told.findings.first().map(|it| (it.block, it.fault));
-        first
+        told.findings.first().map(|it| (it.block, it.fault))
     };
     let back = "INSERT INTO audit_events (id, at, actor, action, object, result)
          VALUES (7, 1, 'x', 'x', 'x', 'ok')";

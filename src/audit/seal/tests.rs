@@ -273,12 +273,14 @@ mod among_others {
             app.db()
                 .import(|tx| {
                     assert!(store::quiet(tx)?);
-                    scope.spawn(|| record(&app, NOW, "x:late"));
+                    let late = scope.spawn(|| record(&app, NOW, "x:late"));
                     let waits = "SELECT COUNT(*) AS n FROM pg_locks l JOIN pg_class c
                           ON c.oid = l.relation JOIN pg_namespace n ON n.oid = c.relnamespace
                          WHERE NOT l.granted AND c.relname = 'audit_events'
                            AND n.nspname = current_schema()";
-                    while tx.first(waits, &[])?.unwrap().int("n")? == 0 {}
+                    while tx.first(waits, &[])?.unwrap().int("n")? == 0 {
+                        assert!(!late.is_finished(), "nobody had to wait");
+                    }
                     let sql = "UPDATE audit_head SET ceiling = $1";
                     tx.run(sql, &[ceiling.into()]).map(drop)
                 })

@@ -267,7 +267,7 @@ fn a_team_goes_up_and_down_and_up_again() {
     let happened = shell.json(&["migrate", "history", "--dir", "own"]);
     assert_eq!(
         happened["items"].as_array().map(Vec::len),
-        Some(11),
+        Some(13),
         "{happened}"
     );
 }

@@ -39,6 +39,14 @@ impl Change {
         }
     }
 
+    /// The number of the migration that it applies, if it applies one.
+    pub(super) fn applies(&self) -> Option<u32> {
+        match self {
+            Self::Up(migration) => Some(migration.number),
+            Self::Down(..) => None,
+        }
+    }
+
     /// The schema after it.
     pub(super) fn leads_to(&self) -> u32 {
         match self {

@@ -17,6 +17,7 @@ mod plan;
 mod rehearse;
 mod store;
 mod story;
+mod untouched;
 mod up;
 
 use serde::Serialize;

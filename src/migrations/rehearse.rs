@@ -11,6 +11,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::change::{Change, Done};
+use super::untouched::Own;
 use super::up::{Stage, Tell};
 use super::{Entry, Story};
 use crate::app::{Actor, App};
@@ -132,6 +133,8 @@ fn in_a_copy(
     let db = Db::open(&config.db, Role::Shell)?;
     // Migrations key nothing.
     let copy = App::new(config, Keys::ephemeral()?, db);
+    let look = || copy.db().export(|tx| Own::look(story, tx));
+    let own = look()?;
     let before = copy.db().export(|tx| tx.rows_by_table())?;
     let mut done = Vec::with_capacity(changes.len());
     for change in changes {
@@ -140,6 +143,7 @@ fn in_a_copy(
         done.push(story.change(&copy, actor, change)?);
     }
     let after = copy.db().export(|tx| tx.rows_by_table())?;
+    Own::must_be(own.as_ref(), look()?.as_ref())?;
     let mut checks = Vec::new();
     for check in copy.db().examine()? {
         if let Some(found) = check.findings.first() {
@@ -167,10 +171,12 @@ fn in_a_transaction(
     changes: &[Change],
 ) -> Result<Rehearsal> {
     app.rehearse(actor, |cx| {
+        let own = Own::look(story, cx.tx)?;
         let before = cx.tx.rows_by_table()?;
         let done = changes.iter().map(|change| story.change_in(cx, change));
         let done = done.collect::<Result<_>>()?;
         let after = cx.tx.rows_by_table()?;
+        Own::must_be(own.as_ref(), Own::look(story, cx.tx)?.as_ref())?;
         Ok(told(Form::Transaction, done, &before, &after))
     })
 }

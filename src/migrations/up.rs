@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::change::Change;
+use super::lint::lint;
 use super::rehearse::{Rehearsal, rehearse};
 use super::{Entry, State, Story, Whose};
 use crate::app::{Actor, App};
@@ -141,6 +142,7 @@ impl Story {
             ..Report::nothing(from, dry_run)
         };
         tell(Stage::Pending(&report.pending))?;
+        self.must_be_clean(&changes)?;
         let unchanged = format!("the database is unchanged at version {from}");
         // What nobody has used yet holds nothing that could be lost.
         if self.whose() == Whose::Team || from > 0 {
@@ -184,6 +186,26 @@ impl Story {
             report.done.push(done.entry);
         }
         Ok(report)
+    }
+}
+
+impl Story {
+    /// Refuses what a person should look at first and has not accepted. What is part of this binary
+    /// was held to that by its tests.
+    fn must_be_clean(&self, changes: &[Change]) -> Result<()> {
+        let pending: Vec<u32> = changes.iter().filter_map(Change::applies).collect();
+        if pending.is_empty() || self.whose() == Whose::Provost {
+            return Ok(());
+        }
+        let found = lint(self)?;
+        let found = found.iter().find(|it| pending.contains(&it.number));
+        found.map_or(Ok(()), |it| {
+            let (file, line, rule) = (&it.file, it.line, it.rule.name());
+            Err(Error::MigrationRefused(format!(
+                "lint finds {rule} at {file}:{line}: {}; {}",
+                it.reason, it.advice
+            )))
+        })
     }
 }
 

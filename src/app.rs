@@ -271,16 +271,16 @@ impl App {
     /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
     #[must_use]
     pub fn new(config: Config, keys: Keys, db: Db) -> Self {
-        Self::made(config, keys, db, false)
+        Self::build(config, keys, db, false)
     }
 
     /// The same for a daemon that answers reads alone: whatever would change something is refused.
     #[must_use]
     pub fn for_reading(config: Config, keys: Keys, db: Db) -> Self {
-        Self::made(config, keys, db, true)
+        Self::build(config, keys, db, true)
     }
 
-    fn made(config: Config, keys: Keys, db: Db, read_only: bool) -> Self {
+    fn build(config: Config, keys: Keys, db: Db, read_only: bool) -> Self {
         let slots = config.password.hash_slots.unwrap_or_default();
         let kit = Kit {
             hasher: Hasher::new(Limits::with_slots(slots)),

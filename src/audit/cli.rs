@@ -1,5 +1,8 @@
 //! `provost audit …`: who did what, at the shell.
 
+mod export;
+mod verify;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -8,7 +11,7 @@ use super::{Entry, Filter, after, list};
 use crate::cli::flags::{ListArgs, value};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
-use crate::cli::{Operator, Outcome};
+use crate::cli::{Operator, Outcome, Site};
 use crate::error::{Error, Result};
 use crate::page::Page;
 use crate::time::{Timestamp, When};
@@ -26,12 +29,18 @@ const BATCH: u32 = 1000;
 Examples:
   provost audit list --object 'token:*' --since -2d
   provost audit tail -f
-  provost audit list --action token.revoked --all --jsonl")]
+  provost audit list --action token.revoked --all --jsonl
+  provost audit verify                        status 13 if the log was tampered with
+  provost audit export --jsonl > audit.jsonl")]
 pub enum Command {
     /// List entries, the newest first
     List(List),
     /// Show the last entries, the newest last, and with -f those that follow
     Tail(Tail),
+    /// Hold the log against its seals; ends with status 13 if it is not what was sealed
+    Verify(verify::Verify),
+    /// Print the whole log, the oldest entries first, each with its seal
+    Export(export::Export),
 }
 
 impl Command {
@@ -39,10 +48,13 @@ impl Command {
     ///
     /// # Errors
     /// As the service function behind it.
-    pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+    pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         match self {
-            Self::List(command) => command.run(operator, out),
-            Self::Tail(command) => command.run(operator, out),
+            Self::List(command) => command.run(&site.operator(out)?, out),
+            Self::Tail(command) => command.run(&site.operator(out)?, out),
+            // Also without the key file.
+            Self::Verify(command) => command.run(site, out),
+            Self::Export(command) => command.run(&site.operator(out)?, out),
         }
     }
 }

@@ -87,3 +87,6 @@ pub fn delete_old(cx: &mut Cx<'_, '_>, until: Timestamp, most: u32) -> Result<u6
     }
     Ok(deleted)
 }
+
+#[cfg(test)]
+mod tests;

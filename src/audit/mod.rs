@@ -7,6 +7,7 @@
 mod block;
 pub mod cli;
 mod expire;
+mod export;
 pub mod http;
 mod seal;
 mod store;
@@ -19,10 +20,11 @@ use serde_json::Value as Json;
 
 pub use block::Head;
 pub use expire::{delete_old, old, oldest_old};
+pub use export::{Exported, export};
 pub use seal::{Sealed, seal};
 pub use verify::{Fault, Finding, Options, Trust, Verified, verify};
 
-use crate::app::{Cx, Denial};
+use crate::app::{Cx, Denial, Who};
 use crate::db::Tx;
 use crate::error::{Error, Result};
 use crate::page::Page;
@@ -36,6 +38,7 @@ pub struct Event {
     object: String,
     result: Outcome,
     details: Option<Json>,
+    user: Option<String>,
 }
 
 impl Event {
@@ -47,7 +50,16 @@ impl Event {
             object: object.into(),
             result: Outcome::Ok,
             details: None,
+            user: None,
         }
+    }
+
+    /// Done by this user, of whom the request has just proved to come: until then it was
+    /// anonymous.
+    #[must_use]
+    pub fn by(mut self, user: &str) -> Self {
+        self.user = Some(user.to_owned());
+        self
     }
 
     /// A refused request.
@@ -175,7 +187,10 @@ fn write(cx: &mut Cx<'_, '_>, event: Event, sealed: bool) -> Result<()> {
     let mut entry = Entry {
         id: cx.kit.serials.next(cx.now)?,
         at: cx.now,
-        actor: cx.actor.to_string(),
+        actor: match event.user {
+            Some(user) if matches!(cx.actor.who, Who::Anonymous) => format!("user:{user}"),
+            Some(_) | None => cx.actor.to_string(),
+        },
         action: event.action.to_owned(),
         object: event.object,
         result: event.result,

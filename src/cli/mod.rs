@@ -112,7 +112,7 @@ enum Command {
     /// Make backups of the database
     #[command(subcommand, visible_alias = "backups")]
     Backup(backup::cli::Command),
-    /// See who did what
+    /// See who did what, and prove it
     #[command(subcommand)]
     Audit(audit::cli::Command),
     /// Look at the installation from all sides: what is wrong with it, and what to do about it
@@ -150,7 +150,7 @@ impl Command {
             Self::Migrate(command) => command.run(site, out),
             Self::Db(command) => command.run(site, out),
             Self::Backup(command) => command.run(&site.operator(out)?, out),
-            Self::Audit(command) => command.run(&site.operator(out)?, out),
+            Self::Audit(command) => command.run(site, out),
             Self::Doctor(command) => command.run(site, out),
             Self::Serve(command) => command.run(site, out),
             Self::Health(command) => command.run(site, out),

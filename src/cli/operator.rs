@@ -1,7 +1,11 @@
 //! The operator: whoever can read the key file and write the database. The way in which commands
 //! reach the database, whether the daemon is up or down.
 
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
 use crate::app::{Actor, App, Cx, Who};
+use crate::audit;
 use crate::config::Config;
 use crate::db::{Db, Role, clock, keyring};
 use crate::error::{Error, Result};
@@ -87,6 +91,24 @@ impl Operator {
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
         self.app.write(&self.actor, f)
+    }
+}
+
+/// How long a command goes on sealing what commands and imports have left.
+const SEALING: Duration = Duration::from_secs(1);
+
+impl Drop for Operator {
+    /// Seals what the command has written into the audit log, unless a daemon does it anyway. What
+    /// is done is done, and what is left the next one seals: no failure here is the command's.
+    fn drop(&mut self) {
+        let (app, start) = (&self.app, Instant::now());
+        if app.kit().recorded.load(Ordering::Relaxed)
+            && !app.db().is_guest()
+            && !std::thread::panicking()
+            && migrations::check(app.db()).is_ok()
+        {
+            let _next_time = audit::seal(app, &self.actor, &|| start.elapsed() > SEALING);
+        }
     }
 }
 

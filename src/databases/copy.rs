@@ -14,8 +14,8 @@ use crate::db::{Db, Tx, Value, clock};
 use crate::error::{Error, Result};
 use crate::migrations;
 
-/// Tells how the tables of one database were made, and so belongs to that one.
-const HISTORY: &str = "migrations";
+/// Tell how the tables of one database were made, and so belong to that one.
+const HISTORIES: [&str; 2] = ["migrations", "team_migrations"];
 
 /// Have a row from their making on, which the source's takes the place of.
 const SEEDED: [&str; 2] = ["clock", "keyring"];
@@ -209,7 +209,7 @@ pub(super) fn fits(db: &Db, place: &str) -> Result<()> {
 /// The tables whose rows are copied.
 fn ours(tx: &mut Tx<'_>) -> Result<Vec<Table>> {
     let mut tables = tx.schema()?;
-    tables.retain(|table| table.name != HISTORY);
+    tables.retain(|table| !HISTORIES.contains(&table.name.as_str()));
     Ok(tables)
 }
 
@@ -221,8 +221,16 @@ fn alike(one: &mut Tx<'_>, other: &mut Tx<'_>) -> Result<Vec<Table>> {
         odd.map(|table| table.name.clone())
     };
     if let Some(table) = odd(&ones, &others).or_else(|| odd(&others, &ones)) {
-        let reason = format!("table {table} is not the same in both databases");
-        return Err(Error::Corrupt(reason));
+        let has = |all: &[Table]| all.iter().any(|it| it.name == table);
+        return Err(Error::Corrupt(if has(&ones) && has(&others) {
+            format!("table {table} is not the same in both databases")
+        } else {
+            // What the program needs is in both of them by now.
+            format!(
+                "table {table} is in one of the databases only; a team's own are made by: \
+                 provost migrate up --dir DIR"
+            )
+        }));
     }
     Ok(ones)
 }

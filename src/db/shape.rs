@@ -158,7 +158,7 @@ mod tests {
             !parts.iter().any(|it| it.text.contains("aside")),
             "{parts:?}"
         );
-        assert!(db.read(|tx| tx.shape()).unwrap().is_empty());
+        assert!(db.read(|tx| Ok(tx.shape()?.is_empty())).unwrap());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, ballast, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use crate::{audit, outbox, purge, sessions, throttle, tokens};
+use crate::{audit, outbox, purge, sessions, throttle, tokens, users};
 
 /// How long a daemon that stops goes on sealing.
 const AT_STOP: Duration = Duration::from_secs(1);
@@ -93,6 +93,14 @@ pub(super) fn rotate_keys(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) ->
     Ok(Done {
         complete: true,
         details: json!({ "rotated": rotated }),
+    })
+}
+
+pub(super) fn pace_logins(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {
+    let sorts = users::learn_pace(app, actor)?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "imported": sorts }),
     })
 }
 

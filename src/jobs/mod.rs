@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 11] = [
+pub const JOBS: [Job; 12] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -108,6 +108,14 @@ pub const JOBS: [Job; 11] = [
         at_stop: false,
         of_file: false,
         work: chores::rotate_keys,
+    },
+    Job {
+        name: "logins.pace",
+        about: "learn how long the slowest imported password hash takes, so that wrong passwords are answered alike",
+        reach: Reach::Each(Duration::from_hours(1)),
+        at_stop: false,
+        of_file: false,
+        work: chores::pace_logins,
     },
     Job {
         name: "bans.read",

@@ -54,7 +54,10 @@ impl Folder {
             names.push(file.to_string_lossy().into_owned());
         }
         names.sort_unstable();
-        for file in names.iter().filter(|file| file.ends_with(".sql")) {
+        for file in names
+            .iter()
+            .filter(|file| file.strip_suffix(".sql").is_some())
+        {
             let shown = format!("{name}/{file}");
             let Some((number, stem, up)) = parts(file) else {
                 let reason = "is not called NNNN_name.up.sql or NNNN_name.down.sql";
@@ -165,10 +168,12 @@ impl Folder {
 /// The number, the name and the way of `0001_orders.up.sql`.
 fn parts(file: &str) -> Option<(u32, String, bool)> {
     let stem = file.strip_suffix(".sql")?;
-    let up = stem.ends_with(".up");
-    let stem = stem
-        .strip_suffix(".up")
-        .or_else(|| stem.strip_suffix(".down"))?;
+    let (stem, way) = stem.rsplit_once('.')?;
+    let up = match way {
+        "up" => true,
+        "down" => false,
+        _ => return None,
+    };
     let (digits, name) = stem.split_once('_')?;
     let good = (4..=9).contains(&digits.len()) && is_name(name);
     let number = digits.parse().ok().filter(|number| good && *number > 0)?;

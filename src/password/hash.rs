@@ -77,6 +77,12 @@ impl PasswordHash {
         )))
     }
 
+    /// Whether it is one that we can compare with, but would not make ourselves.
+    #[must_use]
+    pub fn is_imported(&self) -> bool {
+        Form::read(self.expose()).is_ok_and(|form| !form.is_up_to_date())
+    }
+
     /// Whether `password` is the one behind this hash, and whether the hash should be replaced.
     pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> Result<Match> {
         let form = match Form::read(self.expose()) {

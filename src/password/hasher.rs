@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -30,13 +31,10 @@ pub struct Verdict {
     /// A new hash to store in place of the old one, which is weaker than those made today. Made in
     /// the same slot, because only now is the password at hand.
     pub rehashed: Option<PasswordHash>,
-}
-
-impl Verdict {
-    const WRONG: Self = Self {
-        matches: false,
-        rehashed: None,
-    };
+    /// How much longer the comparison would have taken with the slowest hash that is not one of
+    /// ours. Who was wrong waits for that before the answer, or its time would tell which accounts
+    /// were imported (rule 9).
+    pub owed: Duration,
 }
 
 /// How much hashing may go on, and how much may wait.
@@ -82,6 +80,27 @@ struct Pool {
     limits: Limits,
     state: Mutex<State>,
     changed: Condvar,
+    slowest: Slowest,
+}
+
+/// How long comparing takes with the slowest hash that is not one of ours, in microseconds; 0 while
+/// none was met. What a busy machine made slow once is forgotten by and by.
+#[derive(Debug, Default)]
+struct Slowest(AtomicU64);
+
+impl Slowest {
+    /// Notes how long a comparison took, and returns what it owes.
+    fn owed(&self, took: Duration, imported: bool) -> Duration {
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        if imported {
+            let learn = |known: u64| Some(micros.max(known - known.saturating_sub(micros) / 8));
+            let _always = self
+                .0
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, learn);
+        }
+        let slowest = self.0.load(Ordering::Relaxed);
+        Duration::from_micros(slowest.saturating_sub(micros))
+    }
 }
 
 #[derive(Default)]
@@ -108,6 +127,7 @@ impl Hasher {
             limits,
             state: Mutex::default(),
             changed: Condvar::new(),
+            slowest: Slowest::default(),
         }))))
     }
 
@@ -148,8 +168,10 @@ impl Hasher {
         stored: Option<PasswordHash>,
         answer: impl FnOnce(Result<Verdict>) + Send + 'static,
     ) {
+        let pool = Arc::clone(&self.0.0);
         self.submit(Box::new(move |memory| {
-            answer(memory.and_then(|memory| verify(&password, stored.as_ref(), memory)));
+            let slowest = &pool.slowest;
+            answer(memory.and_then(|memory| verify(&password, stored.as_ref(), memory, slowest)));
         }));
     }
 
@@ -202,22 +224,27 @@ fn verify(
     password: &Password,
     stored: Option<&PasswordHash>,
     memory: &mut Memory,
+    slowest: &Slowest,
 ) -> Result<Verdict> {
+    let start = Instant::now();
     // An empty password is never right, whatever an import brought along (rule 9).
-    let Some(stored) = stored.filter(|_| !password.expose().is_empty()) else {
+    let usable = stored.filter(|_| !password.expose().is_empty());
+    let found = if let Some(stored) = usable {
+        stored.matches(password, memory)?
+    } else {
         waste_time(password, memory)?;
-        return Ok(Verdict::WRONG);
+        Match::No
     };
-    Ok(match stored.matches(password, memory)? {
-        Match::No => Verdict::WRONG,
-        Match::Yes => Verdict {
-            matches: true,
-            rehashed: None,
-        },
-        Match::Outdated => Verdict {
-            matches: true,
-            rehashed: Some(PasswordHash::make(password, memory)?),
-        },
+    let imported = usable.is_some_and(PasswordHash::is_imported);
+    let owed = slowest.owed(start.elapsed(), imported);
+    let rehashed = match found {
+        Match::Outdated => Some(PasswordHash::make(password, memory)?),
+        Match::No | Match::Yes => None,
+    };
+    Ok(Verdict {
+        matches: found != Match::No,
+        rehashed,
+        owed,
     })
 }
 

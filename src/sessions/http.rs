@@ -221,16 +221,22 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
     let attempt = visitor.look(|cx| super::begin(cx, &login, account.as_ref()));
     let attempt = attempt.await?;
     let verdict = try_password(visitor.app(), given.password, attempt.hash().cloned()).await?;
+    let owed = verdict.owed;
     let finished = visitor
         .clone()
         .write(move |cx| super::finish(cx, &attempt, &verdict));
-    let turn = finished.await?.inspect_err(|error| {
+    let turn = match finished.await? {
+        Ok(turn) => turn,
         // Who knows the password and is asked for the second factor tries no passwords.
-        if matches!(error, Error::InvalidCredentials { .. }) {
+        Err(error @ Error::InvalidCredentials { .. }) => {
             let name = users::spelling(&login.name);
             visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+            // Here, where it holds nothing that others wait for.
+            tokio::time::sleep(owed).await;
+            return Err(error);
         }
-    })?;
+        Err(error) => return Err(error),
+    };
     opened(&visitor, &turn, given.cookies).await
 }
 

@@ -74,7 +74,8 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
         return Err(Error::Unauthenticated);
     }
     let details = json!({ "user": entry.user_id, "methods": entry.methods });
-    audit::record(cx, Event::new("session.opened", object(&id)).with(details))?;
+    let event = Event::new("session.opened", object(&id)).by(&entry.user_id);
+    audit::record(cx, event.with(details))?;
     let limits = Limits::of(cx.kit, entry.admin);
     for old in store::beyond(cx.tx, entry, most, limits, cx.now)? {
         end(cx, &old, Some("too many sessions"))?;

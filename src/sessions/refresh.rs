@@ -172,7 +172,7 @@ pub fn refresh(
     // As it is nearly always: what was seen still holds, which the change itself finds out.
     if let Some(key) = &standing.key
         && standing.generation == presented.generation
-        && rotate(cx, presented, standing.limits)?
+        && rotate(cx, presented, &standing.user_id, standing.limits)?
     {
         let user_id = standing.user_id.clone();
         let next = presented.next();
@@ -189,12 +189,17 @@ pub fn refresh(
 }
 
 /// Begins the next generation and writes that down.
-fn rotate(cx: &mut Cx<'_, '_>, presented: &Presented, limits: Limits) -> Result<bool> {
+fn rotate(
+    cx: &mut Cx<'_, '_>,
+    presented: &Presented,
+    user_id: &str,
+    limits: Limits,
+) -> Result<bool> {
     let id = &presented.session_id;
     if !store::rotate(cx.tx, id, presented.generation, limits, cx.now)? {
         return Ok(false);
     }
-    let event = Event::new("session.refreshed", object(id));
+    let event = Event::new("session.refreshed", object(id)).by(user_id);
     audit::record(cx, event.with(json!({ "generation": presented.next() })))?;
     Ok(true)
 }
@@ -226,7 +231,7 @@ fn settle(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> {
         };
         let next = presented.next();
         if row.generation == presented.generation {
-            if rotate(cx, presented, limits)? {
+            if rotate(cx, presented, &row.user.id, limits)? {
                 return Ok(turn(next));
             }
             continue;

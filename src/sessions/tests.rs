@@ -726,6 +726,7 @@ fn two_spellings_of_a_name_are_counted_as_one_whether_somebody_has_it_or_not() {
                 let wrong = crate::password::Verdict {
                     matches: false,
                     rehashed: None,
+                    owed: Duration::ZERO,
                 };
                 let answer = app.at(T0, &Actor::anonymous(), move |cx| {
                     let attempt = begun(cx, &login)?;
@@ -746,6 +747,7 @@ fn verdict(matches: bool) -> crate::password::Verdict {
     crate::password::Verdict {
         matches,
         rehashed: None,
+        owed: Duration::ZERO,
     }
 }
 
@@ -832,6 +834,7 @@ fn a_refused_login_writes_one_row_whoever_it_names_also_while_it_has_to_wait() {
     let verdict = |matches| crate::password::Verdict {
         matches,
         rehashed: None,
+        owed: Duration::ZERO,
     };
     // After five failures nobody looks at the password any more.
     for name in ["maria"; 8].into_iter().chain(["nobody"; 8]) {
@@ -888,6 +891,7 @@ fn a_second_factor_is_asked_for_after_a_right_password_and_each_code_is_good_onc
         let verdict = crate::password::Verdict {
             matches: password,
             rehashed: None,
+            owed: Duration::ZERO,
         };
         let answer = house.app.at(later, &Actor::anonymous(), move |cx| {
             let attempt = begun(cx, &login)?;

@@ -4,9 +4,9 @@ mod store;
 
 use super::find::Key;
 use super::{Role, State};
-use crate::app::Cx;
+use crate::app::{Actor, App, Cx};
 use crate::error::Result;
-use crate::password::PasswordHash;
+use crate::password::{Password, PasswordHash};
 
 /// An account as the login sees it.
 #[derive(Clone, Debug)]
@@ -90,4 +90,49 @@ pub fn change_password(
 /// Those of the database.
 pub fn end_everyone(cx: &mut Cx<'_, '_>) -> Result<u64> {
     store::end_everyone(cx.tx, cx.now)
+}
+
+/// Learns how long comparing takes with each sort of imported hash that accounts have, so that a
+/// wrong password is answered alike from the first one on (security.md, rule 9). Returns how many
+/// sorts there are.
+///
+/// # Errors
+/// Those of the database; [`Error::Unavailable`](crate::error::Error::Unavailable) when too many
+/// passwords wait to be compared.
+pub fn learn_pace(app: &App, actor: &Actor) -> Result<usize> {
+    let samples = app.read(actor, |cx| store::samples(cx.tx))?;
+    let imported: Vec<_> = samples
+        .into_iter()
+        .filter(PasswordHash::is_imported)
+        .collect();
+    let password = Password::try_from("nobody's".to_owned())?;
+    for hash in &imported {
+        app.kit().hasher.verify(&password, Some(hash))?;
+    }
+    Ok(imported.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::users::{self, NewPassword, NewUser};
+
+    #[test]
+    fn the_pace_is_learnt_from_each_sort_of_imported_hash() {
+        let app = App::memory();
+        let pace = || learn_pace(&app, &Actor::job("test")).unwrap();
+        assert_eq!(pace(), 0, "nobody");
+        let bcrypt = |cost: u32| {
+            format!("$2b${cost:02}$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG")
+        };
+        let ours = app.kit().hasher.hash(&"x".to_owned().try_into().unwrap());
+        let ours = ours.unwrap().expose().to_owned();
+        let hashes = [ours, bcrypt(4), bcrypt(5), bcrypt(5)];
+        for (n, hash) in hashes.into_iter().enumerate() {
+            let mut new = NewUser::named(format!("user{n}").parse().unwrap());
+            new.password = NewPassword::Hash(PasswordHash::parse(&hash).unwrap());
+            users::create(&app, &Actor::operator(), new).unwrap();
+        }
+        assert_eq!(pace(), 2);
+    }
 }

@@ -139,9 +139,15 @@ fn place(user: &User) -> Result<Place> {
         (status = 409, description = "A name is taken"), Problems))]
 async fn create(caller: Caller, posted: Posted<NewAccount>) -> Result<Response> {
     let Posted { value, bytes } = posted;
+    let email = value.email.clone();
     let prepared = caller
         .prepare(move |app, actor| super::prepare(app, actor, value.into()))
         .await?;
+    if let Some(email) = email {
+        // Only now: whoever may not make accounts takes nothing from the address of another.
+        let rates = &caller.visitor().app().kit().rates;
+        rates.take_address(email.as_str())?;
+    }
     let posted = Posted { value: (), bytes };
     caller
         .create(posted, place, move |cx, ()| {

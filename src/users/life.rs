@@ -43,11 +43,15 @@ pub fn disable(cx: &mut Cx<'_, '_>, user: &str, reason: Option<&str>) -> Result<
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `user:write`; [`Error::ReauthenticationNeeded`];
-/// [`Error::NotFound`].
+/// [`Error::NotFound`]; [`Error::Invalid`] for a deleted account.
 pub fn enable(cx: &mut Cx<'_, '_>, user: &str) -> Result<User> {
     may_end(cx, None)?;
-    let user = resolve(cx, user)?;
+    let user = find(cx, user, Among::All)?;
     may_touch(cx, &user)?;
+    if user.state == State::Deleted {
+        let reason = "is deleted: what brings it back is restoring it (provost user restore)";
+        return Err(Error::invalid("user", reason));
+    }
     let id = user.id;
     if store::enable(cx.tx, &id, cx.now)? {
         audit::record(cx, Event::new("user.enabled", object(&id)))?;

@@ -72,12 +72,11 @@ fn a_deleted_account_is_found_only_by_who_looks_for_it_and_keeps_its_names() {
     assert_eq!(names(&app, None), ["root"]);
     assert_eq!(names(&app, Some(State::Deleted)), ["ivan"]);
     assert_eq!(find(&app, "ivan@example.org").unwrap(), deleted);
-    let verbs: [Verb; 8] = [
+    let verbs: [Verb; 7] = [
         |cx| resolve(cx, "ivan"),
         |cx| update(cx, "ivan", &Changes::default()),
         |cx| rename(cx, "ivan", &"vanya".parse().unwrap()),
         |cx| disable(cx, "ivan", None),
-        |cx| enable(cx, "ivan"),
         |cx| delete(cx, "ivan", None),
         |cx| grant(cx, "ivan", Role::Admin),
         |cx| revoke(cx, "ivan", Role::User),
@@ -121,6 +120,19 @@ fn a_deleted_account_comes_back_as_it_was_until_it_is_too_late() {
         back(&app, 40, "nobody"),
         Err(Error::NotFound { .. })
     ));
+}
+
+#[test]
+fn who_wants_to_enable_a_deleted_account_is_told_that_it_is_deleted() {
+    let app = App::memory();
+    make(&app, whole("ivan"));
+    gone(&app, DAY, "ivan").unwrap();
+    let refused = as_operator(&app, DAY, |cx| enable(cx, "ivan")).unwrap_err();
+    assert!(matches!(refused, Error::Invalid { .. }), "{refused:?}");
+    assert!(refused.to_string().contains("deleted"), "{refused}");
+    assert_eq!(find(&app, "ivan").unwrap().state, State::Deleted);
+    let refused = as_operator(&app, DAY, |cx| enable(cx, "nobody")).unwrap_err();
+    assert!(matches!(refused, Error::NotFound { .. }), "{refused:?}");
 }
 
 #[test]

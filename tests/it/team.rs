@@ -218,3 +218,29 @@ fn a_schema_that_was_changed_by_hand_is_printed_as_a_diff() {
     assert_eq!(drift.as_array().map(Vec::len), Some(1), "{drift}");
     assert_eq!(drift[0]["name"], "orders_buyer_idx", "{drift}");
 }
+
+#[test]
+fn tables_of_a_team_are_copied_once_they_are_made_in_the_other_database_as_well() {
+    let shell = shell();
+    shell.ok(&["migrate", "up", "--dir", "own"]);
+    shell.sql().run(
+        "INSERT INTO users (id, username, username_key, state, created_at, updated_at)
+           VALUES ('u', 'u', 'u', 'active', 1, 1);
+         INSERT INTO orders (id, buyer, total, note) VALUES (1, 'u', 100, 'x');
+         INSERT INTO order_lines (order_id, place) VALUES (1, 1), (1, 2);",
+    );
+    let from = shell
+        .schema_url()
+        .unwrap_or_else(|| "data/provost.db".into());
+    let copy = ["db", "copy", "--from", &from, "--to", "other.db", "--yes"];
+    let told = shell.fails(13, &copy);
+    assert!(told.contains("provost migrate up --dir DIR"), "{told}");
+    fs::copy(shell.path("data/provost.key"), shell.path("other.key")).unwrap();
+    shell.ok(&["--db", "other.db", "migrate", "up", "--dir", "own"]);
+    shell.ok(&copy);
+    let other = crate::support::files::open(&shell.path("other.db"));
+    let number = |sql| crate::support::files::number(&other, sql);
+    assert_eq!(number("SELECT COUNT(*) FROM order_lines"), 2);
+    assert_eq!(number("SELECT total FROM orders"), 100);
+    shell.ok(&["--db", "other.db", "migrate", "verify", "--dir", "own"]);
+}

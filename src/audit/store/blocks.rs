@@ -176,6 +176,33 @@ pub(in crate::audit) fn end_of(tx: &mut Tx<'_>, number: i64) -> Result<i64> {
     row.map_or(Ok(START), |row| row.int("last_id"))
 }
 
+/// What a row's block is told by.
+pub(in crate::audit) struct Seal {
+    pub(in crate::audit) number: i64,
+    pub(in crate::audit) last_id: i64,
+    pub(in crate::audit) hash: Vec<u8>,
+}
+
+/// The blocks that hold the rows from `first` to `last`, in order.
+pub(in crate::audit) fn over(tx: &mut Tx<'_>, first: i64, last: i64) -> Result<Vec<Seal>> {
+    let rows = tx.all(
+        "SELECT number, last_id, hash FROM audit_blocks
+         WHERE last_id >= $1 AND last_id <= COALESCE(
+           (SELECT b.last_id FROM audit_blocks b WHERE b.last_id >= $2
+            ORDER BY b.last_id LIMIT 1), 9223372036854775807)
+         ORDER BY last_id",
+        &[first.into(), last.into()],
+    )?;
+    let seals = rows.iter().map(|row| {
+        Ok(Seal {
+            number: row.int("number")?,
+            last_id: row.int("last_id")?,
+            hash: row.bytes("hash")?.to_vec(),
+        })
+    });
+    seals.collect()
+}
+
 /// How many rows the blocks hold that were sealed by `until`, and when the first of these was.
 pub(in crate::audit) fn kept(
     tx: &mut Tx<'_>,

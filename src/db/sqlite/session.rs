@@ -127,19 +127,19 @@ impl<'c> Session<'c> {
     fn each(self, sql: &str, params: &[Value], mut take: impl FnMut(Row) -> bool) -> Result<()> {
         self.count_statement()?;
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
-        bind(&mut statement, params)?;
+        let shape = shape(&statement, sql)?;
+        shape.bind(&mut statement, params)?;
         // What gives rows may change some, too: `UPDATE … RETURNING`.
         if !statement.readonly() {
             self.note_change();
         }
-        let columns = columns(&statement, sql);
         let mut rows = statement.raw_query();
         while let Some(row) = rows.next().map_err(error)? {
-            let mut values = Vec::with_capacity(columns.len());
-            for place in 0..columns.len() {
+            let mut values = Vec::with_capacity(shape.columns.len());
+            for place in 0..shape.columns.len() {
                 values.push(value(row, place)?);
             }
-            if !take(Row::new(Arc::clone(&columns), values)) {
+            if !take(Row::new(Arc::clone(&shape.columns), values)) {
                 break;
             }
         }
@@ -185,7 +185,7 @@ impl<'c> Session<'c> {
         #[cfg(test)]
         super::plans::assert_no_scan(self, sql);
         let mut statement = self.connection.prepare_cached(sql).map_err(error)?;
-        bind(&mut statement, params)?;
+        shape(&statement, sql)?.bind(&mut statement, params)?;
         let changed = statement.raw_execute().map_err(error)?;
         if changed > 0 {
             self.note_change();
@@ -210,60 +210,74 @@ impl<'c> Session<'c> {
     }
 }
 
-/// Texts whose column names are remembered by each thread; lists build new ones without end.
+/// Texts whose [`Shape`] is remembered by each thread; lists build new ones without end.
 const REMEMBERED: usize = 256;
 
-/// The names of the answer's columns, which depend on nothing but the text. Asking the engine for
-/// them costs an allocation a name, and a check of a token is made of such costs.
-fn columns(statement: &rusqlite::Statement<'_>, sql: &str) -> Arc<[Box<str>]> {
-    type Names = HashMap<Box<str>, Arc<[Box<str>]>, FixedState>;
-    thread_local! { static NAMES: RefCell<Names> = RefCell::default() }
-    NAMES.with_borrow_mut(|names| {
-        if let Some(known) = names.get(sql) {
-            return Arc::clone(known);
+/// What of a statement depends on nothing but its text. Asking the engine for it costs an
+/// allocation for each column and a walk for each parameter, and a check of a token is made of such
+/// costs.
+struct Shape {
+    /// For each parameter, in the engine's order, the number in its name.
+    parameters: Box<[usize]>,
+    /// The names of the answer's columns.
+    columns: Arc<[Box<str>]>,
+}
+
+fn shape(statement: &rusqlite::Statement<'_>, sql: &str) -> Result<Arc<Shape>> {
+    type Known = HashMap<Box<str>, Arc<Shape>, FixedState>;
+    thread_local! { static SHAPES: RefCell<Known> = RefCell::default() }
+    SHAPES.with_borrow_mut(|shapes| {
+        if let Some(known) = shapes.get(sql) {
+            return Ok(Arc::clone(known));
         }
-        if names.len() >= REMEMBERED {
-            names.clear();
+        if shapes.len() >= REMEMBERED {
+            shapes.clear();
         }
-        let fresh: Arc<[Box<str>]> = statement
-            .column_names()
-            .into_iter()
-            .map(Box::from)
-            .collect();
-        names.insert(Box::from(sql), Arc::clone(&fresh));
-        fresh
+        let fresh = Arc::new(Shape::of(statement)?);
+        shapes.insert(Box::from(sql), Arc::clone(&fresh));
+        Ok(fresh)
     })
 }
 
-/// Binds `params[N - 1]` to the parameter *named* `$N`.
-///
-/// `SQLite` numbers `$2, $1` by first appearance, so binding by position would silently swap them;
-/// and it takes `$1::text` for a name. Both are errors here, as is a surplus value.
-fn bind(statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<()> {
-    let mut highest = 0;
-    for place in 1..=statement.parameter_count() {
-        let name = statement.parameter_name(place).unwrap_or("?");
-        let number = name
-            .strip_prefix('$')
-            .and_then(|digits| digits.parse::<usize>().ok());
-        let bound = number
-            .and_then(|n| n.checked_sub(1))
-            .and_then(|n| params.get(n));
-        let (Some(number), Some(bound)) = (number, bound) else {
-            return Err(Error::internal(format!("there is no value for {name}")));
+impl Shape {
+    fn of(statement: &rusqlite::Statement<'_>) -> Result<Self> {
+        let number = |place| {
+            let name = statement.parameter_name(place).unwrap_or("?");
+            let digits = name.strip_prefix('$');
+            let number = digits.and_then(|digits| digits.parse::<usize>().ok());
+            let number = number.filter(|number| *number > 0);
+            number.ok_or_else(|| Error::internal(format!("there is no value for {name}")))
         };
-        highest = highest.max(number);
-        statement
-            .raw_bind_parameter(place, Bound(bound))
-            .map_err(error)?;
+        let parameters = (1..=statement.parameter_count()).map(number);
+        let columns = statement.column_names().into_iter().map(Box::from);
+        Ok(Self {
+            parameters: parameters.collect::<Result<_>>()?,
+            columns: columns.collect(),
+        })
     }
-    if params.len() > highest {
-        return Err(Error::internal(format!(
-            "{} values for ${highest}",
-            params.len()
-        )));
+
+    /// Binds `params[N - 1]` to the parameter *named* `$N`.
+    ///
+    /// `SQLite` numbers `$2, $1` by first appearance, so binding by position would silently swap
+    /// them; and it takes `$1::text` for a name. Both are errors here, as is a surplus value.
+    fn bind(&self, statement: &mut rusqlite::Statement<'_>, params: &[Value]) -> Result<()> {
+        for (place, number) in (1..).zip(&self.parameters) {
+            let bound = params.get(number - 1);
+            let bound =
+                bound.ok_or_else(|| Error::internal(format!("there is no value for ${number}")))?;
+            statement
+                .raw_bind_parameter(place, Bound(bound))
+                .map_err(error)?;
+        }
+        let highest = self.parameters.iter().max().copied().unwrap_or(0);
+        if params.len() > highest {
+            return Err(Error::internal(format!(
+                "{} values for ${highest}",
+                params.len()
+            )));
+        }
+        Ok(())
     }
-    Ok(())
 }
 
 /// A value on its way into a statement.

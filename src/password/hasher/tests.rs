@@ -179,3 +179,29 @@ fn a_panic_costs_one_request_and_no_slot() {
     assert!(matches!(lost, Err(Error::Internal(_))));
     hasher.hash(&password()).unwrap();
 }
+
+#[test]
+fn whoever_is_wrong_owes_what_an_imported_hash_takes_longer() {
+    let hasher = Hasher::new(limits(1, 64));
+    let ours = hasher.hash(&password()).unwrap();
+    let wrong: Password = "wrong".parse().unwrap();
+    let owed = |stored| hasher.verify(&wrong, stored).unwrap().owed;
+    assert_eq!(owed(None), Duration::ZERO, "none is known yet");
+    let slow = "$2b$12$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
+    let slow = PasswordHash::parse(slow).unwrap();
+    assert_eq!(owed(Some(&slow)), Duration::ZERO, "it is the slowest");
+    assert!(owed(None) > Duration::ZERO);
+    assert!(owed(Some(&ours)) > Duration::ZERO);
+}
+
+#[test]
+fn the_slowest_comparison_is_learnt_at_once_and_forgotten_slowly() {
+    let slowest = Slowest::default();
+    let millis = Duration::from_millis;
+    assert_eq!(slowest.owed(millis(30), false), Duration::ZERO);
+    assert_eq!(slowest.owed(millis(250), true), Duration::ZERO);
+    assert_eq!(slowest.owed(millis(30), false), millis(220));
+    assert_eq!(slowest.owed(millis(650), true), Duration::ZERO);
+    assert_eq!(slowest.owed(millis(250), true), millis(350));
+    assert_eq!(slowest.owed(millis(600), false), Duration::ZERO);
+}

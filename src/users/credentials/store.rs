@@ -40,6 +40,24 @@ pub(super) fn credentials(tx: &mut Tx<'_>, key: &Key) -> Result<Option<Credentia
     .transpose()
 }
 
+/// Two hashes of each sort that accounts have: by their first letters, which for bcrypt tell the
+/// cost. Walks through all accounts.
+pub(super) fn samples(tx: &mut Tx<'_>) -> Result<Vec<PasswordHash>> {
+    let rows = tx.all(
+        "SELECT MIN(password_hash) AS first, MAX(password_hash) AS last FROM users
+         GROUP BY SUBSTR(password_hash, 1,
+                         CASE WHEN SUBSTR(password_hash, 1, 2) = '$2' THEN 7 ELSE 9 END)",
+        &[],
+    )?;
+    let mut samples = Vec::new();
+    for row in &rows {
+        let (first, last) = (row.opt_text("first")?, row.opt_text("last")?);
+        let last = last.filter(|last| first.as_ref() != Some(last));
+        samples.extend(first.into_iter().chain(last).map(PasswordHash::stored));
+    }
+    Ok(samples)
+}
+
 /// Puts `new` in the place of `old`. Returns false, changing nothing, if that is no longer there.
 pub(super) fn replace_hash(
     tx: &mut Tx<'_>,

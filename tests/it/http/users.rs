@@ -133,6 +133,25 @@ fn an_administrator_is_registered_by_another_with_roles_and_what_is_wrong_is_tol
 }
 
 #[test]
+fn no_address_gets_a_letter_for_each_account_that_somebody_makes_with_it() {
+    let site = Site::new();
+    let (keeper, reader) = (site.token("user:write"), site.token("user:read"));
+    let post = |token: &str, n: usize| {
+        let body = json!({ "username": format!("ivan{n}"), "email": "ivan@example.org" });
+        site.post_as(token, "/api/v1/users", &body.to_string())
+    };
+    for n in 0..6 {
+        // Who may not make accounts takes nothing from the address.
+        assert_eq!(post(&reader, n).code(), "forbidden");
+    }
+    assert_eq!(post(&keeper, 0).status, 201);
+    for n in 1..5 {
+        assert_eq!(post(&keeper, n).code(), "email_taken");
+    }
+    assert_eq!(post(&keeper, 5).code(), "rate_limited");
+}
+
+#[test]
 fn the_same_key_makes_one_account_and_gives_the_same_answer() {
     let site = Site::new();
     let keeper = site.token("user:write");

@@ -241,6 +241,7 @@ struct Inner {
     db: Db,
     clock: Clock,
     kit: Kit,
+    read_only: bool,
 }
 
 impl Inner {
@@ -271,6 +272,16 @@ impl App {
     /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
     #[must_use]
     pub fn new(config: Config, keys: Keys, db: Db) -> Self {
+        Self::build(config, keys, db, false)
+    }
+
+    /// The same for a daemon that answers reads alone: whatever would change something is refused.
+    #[must_use]
+    pub fn for_reading(config: Config, keys: Keys, db: Db) -> Self {
+        Self::build(config, keys, db, true)
+    }
+
+    fn build(config: Config, keys: Keys, db: Db, read_only: bool) -> Self {
         let slots = config.password.hash_slots.unwrap_or_default();
         let kit = Kit {
             hasher: Hasher::new(Limits::with_slots(slots)),
@@ -290,7 +301,21 @@ impl App {
             db,
             clock: Clock::default(),
             kit,
+            read_only,
         }))
+    }
+
+    /// Whether it answers reads alone.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    fn may_write(&self) -> Result<()> {
+        if self.0.read_only {
+            return Err(Error::ReadOnly);
+        }
+        Ok(())
     }
 
     /// The settings.
@@ -385,6 +410,7 @@ impl App {
         T: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
+        self.may_write()?;
         let start = Instant::now();
         let counts = Tally::default();
         let result = self.0.db.write(self.unit(actor.clone(), f, &counts));
@@ -403,6 +429,9 @@ impl App {
         T: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
+        if let Err(refusal) = self.may_write() {
+            return done(Err(refusal));
+        }
         let (start, app) = (Instant::now(), self.clone());
         let counts = Tally::default();
         let unit = self.unit(actor, f, &counts);

@@ -197,6 +197,9 @@ pub enum Error {
     /// Busy, overloaded or out of reach for now; safe to try again.
     #[error("temporarily unavailable, try again")]
     Unavailable(#[source] Source),
+    /// The daemon was started to answer reads alone.
+    #[error("this daemon answers reads alone for now, and changes nothing")]
+    ReadOnly,
     /// The disk is full; reads go on.
     #[error("the disk is full")]
     StorageFull(#[source] Source),
@@ -389,6 +392,7 @@ impl Error {
             Self::RequestTimeout => row("request_timeout", 408, 10),
             Self::Misdirected => row("misdirected", 421, 2),
             Self::Unavailable(_) => row("unavailable", 503, 10),
+            Self::ReadOnly => row("read_only", 503, 10),
             Self::StorageFull(_) => row("storage_full", 507, 10),
             Self::DaemonRunning { .. } => row("daemon_running", 503, 10),
             Self::DaemonsServing { .. } => row("daemons_serving", 503, 10),

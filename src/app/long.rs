@@ -16,6 +16,7 @@ impl App {
         actor: &Actor,
         f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
     ) -> Result<T> {
+        self.may_write()?;
         let inner = &*self.0;
         let mut counts = Counts::default();
         let result = inner

@@ -45,8 +45,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDR", help = LISTEN)]
     listen: Vec<String>,
     /// Apply pending migrations before serving [default: refuse to start]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "read_only")]
     migrate: bool,
+    /// Answer reads alone: whatever would change something is refused with 503, and no job writes,
+    /// so that reads go on while somebody looks at something
+    #[arg(long)]
+    read_only: bool,
 }
 
 const LISTEN: &str = "Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated \
@@ -58,10 +62,20 @@ impl Serve {
         let log = log::start(&config.log)?;
         let actor = operator::actor(site.on_behalf_of());
         let tls = config.tls.as_ref().map(Certificate::load).transpose()?;
-        let made = setup::prepare(&config, &actor)?;
+        let made = if self.read_only {
+            // What is not there is not made.
+            drop(operator::database(&config)?);
+            setup::Setup::default()
+        } else {
+            setup::prepare(&config, &actor)?
+        };
         let keys = Keys::load(&config.key_file)?;
         let db = Db::open(&config.db, Role::Daemon)?;
-        let app = App::new(config, keys, db);
+        let app = if self.read_only {
+            App::for_reading(config, keys, db)
+        } else {
+            App::new(config, keys, db)
+        };
         match migrations::check(app.db()) {
             Err(Error::SchemaBehind { .. }) if self.migrate => {
                 let all = Wish::default();

@@ -41,7 +41,7 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, factors, jobs, purge, recovery, sessions, throttle, tokens, users};
+use crate::{audit, factors, jobs, migrations, purge, recovery, sessions, throttle, tokens, users};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -59,7 +59,8 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(tokens::http::routes())
         .merge(recovery::http::routes())
         .merge(purge::http::routes())
-        .merge(jobs::http::routes());
+        .merge(jobs::http::routes())
+        .merge(migrations::http::routes());
     if config.compat.token_manager {
         api.merge(tokens::http::compat_routes())
     } else {

@@ -11,6 +11,7 @@ mod down;
 mod drift;
 mod folder;
 mod history;
+pub mod http;
 pub mod lint;
 mod new;
 mod plan;
@@ -44,7 +45,7 @@ pub fn needed() -> u32 {
 }
 
 /// What is known about one migration.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     /// Its number.
     pub number: u32,
@@ -53,6 +54,7 @@ pub struct Entry {
     /// Where it stands.
     pub state: State,
     /// When it was applied.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub applied_at: Option<Timestamp>,
     /// How long that took, in milliseconds.
     pub duration_ms: Option<i64>,
@@ -63,7 +65,7 @@ pub struct Entry {
 }
 
 /// Where a migration stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
     /// Applied, with the text that this binary has.

@@ -303,6 +303,14 @@ pub enum Error {
     /// Stored data that cannot be right.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+    /// A backup that is not what it should be.
+    #[error("the backup {} is not good: {reason}", path.display())]
+    BackupDamaged {
+        /// The backup's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Reading or writing a file or a socket failed.
     #[error("cannot {doing}")]
     Io {
@@ -410,6 +418,7 @@ impl Error {
             Self::MigrationRefused(_) => row("migration_refused", 422, 7),
             Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
+            Self::BackupDamaged { .. } => row("backup_damaged", 500, 13),
             Self::Io { .. } => row("io", 500, 1),
             Self::Internal(_) => row("internal", 500, 1),
         }

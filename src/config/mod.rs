@@ -5,6 +5,7 @@
 
 mod audit;
 mod auth;
+mod backups;
 mod file;
 mod mail;
 mod read;
@@ -19,6 +20,7 @@ use ipnet::IpNet;
 
 pub use self::audit::Audit;
 pub use self::auth::{Auth, Registration};
+pub use self::backups::Backups;
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
@@ -68,6 +70,8 @@ pub struct Config {
     pub purge: Purge,
     /// `[audit]`
     pub audit: Audit,
+    /// `[backup]`
+    pub backup: Backups,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[idempotency]`
@@ -309,6 +313,7 @@ impl Config {
                 pause: layers.period("purge.pause")?,
             },
             audit: Audit::load(&layers)?,
+            backup: Backups::load(&layers)?,
             jobs: Jobs {
                 enabled: layers.one("jobs.enabled", values::flag)?,
             },

@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 12] = [
+pub const JOBS: [Job; 13] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -132,6 +132,14 @@ pub const JOBS: [Job; 12] = [
         at_stop: false,
         of_file: false,
         work: chores::deliver,
+    },
+    Job {
+        name: "backup",
+        about: "make a backup, and delete those that are not kept any longer",
+        reach: Reach::Alone(|config| &config.backup.schedule),
+        at_stop: false,
+        of_file: true,
+        work: chores::back_up,
     },
     Job {
         name: "audit.seal",

@@ -16,6 +16,7 @@ pub mod lint;
 mod new;
 mod plan;
 mod rehearse;
+mod sample;
 mod store;
 mod story;
 mod untouched;
@@ -35,6 +36,7 @@ pub use history::Happened;
 pub use new::create;
 pub use plan::{Concerned, Planned};
 pub use rehearse::{Form, Rehearsal, Timed};
+pub use sample::sample;
 pub use story::{ALL, Migration, Story, Whose};
 pub use up::{Kept, Report, Stage, Tell, Wish};
 

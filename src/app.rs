@@ -5,6 +5,7 @@
 //! `cx.now` follows the order of commits.
 
 mod denials;
+mod long;
 mod uses;
 
 use std::fmt;
@@ -240,6 +241,7 @@ struct Inner {
     db: Db,
     clock: Clock,
     kit: Kit,
+    read_only: bool,
 }
 
 impl Inner {
@@ -270,6 +272,16 @@ impl App {
     /// Puts the parts together. `clock` is raised to the mark that the database keeps by the edge.
     #[must_use]
     pub fn new(config: Config, keys: Keys, db: Db) -> Self {
+        Self::build(config, keys, db, false)
+    }
+
+    /// The same for a daemon that answers reads alone: whatever would change something is refused.
+    #[must_use]
+    pub fn for_reading(config: Config, keys: Keys, db: Db) -> Self {
+        Self::build(config, keys, db, true)
+    }
+
+    fn build(config: Config, keys: Keys, db: Db, read_only: bool) -> Self {
         let slots = config.password.hash_slots.unwrap_or_default();
         let kit = Kit {
             hasher: Hasher::new(Limits::with_slots(slots)),
@@ -289,7 +301,21 @@ impl App {
             db,
             clock: Clock::default(),
             kit,
+            read_only,
         }))
+    }
+
+    /// Whether it answers reads alone.
+    #[must_use]
+    pub fn is_read_only(&self) -> bool {
+        self.0.read_only
+    }
+
+    fn may_write(&self) -> Result<()> {
+        if self.0.read_only {
+            return Err(Error::ReadOnly);
+        }
+        Ok(())
     }
 
     /// The settings.
@@ -384,6 +410,7 @@ impl App {
         T: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
+        self.may_write()?;
         let start = Instant::now();
         let counts = Tally::default();
         let result = self.0.db.write(self.unit(actor.clone(), f, &counts));
@@ -396,31 +423,15 @@ impl App {
         result
     }
 
-    /// Runs `f` as `actor`, however long it takes, and commits if it returns `Ok`: for a command
-    /// that fills the whole database.
-    ///
-    /// # Errors
-    /// What `f` returns, or as [`Db::import`].
-    pub fn import<T>(
-        &self,
-        actor: &Actor,
-        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
-    ) -> Result<T> {
-        let inner = &*self.0;
-        let mut counts = Counts::default();
-        let result = inner
-            .db
-            .import(|tx| f(&mut inner.cx(tx, actor, &mut counts)));
-        counts.settle(result.is_ok());
-        result
-    }
-
     /// [`App::write`] without waiting: `done` is called once, after the commit.
     pub fn submit<T, F>(&self, actor: Actor, f: F, done: impl FnOnce(Result<T>) + Send + 'static)
     where
         T: Send + 'static,
         F: FnMut(&mut Cx<'_, '_>) -> Result<T> + Send + 'static,
     {
+        if let Err(refusal) = self.may_write() {
+            return done(Err(refusal));
+        }
         let (start, app) = (Instant::now(), self.clone());
         let counts = Tally::default();
         let unit = self.unit(actor, f, &counts);

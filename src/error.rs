@@ -213,6 +213,9 @@ pub enum Error {
     /// Busy, overloaded or out of reach for now; safe to try again.
     #[error("temporarily unavailable, try again")]
     Unavailable(#[source] Source),
+    /// The daemon was started to answer reads alone.
+    #[error("this daemon answers reads alone for now, and changes nothing")]
+    ReadOnly,
     /// The disk is full; reads go on.
     #[error("the disk is full")]
     StorageFull(#[source] Source),
@@ -295,14 +298,21 @@ pub enum Error {
         name: String,
     },
     /// A migration failed and was rolled back.
-    #[error("migration {name} failed, the database is unchanged by it")]
+    #[error("migration {name} failed {place}; {kept}")]
     MigrationFailed {
         /// The migration's name.
         name: String,
+        /// Where: `at statement 3 (migrations/0008_x.up.sql, line 14)`.
+        place: String,
+        /// What is there now: `the database is unchanged at version 7`.
+        kept: String,
         /// The engine's message.
         #[source]
         source: Box<Error>,
     },
+    /// What a change of the schema would do is not right, or there is no room to try it.
+    #[error("the schema was not changed: {0}")]
+    MigrationRefused(String),
     /// The daemon that was asked cannot do its work.
     #[error("not ready: {0}")]
     NotReady(String),
@@ -389,6 +399,7 @@ impl Error {
             Self::RequestTimeout => row("request_timeout", 408, 10),
             Self::Misdirected => row("misdirected", 421, 2),
             Self::Unavailable(_) => row("unavailable", 503, 10),
+            Self::ReadOnly => row("read_only", 503, 10),
             Self::StorageFull(_) => row("storage_full", 507, 10),
             Self::DaemonRunning { .. } => row("daemon_running", 503, 10),
             Self::DaemonsServing { .. } => row("daemons_serving", 503, 10),
@@ -403,6 +414,7 @@ impl Error {
             Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
+            Self::MigrationRefused(_) => row("migration_refused", 422, 7),
             Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
             Self::BackupDamaged { .. } => row("backup_damaged", 500, 13),

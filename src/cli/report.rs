@@ -109,13 +109,16 @@ mod tests {
         let cause = Error::unavailable("database is locked");
         let error = Error::MigrationFailed {
             name: "0007_x".into(),
+            place: "at statement 3 (migrations/0007_x.up.sql, line 14)".into(),
+            kept: "the database is unchanged at version 6".into(),
             source: Box::new(cause),
         };
         assert_eq!(
             told(&error, false),
             (
                 7,
-                "error: migration 0007_x failed, the database is unchanged by it\n\
+                "error: migration 0007_x failed at statement 3 (migrations/0007_x.up.sql, line 14); \
+                 the database is unchanged at version 6\n\
                  caused by: temporarily unavailable, try again\n\
                  caused by: database is locked\n"
                     .to_owned()

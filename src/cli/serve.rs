@@ -22,8 +22,9 @@ use crate::http::listener::Listener;
 use crate::http::tls::{Pair, Tls};
 use crate::keys::Keys;
 use crate::log::{self, Log};
+use crate::migrations::{self, Story, Wish};
 use crate::time::wall;
-use crate::{http, jobs, migrations, throttle};
+use crate::{http, jobs, throttle};
 
 /// Storage faults in a row after which nothing good can come of going on.
 const FAULTS: u32 = 3;
@@ -44,8 +45,12 @@ pub(super) struct Serve {
     #[arg(long, value_name = "ADDR", help = LISTEN)]
     listen: Vec<String>,
     /// Apply pending migrations before serving [default: refuse to start]
-    #[arg(long)]
+    #[arg(long, conflicts_with = "read_only")]
     migrate: bool,
+    /// Answer reads alone: whatever would change something is refused with 503, and no job writes,
+    /// so that reads go on while somebody looks at something
+    #[arg(long)]
+    read_only: bool,
 }
 
 const LISTEN: &str = "Listen here: 127.0.0.1:8080, [::1]:8080 or unix:/path; may be repeated \
@@ -57,18 +62,32 @@ impl Serve {
         let log = log::start(&config.log)?;
         let actor = operator::actor(site.on_behalf_of());
         let tls = config.tls.as_ref().map(Certificate::load).transpose()?;
-        let made = setup::prepare(&config, &actor)?;
+        let made = if self.read_only {
+            // What is not there is not made.
+            drop(operator::database(&config)?);
+            setup::Setup::default()
+        } else {
+            setup::prepare(&config, &actor)?
+        };
         let keys = Keys::load(&config.key_file)?;
         let db = Db::open(&config.db, Role::Daemon)?;
-        let app = App::new(config, keys, db);
+        let app = if self.read_only {
+            App::for_reading(config, keys, db)
+        } else {
+            App::new(config, keys, db)
+        };
         match migrations::check(app.db()) {
             Err(Error::SchemaBehind { .. }) if self.migrate => {
-                for applied in migrations::up(&app, &actor)? {
-                    tell(
-                        &app,
-                        format_args!("applied migration {}", applied.name),
-                        out,
-                    )?;
+                let all = Wish::default();
+                // Whoever stops a daemon that is starting ends it by the signal itself.
+                let done = Story::own().migrate(&app, &actor, all, &mut |_| Ok(()))?;
+                if let Some(kept) = &done.snapshot {
+                    let (path, sum) = (kept.path.display(), &kept.sha256);
+                    tell(&app, format_args!("snapshot {path} sha256 {sum}"), out)?;
+                }
+                for applied in &done.done {
+                    let told = format_args!("applied migration {}", applied.name);
+                    tell(&app, told, out)?;
                 }
             }
             checked => checked?,

@@ -21,7 +21,7 @@ use crate::users::{self, Filter, User};
 use crate::{migrations, tokens};
 
 /// What was found and what was made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Setup {
     /// The key file was made.
     pub(super) new_key: bool,

@@ -17,8 +17,9 @@ use crate::migrations;
 /// Tell how the tables of one database were made, and so belong to that one.
 const HISTORIES: [&str; 2] = ["migrations", "team_migrations"];
 
-/// Have a row from their making on, which the source's takes the place of.
-const SEEDED: [&str; 2] = ["clock", "keyring"];
+/// Have rows from their making on, which the source's take the place of: the seals are those of the
+/// events that were written down then.
+const SEEDED: [&str; 4] = ["clock", "keyring", "audit_blocks", "audit_head"];
 
 /// Where making a database and copying one are written down, and under which name.
 const EVENTS: (&str, &str) = ("audit_events", "action");

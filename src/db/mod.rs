@@ -16,6 +16,7 @@ pub mod schema;
 pub mod script;
 pub mod shape;
 mod sqlite;
+pub mod steps;
 mod unit;
 mod value;
 pub mod whole;
@@ -257,6 +258,15 @@ impl Db {
             Engine::Sqlite(sqlite) => sqlite.tidy(how),
             // The server looks after its own files.
             Engine::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// The file that it is in; none for one on a server or in memory.
+    #[must_use]
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.file(),
+            Engine::Postgres(_) => None,
         }
     }
 

@@ -7,8 +7,9 @@ use super::{Line, Patient, Seen, store};
 use crate::audit::{self, Filter};
 use crate::db::{clock as marks, keyring};
 use crate::error::{Error, Result};
+use crate::migrations::{self, Story};
 use crate::time::{Period, Timestamp, relative};
-use crate::{databases, keys, migrations, purge as purges};
+use crate::{databases, keys, purge as purges};
 
 /// A log beyond this is worth a look, and beyond that checkpoints do not get through (rule 58).
 const LOG: u64 = 64 * 1024 * 1024;
@@ -232,6 +233,68 @@ pub(super) fn thoroughly(patient: &Patient) -> Result<Vec<(&'static str, Seen)>>
         (check.name, seen)
     });
     Ok(seen.collect())
+}
+
+/// Whether the database is made as its history says.
+pub(super) fn drift(patient: &Patient) -> Result<Seen> {
+    let next = || patient.run("migrate verify");
+    let drifted = match migrations::drift(patient.app()?.db(), &Story::own()) {
+        // A server's role need not be able to make the schema that is compared with.
+        Err(Error::Config(reason)) => return Ok(Seen::skip(reason, next())),
+        drifted => drifted?,
+    };
+    let Some((first, others)) = drifted.split_first() else {
+        return Ok(Seen::ok(
+            "tables, indexes and triggers are as the migrations made them",
+        ));
+    };
+    let more = match others.len() {
+        0 => String::new(),
+        n => format!(" (and {n} more)"),
+    };
+    let about = format!(
+        "the {} {}{more} is not as the migrations made it",
+        first.sort, first.name
+    );
+    Ok(Seen::fail(about, next()))
+}
+
+/// Whether the audit log is as it was sealed (rule 66).
+pub(super) fn audit(patient: &Patient) -> Result<Seen> {
+    let app = patient.app()?;
+    let keys = matches!(patient.key, Some(Ok(_))).then(|| &app.kit().keys);
+    let options = audit::Options {
+        keys,
+        ..audit::Options::default()
+    };
+    let told = audit::verify(app.db(), &options, &mut |_, _| Ok(()))?;
+    if let Some((first, others)) = told.findings.split_first() {
+        let more = match others.len() {
+            0 => String::new(),
+            n => format!(" (and {n} more)"),
+        };
+        let about = format!("{}{more}", first.detail);
+        return Ok(Seen::damage(about, patient.run("audit verify")));
+    }
+    let waiting = told.unsealed_since.map(|since| patient.now.since(since));
+    if waiting.is_some_and(|waiting| waiting > LEAP) {
+        let about = format!(
+            "{} entries wait to be sealed for more than an hour",
+            told.unsealed
+        );
+        return Ok(Seen::warn(about, patient.run("job run audit.seal")));
+    }
+    let about = format!(
+        "{} blocks with {} entries are as they were sealed",
+        told.blocks, told.rows
+    );
+    Ok(match told.signatures {
+        audit::Trust::Proven => Seen::ok(about),
+        audit::Trust::Unproven => {
+            let about = format!("{about}; without the key file nobody knows by whom");
+            Seen::warn(about, patient.run("audit verify"))
+        }
+    })
 }
 
 /// Whether stored data was found to be wrong.

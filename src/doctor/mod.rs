@@ -195,7 +195,7 @@ const CHECKS: &[Check] = &[
 ];
 
 /// The names of what reads the whole database, where `quick` leaves it out.
-const THOROUGH: [&str; 3] = ["integrity", "foreign_keys", "history"];
+const THOROUGH: [&str; 5] = ["integrity", "foreign_keys", "history", "drift", "audit"];
 
 /// Looks at everything; `quick` leaves out what reads the whole database.
 #[must_use]
@@ -213,14 +213,24 @@ pub fn examine(patient: &Patient, quick: bool) -> Vec<Line> {
             )
         };
         lines.extend(THOROUGH.map(|name| line(name, left_out())));
-    } else if let Some(missing) = patient.lacks(Needs::Database) {
-        lines.extend(THOROUGH.map(|name| line(name, missing.clone())));
-    } else {
-        match database::thoroughly(patient) {
-            Ok(all) => lines.extend(all.into_iter().map(|(name, seen)| line(name, seen))),
-            Err(error) => lines.push(line("integrity", Seen::of(&error, patient))),
-        }
+        return lines;
     }
+    if let Some(missing) = patient.lacks(Needs::Database) {
+        lines.extend(THOROUGH.map(|name| line(name, missing.clone())));
+        return lines;
+    }
+    match database::thoroughly(patient) {
+        Ok(all) => lines.extend(all.into_iter().map(|(name, seen)| line(name, seen))),
+        Err(error) => lines.push(line("integrity", Seen::of(&error, patient))),
+    }
+    let more = [
+        check("drift", Needs::Schema, database::drift),
+        check("audit", Needs::Schema, database::audit),
+    ];
+    lines.extend(
+        more.iter()
+            .map(|check| line(check.name, seen(patient, check))),
+    );
     lines
 }
 

@@ -280,6 +280,39 @@ fn rows_that_point_nowhere_are_damage_and_those_that_no_key_guards_a_warning() {
 }
 
 #[test]
+fn tables_that_are_not_as_the_migrations_made_them_are_named() {
+    let made = Made::whole();
+    made.is("drift", Level::Ok, "");
+    made.script("DROP INDEX tokens_expires_idx");
+    made.is(
+        "drift",
+        Level::Fail,
+        "the index tokens_expires_idx is not as",
+    );
+}
+
+#[test]
+fn an_audit_log_that_was_changed_is_damage_and_one_that_is_not_sealed_a_warning() {
+    let made = Made::whole();
+    let app = made.app();
+    let long_ago = wall().minus(Duration::from_hours(3));
+    let note = |cx: &mut crate::app::Cx<'_, '_>| audit::record(cx, Event::new("x.done", "x"));
+    app.at(long_ago, &Actor::operator(), note).unwrap();
+    made.is("audit", Level::Warn, "wait to be sealed");
+    let keys = Keys::load(&made.path("data/provost.key")).unwrap();
+    let config = app.config().clone();
+    drop(app);
+    let db = Db::open_file(&made.database(), Role::Shell).unwrap();
+    let sealer = App::new(config, keys, db);
+    audit::seal(&sealer, &Actor::operator(), &|| false).unwrap();
+    drop(sealer);
+    made.is("audit", Level::Ok, "as they were sealed");
+    made.script("UPDATE audit_events SET object = 'y' WHERE action = 'x.done'");
+    made.is("audit", Level::Fail, "-> provost audit verify");
+    assert!(database::is_damaged(&made.lines()));
+}
+
+#[test]
 fn settings_that_cannot_be_used_fail_and_the_machine_is_looked_at_all_the_same() {
     let made = Made::whole();
     made.is("config", Level::Ok, "there is no settings file");

@@ -17,7 +17,7 @@ impl Error {
             Self::LastAdmin => "make another administrator first: provost user role add USER admin".into(),
             Self::CountDiffers { .. } => "look with --dry-run, then give the right number".into(),
             Self::Unavailable(_) => "try again; if it stays so, look at the daemon's log".into(),
-            Self::StorageFull(_) => "free some space on the database's disk; reads go on meanwhile".into(),
+            Self::StorageFull(_) => "reads go on; to get room to clear up: provost db release-space".into(),
             // `kill 0` would end the operator's own shell.
             Self::DaemonRunning { pid: 0 } => "stop it first, or use another --data-dir".into(),
             Self::DaemonRunning { pid } => format!("stop it first (kill {pid}), or use another --data-dir"),

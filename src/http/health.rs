@@ -131,6 +131,7 @@ fn neglected(app: &App) -> Vec<&'static str> {
     let now = app.clock().now().0 / 1000;
     let backup = file.and_then(|file| newest(&file.with_file_name("backups")));
     let checks = [
+        (app.is_read_only(), "this daemon answers reads alone"),
         (
             disk.is_some_and(tight),
             "less than 256 MiB or a tenth of the database's disk is free",

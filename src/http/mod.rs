@@ -42,8 +42,8 @@ use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
 use crate::{
-    audit, courses, enrolments, factors, jobs, lessons, purge, recovery, sessions, throttle,
-    tokens, users,
+    audit, courses, enrolments, factors, jobs, lessons, migrations, purge, recovery, sessions,
+    throttle, tokens, users,
 };
 use layers::Layers;
 use listener::Listener;
@@ -65,7 +65,8 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(enrolments::http::routes())
         .merge(lessons::http::routes())
         .merge(purge::http::routes())
-        .merge(jobs::http::routes());
+        .merge(jobs::http::routes())
+        .merge(migrations::http::routes());
     if config.compat.token_manager {
         api.merge(tokens::http::compat_routes())
     } else {

@@ -1,12 +1,14 @@
 //! `provost migrate …`: the schema at the shell.
 
+mod change;
 mod lint;
+mod plan;
 mod verify;
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::{Entry, Folder, State, Story, Whose};
+use super::{Entry, Folder, Happened, State, Story, Whose};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Outcome, Site};
 use crate::error::Result;
@@ -16,6 +18,7 @@ use crate::error::Result;
 #[command(after_help = "\
 Examples:
   provost migrate status --exit-code          status 9 when something is pending
+  provost migrate up --dry-run                try it on a copy, beside a running daemon
   provost migrate up                          stop the daemon first
   provost migrate new add_orders              a migration of your own, in ./migrations
   provost migrate lint --dir migrations       status 9 when somebody should look at it first
@@ -30,8 +33,16 @@ pub enum Command {
         #[arg(long)]
         exit_code: bool,
     },
-    /// Apply what is pending; refused while a daemon serves the database
-    Up {
+    /// Show what would be applied
+    Plan(plan::Plan),
+    /// Apply what is pending: first to a copy of the data, then, with a verified snapshot kept, to
+    /// the data; refused while a daemon serves the database
+    Up(change::Up),
+    /// Undo what was applied, and destroy what is in its tables: first on a copy of the data, then,
+    /// with a verified snapshot kept, in the data; refused while a daemon serves the database
+    Down(change::Down),
+    /// Show what was applied and undone: when, by which version and by whom, and how long it took
+    History {
         /// Whose migrations.
         #[command(flatten)]
         of: Of,
@@ -87,6 +98,15 @@ impl Record for Entry {
     }
 }
 
+impl Record for Happened {
+    const COLUMNS: &'static [&'static str] =
+        &["at", "what", "name", "duration_ms", "version", "by"];
+
+    fn id(&self) -> Cow<'_, str> {
+        self.name.as_str().into()
+    }
+}
+
 impl Command {
     /// Runs the command.
     ///
@@ -104,20 +124,14 @@ impl Command {
                     return Ok(Outcome::Findings);
                 }
             }
-            Self::Up { of } => {
+            Self::Plan(plan) => plan.run(site, out)?,
+            Self::Up(up) => return up.run(site, out),
+            Self::Down(down) => return down.run(site, out),
+            Self::History { of } => {
                 let story = of.story()?;
                 let operator = site.operator_any_schema(out)?;
-                let before = at(&story, operator.app().db())?;
-                let applied = story.up(operator.app(), operator.actor())?;
-                let nothing = applied.is_empty();
-                if !nothing || out.format().json {
-                    out.table(applied)?;
-                }
-                if nothing {
-                    out.message(format_args!("nothing to do: schema {before}"))?;
-                } else {
-                    out.message(format_args!("schema {before} → {}", story.newest()))?;
-                }
+                let happened = operator.read(|cx| story.history(cx))?;
+                out.table(happened)?;
             }
             Self::Verify { of } => {
                 let story = of.story()?;

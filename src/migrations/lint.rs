@@ -15,6 +15,8 @@ use std::collections::BTreeMap;
 
 use serde::{Serialize, Serializer};
 
+pub(super) use own::is_own;
+
 use super::folder::Folder;
 use super::{Migration, Story};
 use crate::db::script::{Kind, statements, tokens};

@@ -54,9 +54,27 @@ pub(super) fn insert(tx: &mut Tx<'_>, table: &str, entry: &Entry, reverse: &str)
     Ok(())
 }
 
+/// The SQL that undoes what was applied, by number, in order.
+pub(super) fn reverses(tx: &mut Tx<'_>, table: &str) -> Result<Vec<(u32, String)>> {
+    let sql = format!("SELECT number, reverse FROM {table} ORDER BY number");
+    let rows = tx.all(&sql, &[])?;
+    let reverse = |row: &Row| Ok((number(row)?, row.text("reverse")?));
+    rows.iter().map(reverse).collect()
+}
+
+/// Removes the row of what was undone.
+pub(super) fn remove(tx: &mut Tx<'_>, table: &str, number: u32) -> Result<()> {
+    let sql = format!("DELETE FROM {table} WHERE number = $1");
+    tx.run(&sql, &[number.into()]).map(|_one| ())
+}
+
+fn number(row: &Row) -> Result<u32> {
+    u32::try_from(row.int("number")?).map_err(Error::internal)
+}
+
 fn entry(row: &Row) -> Result<Entry> {
     Ok(Entry {
-        number: u32::try_from(row.int("number")?).map_err(Error::internal)?,
+        number: number(row)?,
         name: row.text("name")?,
         state: State::Applied,
         applied_at: row.opt_time("applied_at")?,
@@ -64,6 +82,14 @@ fn entry(row: &Row) -> Result<Entry> {
         version: row.opt_text("version")?,
         sha256: row.text("sha256")?,
     })
+}
+
+#[cfg(test)]
+pub(super) fn set_reverse(tx: &mut Tx<'_>, number: u32, reverse: String) -> Result<u64> {
+    tx.run(
+        "UPDATE migrations SET reverse = $2 WHERE number = $1",
+        &[number.into(), reverse.into()],
+    )
 }
 
 #[cfg(test)]

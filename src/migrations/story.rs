@@ -128,6 +128,25 @@ impl Story {
         }
     }
 
+    /// The program's own and one more for each pair of texts: a newer version's, for tests.
+    #[cfg(test)]
+    pub(super) fn newer(more: &[(&str, &str)]) -> Self {
+        let mut migrations = ALL.to_vec();
+        for (up, down) in more {
+            let number = u32::try_from(migrations.len()).unwrap() + 1;
+            migrations.push(Migration {
+                number,
+                name: format!("{number:04}_more").into(),
+                up: (*up).to_owned().into(),
+                down: (*down).to_owned().into(),
+            });
+        }
+        Self {
+            migrations: Cow::Owned(migrations),
+            ..Self::own()
+        }
+    }
+
     /// Whose they are.
     #[must_use]
     pub const fn whose(&self) -> Whose {
@@ -223,7 +242,7 @@ impl Story {
 }
 
 impl Migration {
-    fn pending(&self) -> Entry {
+    pub(super) fn pending(&self) -> Entry {
         Entry {
             number: self.number,
             name: self.name.to_string(),

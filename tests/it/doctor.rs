@@ -289,3 +289,66 @@ fn the_ballast_is_given_back_at_once_and_taken_again_by_the_daemon() {
     let body: Value = serde_json::from_str(&body).unwrap();
     assert!(body["warnings"].is_array(), "{body}");
 }
+
+#[test]
+fn a_daemon_that_only_reads_answers_reads_and_changes_nothing() {
+    let bare = Shell::bare();
+    if bare.schema_url().is_none() {
+        bare.fails(5, &["serve", "--read-only", "--listen", "127.0.0.1:0"]);
+        assert!(!bare.path("data").exists());
+    }
+    let shell = Shell::new();
+    let create = ["token", "create", "--kind", "temporary", "--quiet"];
+    let token = shell.ok(&create);
+    let count = |what: &str| shell.sql().number(&format!("SELECT COUNT(*) FROM {what}"));
+    let daemon = shell.serve_with(&["--listen", "127.0.0.1:0", "--read-only"]);
+    let valid = |token: &str| daemon.get(&format!("/app/valid/{token}")).1;
+    assert!(valid(&token).contains("true"), "{}", valid(&token));
+    let before = (count("tokens"), count("audit_events"), count("job_runs"));
+    let mut client = crate::support::client::Client::connect(&daemon.address).unwrap();
+    let refused = client.must("POST", "/app/token", "", "");
+    assert_eq!(
+        (refused.status, refused.text("code").as_str()),
+        (503, "read_only")
+    );
+    assert!(refused.header("retry-after").is_some(), "{refused:?}");
+    let login = r#"{"login":"maria","password":"correct horse battery"}"#;
+    let json = "Content-Type: application/json\r\n";
+    let refused = client.must("POST", "/api/v1/auth/login", json, login);
+    assert_eq!(refused.status, 503, "{refused:?}");
+    assert_eq!(
+        (count("tokens"), count("audit_events"), count("job_runs")),
+        before
+    );
+    // The shell is somebody else, and what it does holds here at once.
+    let other = shell.ok(&create);
+    assert!(valid(&other).contains("true"));
+    let (status, ready) = daemon.get("/readyz");
+    assert!(status == 200 && ready.contains("reads alone"), "{ready}");
+    let (status, log) = daemon.stop();
+    assert_eq!(status, 0, "{log}");
+    assert!(!log.contains("panicked at"), "{log}");
+}
+
+#[test]
+fn the_schema_and_its_history_are_shown_over_http_to_who_may_see_them() {
+    let shell = Shell::new();
+    let bearer = |scope: &str| {
+        let token = shell.ok(&["token", "create", "--scope", scope, "--quiet"]);
+        format!("Authorization: Bearer {token}\r\n")
+    };
+    let daemon = shell.serve();
+    let get = |headers: &str| daemon.request("GET", "/api/v1/schema", headers, "");
+    let (status, body) = get(&bearer("schema:read"));
+    let body: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["schema"], body["needs"]);
+    let migrations = body["migrations"].as_array().unwrap();
+    assert_eq!(migrations.len(), provost::migrations::ALL.len());
+    assert!(
+        migrations.iter().all(|it| it["state"] == "applied"),
+        "{body}"
+    );
+    assert_eq!(get(&bearer("token:read")).0, 403);
+    assert_eq!(get("").0, 401);
+}

@@ -244,3 +244,73 @@ fn tables_of_a_team_are_copied_once_they_are_made_in_the_other_database_as_well(
     assert_eq!(number("SELECT total FROM orders"), 100);
     shell.ok(&["--db", "other.db", "migrate", "verify", "--dir", "own"]);
 }
+
+#[test]
+fn a_team_goes_up_and_down_and_up_again() {
+    let shell = shell();
+    let down = |to: &str| {
+        let to = ["migrate", "down", "--dir", "own", "--to", to];
+        shell.ok(&[&to[..], &["--destroy-data", "--yes"]].concat());
+    };
+    shell.ok(&["migrate", "up", "--dir", "own"]);
+    down("0");
+    assert_eq!(tables(&mut shell.sql()), 0);
+    shell.ok(&["migrate", "verify", "--dir", "own"]);
+    shell.ok(&["migrate", "up", "--dir", "own"]);
+    assert_eq!(tables(&mut shell.sql()), 2);
+    down("1");
+    assert_eq!(tables(&mut shell.sql()), 1);
+    shell.ok(&["migrate", "up", "--dir", "own", "--to", "2"]);
+    shell.ok(&["migrate", "up", "--dir", "own"]);
+    shell.ok(&["migrate", "verify", "--dir", "own"]);
+    shell.ok(&["migrate", "verify"]);
+    let happened = shell.json(&["migrate", "history", "--dir", "own"]);
+    assert_eq!(
+        happened["items"].as_array().map(Vec::len),
+        Some(13),
+        "{happened}"
+    );
+}
+
+#[test]
+fn a_third_statement_that_fails_on_the_data_leaves_every_byte_as_it_was() {
+    if crate::support::engine::only_on_sqlite("the bytes of the file are compared") {
+        return;
+    }
+    let shell = shell();
+    shell.ok(&["migrate", "up", "--dir", "own"]);
+    shell.sql().run(
+        "INSERT INTO users (id, username, username_key, state, created_at, updated_at)
+           VALUES ('u', 'u', 'u', 'active', 1, 1);
+         INSERT INTO orders (id, buyer, total) VALUES (1, 'u', 100), (2, 'u', 200);",
+    );
+    // Nothing of it shows on an empty database.
+    write(
+        &shell,
+        "0004_one.up.sql",
+        "CREATE TABLE more (id INTEGER PRIMARY KEY) STRICT;
+         INSERT INTO more (id) SELECT id FROM orders;
+         CREATE UNIQUE INDEX orders_buyer_key ON orders (buyer);\n",
+    );
+    let down = "DROP INDEX orders_buyer_key;\nDROP TABLE more;\n";
+    write(&shell, "0004_one.down.sql", down);
+    shell.ok(&["migrate", "lint", "--dir", "own"]);
+    let before = fs::read(shell.database()).unwrap();
+    let told = shell.fails(7, &["migrate", "up", "--dir", "own"]);
+    for part in ["0004_one", "statement 3", "own/0004_one.up.sql", "line 3"] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    assert!(fs::read(shell.database()).unwrap() == before);
+}
+
+#[test]
+fn what_belongs_to_the_program_is_not_touched() {
+    let shell = shell();
+    let up = "UPDATE users SET name = 'x' WHERE id = '1';\n";
+    write(&shell, "0004_touch.up.sql", up);
+    write(&shell, "0004_touch.down.sql", "SELECT 1;\n");
+    let told = shell.run(&["migrate", "up", "--dir", "own"]);
+    assert_ne!(told.status, 0, "{told:?}");
+    assert!(told.stderr.contains("own/0004_touch.up.sql:1"), "{told:?}");
+    assert_eq!(tables(&mut shell.sql()), 0);
+}

@@ -406,12 +406,17 @@ impl Link {
     }
 
     pub(in crate::db) fn script(&mut self, sql: &str) -> Result<()> {
+        self.script_as_is(&translate(sql))
+    }
+
+    /// Runs statements that are in the server's own words already.
+    pub(super) fn script_as_is(&mut self, sql: &str) -> Result<()> {
         self.changed = true;
         self.begun()?;
         // A migration of a large table takes its time.
         self.batch("SET LOCAL statement_timeout = 0")?;
         let patience = std::mem::replace(&mut self.patience, Duration::from_hours(24));
-        let done = self.batch(&translate(sql));
+        let done = self.batch(sql);
         self.patience = patience;
         done
     }

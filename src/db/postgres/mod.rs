@@ -19,6 +19,7 @@ mod schema;
 mod server;
 mod shape;
 mod stall;
+mod steps;
 mod value;
 mod whole;
 mod writers;

@@ -16,6 +16,7 @@ mod replace;
 mod schema;
 mod session;
 mod shape;
+mod steps;
 mod still;
 mod writer;
 
@@ -215,6 +216,10 @@ impl Sqlite {
             Tidy::Full => "PRAGMA wal_checkpoint(TRUNCATE)",
         };
         Session::new(&connection).number(sql).map(|_busy| ())
+    }
+
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.path.as_deref()
     }
 
     pub(super) fn serves(&self) -> bool {

@@ -67,7 +67,7 @@ fn created(sort: &str) -> Vec<String> {
 }
 
 /// Whether a table belongs to this program.
-pub(super) fn is_own(name: &str) -> bool {
+pub(in crate::migrations) fn is_own(name: &str) -> bool {
     let [tables, _] = &*OWN;
     tables.iter().any(|own| own.eq_ignore_ascii_case(name))
 }

@@ -473,7 +473,7 @@ fn of_five_that_migrate_at_once_one_does_and_the_others_find_it_done() {
         assert!(ended.iter().all(|ran| ran.status == 0), "{ended:?}");
         let applied = ended
             .iter()
-            .map(|ran| ran.json()["items"].as_array().unwrap().len());
+            .map(|ran| ran.json()["done"].as_array().unwrap().len());
         assert_eq!(applied.sum::<usize>(), 1, "{ended:?}");
         shell.ok(&["migrate", "verify"]);
     }

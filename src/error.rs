@@ -119,6 +119,18 @@ pub enum Error {
     #[error("at least one enabled administrator must remain")]
     LastAdmin,
 
+    // courses
+    /// The slug belongs to another course, module or lesson.
+    #[error("that slug is already in use")]
+    SlugTaken,
+
+    /// The files of a course are wrong.
+    #[error("{}; nothing was changed", refused_files(faults.len()))]
+    FilesRefused {
+        /// All that is wrong.
+        faults: Vec<Fault>,
+    },
+
     // how it was asked
     /// `--yes=N` named another number of objects than the command would hit.
     #[error("{found} would be hit, not {expected}; nothing was changed")]
@@ -318,6 +330,48 @@ pub struct Refusal {
     pub reason: String,
 }
 
+/// What is wrong with a file.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct Fault {
+    /// Which.
+    pub file: String,
+    /// On which line, from 1; 0 if it is about the file as a whole.
+    pub line: u64,
+    /// What.
+    pub reason: String,
+}
+
+impl Fault {
+    /// Makes one.
+    #[must_use]
+    pub fn new(file: &str, line: u64, reason: impl Into<String>) -> Self {
+        Self {
+            file: file.to_owned(),
+            line,
+            reason: reason.into(),
+        }
+    }
+}
+
+impl std::fmt::Display for Fault {
+    /// As compilers say it: `file:line: message`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { file, line, reason } = self;
+        match (file.as_str(), line) {
+            ("", _) => f.write_str(reason),
+            (file, 0) => write!(f, "{file}: {reason}"),
+            (file, line) => write!(f, "{file}:{line}: {reason}"),
+        }
+    }
+}
+
+fn refused_files(faults: usize) -> String {
+    match faults {
+        1 => "1 fault in the files of the course".to_owned(),
+        _ => format!("{faults} faults in the files of the course"),
+    }
+}
+
 fn refused_rows(refused: u64, rows: u64) -> String {
     match (refused, rows) {
         (_, 0) => "this cannot be imported".to_owned(),
@@ -365,6 +419,8 @@ impl Error {
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),
             Self::RowsRefused { .. } => row("rows_refused", 422, 7),
+            Self::FilesRefused { .. } => row("files_refused", 422, 7),
+            Self::SlugTaken => row("slug_taken", 409, 6),
             Self::LastAdmin => row("last_admin", 422, 7),
             Self::CountDiffers { .. } => row("count_differs", 409, 6),
             Self::PreconditionFailed => row("precondition_failed", 412, 6),

@@ -25,7 +25,8 @@
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `snapshots` `migrations` `databases` `idempotency` `throttle` `users` `factors`
-//!   `sessions` `tokens` `outbox` `recovery` `access` `purge` `backup` `doctor`
+//!   `sessions` `tokens` `outbox` `recovery` `access` `courses` `enrolments` `lessons` `purge`
+//!   `backup` `doctor`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -55,9 +56,11 @@ pub mod backup;
 pub mod base62;
 pub mod cli;
 pub mod config;
+pub mod courses;
 pub mod databases;
 pub mod db;
 pub mod doctor;
+pub mod enrolments;
 pub mod error;
 pub mod escape;
 pub mod factors;
@@ -68,6 +71,7 @@ pub mod idempotency;
 pub mod jobs;
 pub mod jwt;
 pub mod keys;
+pub mod lessons;
 pub mod log;
 pub mod metrics;
 pub mod migrations;

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Refusal};
+use crate::error::{Error, Fault, Refusal};
 
 /// An error as a JSON object. Member names and `code` are part of the public contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -49,6 +49,15 @@ impl FieldProblem {
         }
     }
 
+    /// The file, and the line of it.
+    fn in_file(fault: &Fault) -> Self {
+        let at = Self::at(&fault.file, &fault.reason);
+        Self {
+            pointer: format!("{}/{}", at.pointer, fault.line),
+            ..at
+        }
+    }
+
     /// The line, and the member on it.
     fn in_row(refusal: &Refusal) -> Self {
         Self {
@@ -84,6 +93,9 @@ impl From<&Error> for Problem {
                 Error::Invalid { field, reason } => vec![FieldProblem::at(field, reason)],
                 Error::RowsRefused { errors, .. } => {
                     errors.iter().map(FieldProblem::in_row).collect()
+                }
+                Error::FilesRefused { faults } => {
+                    faults.iter().map(FieldProblem::in_file).collect()
                 }
                 Error::UnknownField { field } => vec![FieldProblem::at(field, "unknown")],
                 _ => Vec::new(),

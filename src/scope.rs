@@ -48,6 +48,10 @@ pub mod known {
     pub const LIMIT_READ: &str = "limit:read";
     /// End such delays, ban networks and end that.
     pub const LIMIT_WRITE: &str = "limit:write";
+    /// Read every course, drafts too, and who is enrolled.
+    pub const COURSE_READ: &str = "course:read";
+    /// Change every course, its lessons and enrolments.
+    pub const COURSE_WRITE: &str = "course:write";
     /// See the schema's version.
     pub const SCHEMA_READ: &str = "schema:read";
 }

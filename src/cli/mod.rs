@@ -35,8 +35,8 @@ pub use site::{Site, printable};
 use crate::config::arguments;
 use crate::error::Result;
 use crate::{
-    access, audit, backup, databases, doctor, jobs, migrations, purge, recovery, sessions,
-    throttle, time, tokens, users,
+    access, audit, backup, courses, databases, doctor, enrolments, jobs, lessons, migrations,
+    purge, recovery, sessions, throttle, time, tokens, users,
 };
 use flags::Format;
 use output::Output;
@@ -93,6 +93,18 @@ enum Command {
     /// Ban networks: the daemon does not answer them
     #[command(subcommand, visible_alias = "bans")]
     Ban(throttle::cli::ban::Command),
+    /// Manage courses: what there is to learn, for whom, and whose it is
+    #[command(subcommand, visible_alias = "courses")]
+    Course(courses::cli::Command),
+    /// Manage the lessons of courses
+    #[command(subcommand, visible_alias = "lessons")]
+    Lesson(lessons::cli::Command),
+    /// Manage who takes which course
+    #[command(subcommand, visible_alias = "enrolments")]
+    Enrol(enrolments::cli::Command),
+    /// See how far people have come with a course
+    #[command(subcommand)]
+    Progress(lessons::cli::progress::Command),
     /// Take over the accounts of one of the programs that this one replaces
     Import(users::cli::ImportFrom),
     /// Help yourself when nobody can get in
@@ -143,6 +155,10 @@ impl Command {
             Self::Can(command) => command.run(&site.operator(out)?, out),
             Self::Limit(command) => command.run(&site.operator(out)?, out),
             Self::Ban(command) => command.run(&site.operator(out)?, out),
+            Self::Course(command) => command.run(&site.operator(out)?, out),
+            Self::Lesson(command) => command.run(&site.operator(out)?, out),
+            Self::Enrol(command) => command.run(&site.operator(out)?, out),
+            Self::Progress(command) => command.run(&site.operator(out)?, out),
             Self::Import(command) => command.run(&site.operator(out)?, out),
             Self::Admin(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),

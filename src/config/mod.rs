@@ -62,6 +62,8 @@ pub struct Config {
     pub smtp: Option<Smtp>,
     /// `[compat]`
     pub compat: Compat,
+    /// `[courses]`
+    pub courses: Courses,
     /// `[throttle]`
     pub throttle: Throttle,
     /// `[purge]`
@@ -186,6 +188,13 @@ pub struct Throttle {
     pub spray_block: Period,
 }
 
+/// What there is to learn.
+#[derive(Clone, Debug)]
+pub struct Courses {
+    /// The largest file of a course, in bytes.
+    pub attachment_max: usize,
+}
+
 /// Removal of what has expired.
 #[derive(Clone, Debug)]
 pub struct Purge {
@@ -286,6 +295,9 @@ impl Config {
             smtp: Smtp::load(&layers)?,
             compat: Compat {
                 token_manager: layers.one("compat.token_manager", values::flag)?,
+            },
+            courses: Courses {
+                attachment_max: layers.number("courses.attachment_max")?,
             },
             throttle: Throttle {
                 issue_per_second: layers.number("throttle.issue_per_second")?,

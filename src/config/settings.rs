@@ -270,6 +270,8 @@ pub const SETTINGS: &[Setting] = &[
 
     setting("compat.token_manager", Kind::Flag, "true", "Serve the routes /app/token, /app/valid and /app/clear"),
 
+    number("courses.attachment_max", [1024, 104_857_600], "10485760", "The largest file of a course, in bytes"),
+
     number("throttle.issue_per_second", [0, 1_000_000], "50", "Tokens that one client address may have issued in a second without signing in; 0: no limit"),
     number("throttle.issue_burst", [1, 1_000_000], "500", "The same, all at once"),
     number("throttle.api_per_second", [0, 1_000_000], "200", "Requests that one credential may make in a second; 0: no limit"),

@@ -41,7 +41,10 @@ use crate::app::App;
 use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
-use crate::{audit, factors, jobs, purge, recovery, sessions, throttle, tokens, users};
+use crate::{
+    audit, courses, enrolments, factors, jobs, lessons, purge, recovery, sessions, throttle,
+    tokens, users,
+};
 use layers::Layers;
 use listener::Listener;
 use server::Limits;
@@ -58,6 +61,9 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(factors::http::routes())
         .merge(tokens::http::routes())
         .merge(recovery::http::routes())
+        .merge(courses::http::routes())
+        .merge(enrolments::http::routes())
+        .merge(lessons::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes());
     if config.compat.token_manager {

@@ -5,6 +5,7 @@
 //! changes it; two answers with the same tag are the same, byte for byte.
 
 use std::convert::Infallible;
+use std::fmt::Display;
 
 use axum::extract::FromRequestParts;
 use axum::response::{IntoResponse, Response};
@@ -88,6 +89,66 @@ impl Known {
         mark(&mut response, &tag)?;
         Ok(response)
     }
+
+    /// As [`Known::check`], for an object that counts its versions: `stamp` names this one.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`].
+    pub fn check_stamp(&self, stamp: &impl Display) -> Result<()> {
+        let stamp = stamp.to_string();
+        match &self.must {
+            Some(must) if !must.has(&stamp, false) => Err(Error::PreconditionFailed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Whether the request knows a version, so that it may be spared the object itself.
+    #[must_use]
+    pub fn has_one(&self) -> bool {
+        self.not.is_some()
+    }
+
+    /// 304 if the request knows the version that `stamp` names.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the request demands another one.
+    pub fn unchanged(&self, stamp: &impl Display) -> Result<Option<Response>> {
+        self.check_stamp(stamp)?;
+        let stamp = stamp.to_string();
+        if !self.not.as_ref().is_some_and(|not| not.has(&stamp, true)) {
+            return Ok(None);
+        }
+        let mut response = StatusCode::NOT_MODIFIED.into_response();
+        mark(&mut response, &stamp)?;
+        Ok(Some(response))
+    }
+
+    /// As [`Known::answer`], for an object that counts its versions: `stamp` names this one.
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`] if the request demands another one.
+    pub fn answer_as<T: Serialize>(&self, stamp: &impl Display, object: &T) -> Result<Response> {
+        if let Some(unchanged) = self.unchanged(stamp)? {
+            return Ok(unchanged);
+        }
+        changed_as(stamp, object)
+    }
+}
+
+/// As [`changed`], for an object that counts its versions: `stamp` names this one.
+///
+/// # Errors
+/// [`Error::Internal`] if `object` cannot be written.
+pub fn changed_as<T: Serialize>(stamp: &impl Display, object: &T) -> Result<Response> {
+    let mut response = extract::json(json(object)?);
+    mark(&mut response, &stamp.to_string())?;
+    Ok(response)
+}
+
+/// The `ETag` of an object that counts its versions: `stamp` names this one.
+#[must_use]
+pub fn etag_as(stamp: &impl Display) -> String {
+    quoted(&stamp.to_string())
 }
 
 /// An answer with `object` and its `ETag`, after a change.

@@ -51,6 +51,7 @@ pub const ALL: &[Migration] = &[
     migration!(10, "0010_factors"),
     migration!(11, "0011_outbox"),
     migration!(12, "0012_audit_blocks"),
+    migration!(15, "0015_courses"),
 ];
 
 impl Migration {

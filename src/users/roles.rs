@@ -26,19 +26,22 @@ use crate::error::{Error, Result};
 pub enum Role {
     /// May administer everything.
     Admin,
+    /// May write courses, and manage their own.
+    Author,
     /// May use what is meant for everyone.
     User,
 }
 
 impl Role {
     /// All there are, in the order in which help texts name them.
-    pub const ALL: [Self; 2] = [Self::Admin, Self::User];
+    pub const ALL: [Self; 3] = [Self::Admin, Self::Author, Self::User];
 
     /// The word, as stored and as typed.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Admin => "admin",
+            Self::Author => "author",
             Self::User => "user",
         }
     }
@@ -64,7 +67,7 @@ impl FromStr for Role {
 
     fn from_str(text: &str) -> Result<Self> {
         let found = Self::ALL.into_iter().find(|role| role.as_str() == text);
-        found.ok_or_else(|| Error::invalid("role", "must be admin or user"))
+        found.ok_or_else(|| Error::invalid("role", "must be admin, author or user"))
     }
 }
 

@@ -16,6 +16,7 @@ mod audit;
 mod cli;
 mod clients;
 mod contention;
+mod courses;
 mod crash;
 mod databases;
 mod deploy;

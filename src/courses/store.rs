@@ -1,0 +1,319 @@
+//! The courses' tables. Whether somebody is enrolled is read with the course itself: both decide
+//! together whether it is there for them, and a point read is one statement.
+
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+use super::names::folded;
+use super::sight::{Gate, Person, Tie};
+use super::{Admission, Changes, Course, Filter, NewCourse, Slug, State, Tag, Visibility};
+use crate::db::{Row, Tx, Value};
+use crate::error::Result;
+use crate::time::Timestamp;
+use crate::users::{Change, Locale, Role};
+
+/// What decides who may do what. `$1` is the user who asks.
+const GATE: &str = "c.id, c.slug, c.version, c.state, c.visibility, c.enrolment, c.owner_id,
+    COALESCE((SELECT e.state FROM enrolments e WHERE e.course_id = c.id AND e.user_id = $1), 'none') AS tie";
+
+/// Everything else that is shown.
+const REST: &str = "c.title, c.summary, c.language, c.published_at, c.created_at, c.updated_at,
+    (SELECT STRING_AGG(t.tag, ' ') FROM course_tags t WHERE t.course_id = c.id) AS tags";
+
+/// What names a course.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Key {
+    Slug(String),
+    /// From the one id to the other, both included.
+    Ids(String, String),
+    /// A slug that could be the beginning of an id as well.
+    Either(String, String, String),
+}
+
+impl Key {
+    fn condition(&self) -> (&'static str, Vec<Value>) {
+        match self {
+            Self::Slug(slug) => ("c.slug = $2", vec![slug.as_str().into()]),
+            Self::Ids(low, high) => (
+                "c.id >= $2 AND c.id <= $3",
+                vec![low.as_str().into(), high.as_str().into()],
+            ),
+            Self::Either(slug, low, high) => (
+                "(c.slug = $2 OR (c.id >= $3 AND c.id <= $4))",
+                vec![
+                    slug.as_str().into(),
+                    low.as_str().into(),
+                    high.as_str().into(),
+                ],
+            ),
+        }
+    }
+}
+
+/// At most two of the gates of courses with this key, the one with the slug first.
+pub(super) fn gates(tx: &mut Tx<'_>, key: &Key, user: Option<&str>) -> Result<Vec<Gate>> {
+    rows(tx, GATE, key, user)?.iter().map(gate).collect()
+}
+
+/// The same with everything that is shown.
+pub(super) fn courses(
+    tx: &mut Tx<'_>,
+    key: &Key,
+    user: Option<&str>,
+) -> Result<Vec<(Course, Gate)>> {
+    static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("{GATE}, {REST}"));
+    let rows = rows(tx, &COLUMNS, key, user)?;
+    rows.iter()
+        .map(|row| Ok((course(row)?, gate(row)?)))
+        .collect()
+}
+
+fn rows(tx: &mut Tx<'_>, columns: &str, key: &Key, user: Option<&str>) -> Result<Vec<Row>> {
+    let (condition, values) = key.condition();
+    let mut all = vec![Value::from(user)];
+    all.extend(values);
+    let sql = format!("SELECT {columns} FROM courses c WHERE {condition} ORDER BY c.id LIMIT 2");
+    tx.all(&sql, &all)
+}
+
+/// Adds a draft. Returns false, changing nothing, if its slug is taken.
+pub(super) fn insert(
+    tx: &mut Tx<'_>,
+    id: &str,
+    new: &NewCourse,
+    owner: Option<&str>,
+    now: Timestamp,
+) -> Result<bool> {
+    let words = words(new.slug.as_str(), new.title.as_str(), new.summary.as_str());
+    let changed = tx.run(
+        "INSERT INTO courses (id, slug, title, summary, words, language, state, visibility,
+                              enrolment, owner_id, version, created_at, updated_at)
+         VALUES ($1, $2, $3, $4, $5, $6, 'draft', $7, $8, $9, 1, $10, $10)
+         ON CONFLICT DO NOTHING",
+        &[
+            id.into(),
+            new.slug.as_str().into(),
+            new.title.as_str().into(),
+            new.summary.as_str().into(),
+            words.into(),
+            new.language.as_ref().map(Locale::as_str).into(),
+            new.visibility.as_str().into(),
+            new.enrolment.as_str().into(),
+            owner.into(),
+            now.into(),
+        ],
+    )?;
+    Ok(changed == 1)
+}
+
+/// What is searched.
+fn words(slug: &str, title: &str, summary: &str) -> String {
+    folded(&format!("{slug}\n{title}\n{summary}"))
+}
+
+/// Gives a course these tags and no others.
+pub(super) fn set_tags(tx: &mut Tx<'_>, id: &str, tags: &[Tag]) -> Result<()> {
+    tx.run("DELETE FROM course_tags WHERE course_id = $1", &[id.into()])?;
+    for tag in tags {
+        tx.run(
+            "INSERT INTO course_tags (course_id, tag) VALUES ($1, $2) ON CONFLICT DO NOTHING",
+            &[id.into(), tag.as_str().into()],
+        )?;
+    }
+    Ok(())
+}
+
+/// Writes `changes` into `old`; whose it is was looked up. Returns false, changing nothing, if
+/// the slug belongs to another course, or there is no such course.
+pub(super) fn set(
+    tx: &mut Tx<'_>,
+    old: &Course,
+    changes: &Changes,
+    owner: Option<Option<&str>>,
+    now: Timestamp,
+) -> Result<bool> {
+    let mut sets = String::from("version = version + 1, updated_at = $2");
+    let mut free = String::new();
+    let mut values: Vec<Value> = vec![old.id.as_str().into(), now.into()];
+    let mut write = |column: &str, value: Value| {
+        values.push(value);
+        let number = values.len();
+        let _infallible = write!(sets, ", {column} = ${number}");
+        number
+    };
+    if let Some(slug) = &changes.slug {
+        let number = write("slug", slug.as_str().into());
+        free = format!(
+            " AND NOT EXISTS (SELECT 1 FROM courses o WHERE o.slug = ${number} AND o.id <> $1)"
+        );
+    }
+    if let Some(title) = &changes.title {
+        write("title", title.as_str().into());
+    }
+    if let Some(summary) = &changes.summary {
+        write("summary", summary.as_str().into());
+    }
+    match &changes.language {
+        Change::Keep => {}
+        Change::Clear => {
+            write("language", Value::Null);
+        }
+        Change::Set(language) => {
+            write("language", language.as_str().into());
+        }
+    }
+    if let Some(state) = changes.state {
+        write("state", state.as_str().into());
+        if state == State::Published && old.state != State::Published {
+            write("published_at", now.into());
+        }
+    }
+    if let Some(visibility) = changes.visibility {
+        write("visibility", visibility.as_str().into());
+    }
+    if let Some(enrolment) = changes.enrolment {
+        write("enrolment", enrolment.as_str().into());
+    }
+    if let Some(owner) = owner {
+        write("owner_id", owner.into());
+    }
+    write(
+        "words",
+        words(
+            changes.slug.as_ref().map_or(&old.slug, Slug::as_str),
+            changes.title.as_ref().map_or(&old.title, |it| it.as_str()),
+            changes
+                .summary
+                .as_ref()
+                .map_or(&old.summary, |it| it.as_str()),
+        )
+        .into(),
+    );
+    let sql = format!("UPDATE courses SET {sets} WHERE id = $1{free}");
+    Ok(tx.run(&sql, &values)? == 1)
+}
+
+/// Deletes a course and what belongs to it. Returns false if there is none.
+pub(super) fn delete(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
+    Ok(tx.run("DELETE FROM courses WHERE id = $1", &[id.into()])? == 1)
+}
+
+/// Courses before `before`, which is a place in the list, the newest first: all of them, or those
+/// that are there for `person`. `owner` is the id of whom `filter` names.
+pub(super) fn page(
+    tx: &mut Tx<'_>,
+    filter: &Filter,
+    (user, person): (Option<&str>, Option<Person<'_>>),
+    owner: Option<&str>,
+    before: (Timestamp, &str),
+    limit: u32,
+) -> Result<Vec<Course>> {
+    let mut sql = String::from("SELECT ");
+    sql.push_str(GATE);
+    sql.push_str(", ");
+    sql.push_str(REST);
+    sql.push_str(" FROM courses c WHERE (c.created_at, c.id) < ($2, $3)");
+    let mut values: Vec<Value> = vec![user.into(), before.0.into(), before.1.into()];
+    if let Some(person) = person {
+        sql.push_str(" AND ");
+        sql.push_str(&there_for(person));
+    }
+    if filter.enrolled {
+        sql.push_str(
+            " AND EXISTS (SELECT 1 FROM enrolments e
+              WHERE e.course_id = c.id AND e.user_id = $1 AND e.state = 'active')",
+        );
+    }
+    let mut and = |condition: &str, value: Value| {
+        values.push(value);
+        sql.push_str(" AND ");
+        sql.push_str(&condition.replace("$N", &format!("${}", values.len())));
+    };
+    if let Some(state) = filter.state {
+        and("c.state = $N", state.as_str().into());
+    }
+    if let Some(tag) = &filter.tag {
+        let condition =
+            "EXISTS (SELECT 1 FROM course_tags t WHERE t.course_id = c.id AND t.tag = $N)";
+        and(condition, tag.as_str().into());
+    }
+    if let Some(language) = &filter.language {
+        and("c.language = $N", language.as_str().into());
+    }
+    if let Some(owner) = owner {
+        and("c.owner_id = $N", owner.into());
+    }
+    if let Some(part) = &filter.q {
+        let part = folded(part)
+            .replace('!', "!!")
+            .replace('%', "!%")
+            .replace('_', "!_");
+        and("c.words LIKE $N ESCAPE '!'", format!("%{part}%").into());
+    }
+    values.push(limit.into());
+    let _infallible = write!(
+        sql,
+        " ORDER BY c.created_at DESC, c.id DESC LIMIT ${}",
+        values.len()
+    );
+    tx.all(&sql, &values)?.iter().map(course).collect()
+}
+
+/// The rule of [`Gate::visible`] for a person, in words of the engine.
+fn there_for(person: Person<'_>) -> String {
+    let mut open = String::from("c.visibility = 'public'");
+    for role in Role::ALL {
+        if person.has(role) {
+            let word = Visibility::Role(role).as_str();
+            let _infallible = write!(open, " OR c.visibility = '{word}'");
+        }
+    }
+    let own = if person.has(Role::Author) {
+        "c.owner_id = $1 OR "
+    } else {
+        ""
+    };
+    format!(
+        "({own}(c.state = 'published' AND ({open} OR EXISTS (SELECT 1 FROM enrolments e
+          WHERE e.course_id = c.id AND e.user_id = $1 AND e.state <> 'withdrawn'))))"
+    )
+}
+
+fn gate(row: &Row) -> Result<Gate> {
+    Ok(Gate {
+        id: row.text("id")?,
+        slug: row.text("slug")?,
+        version: row.int("version")?,
+        state: row.str("state")?.parse()?,
+        visibility: row.str("visibility")?.parse()?,
+        enrolment: row.str("enrolment")?.parse::<Admission>()?,
+        owner: row.opt_text("owner_id")?,
+        tie: match row.str("tie")? {
+            "invited" => Tie::Invited,
+            "active" => Tie::Enrolled,
+            _ => Tie::None,
+        },
+    })
+}
+
+fn course(row: &Row) -> Result<Course> {
+    let tags = row.opt_text("tags")?.unwrap_or_default();
+    let mut tags: Vec<String> = tags.split_whitespace().map(str::to_owned).collect();
+    tags.sort_unstable();
+    Ok(Course {
+        id: row.text("id")?,
+        slug: row.text("slug")?,
+        title: row.text("title")?,
+        summary: row.text("summary")?,
+        language: row.opt_text("language")?,
+        state: row.str("state")?.parse()?,
+        visibility: row.str("visibility")?.parse()?,
+        enrolment: row.str("enrolment")?.parse()?,
+        owner: row.opt_text("owner_id")?,
+        tags,
+        version: row.int("version")?,
+        published_at: row.opt_time("published_at")?,
+        created_at: row.time("created_at")?,
+        updated_at: row.time("updated_at")?,
+    })
+}

@@ -1,0 +1,103 @@
+//! Markdown as HTML that can be shown: rendered, then cleaned of whatever could run.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use ammonia::Builder;
+use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
+
+/// What may stay. Beyond the library's own choice only the language of a block of code.
+static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
+    let mut builder = Builder::default();
+    builder.add_tag_attributes("code", ["class"]);
+    builder.attribute_filter(|element, attribute, value| match (element, attribute) {
+        ("code", "class") if !is_language(value) => None,
+        _ => Some(Cow::Borrowed(value)),
+    });
+    builder
+});
+
+fn is_language(class: &str) -> bool {
+    let name = class.strip_prefix("language-").unwrap_or_default();
+    let word = |b: u8| b.is_ascii_alphanumeric() || b"+-_".contains(&b);
+    (1..=32).contains(&name.len()) && name.bytes().all(word)
+}
+
+/// `source` as HTML. Files of the course are written as `assets/NAME`, and found below its address.
+pub(super) fn html(source: &str, course: &str) -> String {
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
+    let events = Parser::new_ext(source, options).map(|event| match event {
+        Event::Start(Tag::Image {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Image {
+            link_type,
+            dest_url: address(dest_url, course),
+            title,
+            id,
+        }),
+        Event::Start(Tag::Link {
+            link_type,
+            dest_url,
+            title,
+            id,
+        }) => Event::Start(Tag::Link {
+            link_type,
+            dest_url: address(dest_url, course),
+            title,
+            id,
+        }),
+        other => other,
+    });
+    let mut page = String::with_capacity(source.len().saturating_mul(2));
+    html::push_html(&mut page, events);
+    CLEANER.clean(&page).to_string()
+}
+
+fn address<'a>(url: CowStr<'a>, course: &str) -> CowStr<'a> {
+    let name = url.strip_prefix("../").unwrap_or(&url);
+    match name.strip_prefix("assets/") {
+        Some(name) => format!("/api/v1/courses/{course}/attachments/{name}").into(),
+        None => url,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_could_run_is_gone_and_what_is_text_stays() {
+        for bad in [
+            "<script>alert(1)</script>ok",
+            "<img src=x onerror=alert(1)>ok",
+            "[ok](javascript:alert(1))",
+            "<iframe src=\"https://example.org\"></iframe>ok",
+            "<a href=\"data:text/html,x\" style=\"position:fixed\">ok</a>",
+            "<code class=\"language-x onclick\">ok</code>",
+        ] {
+            let html = html(bad, "c");
+            assert!(html.contains("ok"), "{html}");
+            for word in ["script", "onerror", "iframe", "data:", "style", "onclick"] {
+                assert!(!html.contains(word), "{html}");
+            }
+        }
+    }
+
+    #[test]
+    fn tables_code_and_files_of_the_course_are_shown() {
+        let html = html(
+            "|a|b|\n|-|-|\n|1|2|\n\n```sh\nls\n```\n\n![Map](../assets/map.png)\n",
+            "c",
+        );
+        assert!(html.contains("<table>"), "{html}");
+        assert!(html.contains("class=\"language-sh\""), "{html}");
+        assert!(
+            html.contains("src=\"/api/v1/courses/c/attachments/map.png\""),
+            "{html}"
+        );
+    }
+}

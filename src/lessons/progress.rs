@@ -1,0 +1,67 @@
+//! How far people have come.
+
+use serde_json::json;
+
+use super::{Mark, Progress, Step, find, object, readable, store};
+use crate::app::Cx;
+use crate::audit::{self, Event};
+use crate::courses;
+use crate::error::{Error, Result};
+use crate::users;
+
+/// Notes how far the person who asks has come with a lesson.
+///
+/// # Errors
+/// As [`find`]; [`Error::Forbidden`] for who is no person.
+pub fn mark(cx: &mut Cx<'_, '_>, lesson: &str, to: Step) -> Result<Mark> {
+    let user = cx.actor.person()?.to_owned();
+    let (lesson, gate) = find(cx, lesson)?;
+    if store::mark(cx.tx, (&user, &lesson.id), to, cx.now)? {
+        let details = json!({ "course": gate.id, "state": to });
+        let event = Event::new("progress.marked", object(&lesson.id));
+        audit::record(cx, event.with(details))?;
+    }
+    let marks = store::marks(cx.tx, &gate.id, &user)?;
+    let found = marks.into_iter().find(|mark| mark.id == lesson.id);
+    found.ok_or_else(|| Error::no_such("lesson", &lesson.id))
+}
+
+/// How far somebody has come with a course: the person who asks, or, for who oversees the course,
+/// `user`, by any name.
+///
+/// # Errors
+/// As [`courses::gate`]; [`Error::NotFound`]; [`Error::Forbidden`]; [`Error::Invalid`] if nobody is
+/// named by who is no person.
+pub fn progress(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result<Progress> {
+    let gate = readable(cx, course)?;
+    let own = cx.actor.person().ok().map(str::to_owned);
+    let user = match (user, own) {
+        (Some(user), Some(own)) if user == own => own,
+        (Some(user), _) => {
+            if !gate.oversees(cx.actor) {
+                gate.require_manager(cx.actor)?;
+            }
+            users::resolve(cx, user)?.id
+        }
+        (None, Some(own)) => own,
+        (None, None) => return Err(Error::invalid("user", "is missing: say whose progress")),
+    };
+    let marks = store::marks(cx.tx, &gate.id, &user)?;
+    Ok(Progress::of(gate.slug, user, marks))
+}
+
+/// Forgets how far somebody has come with a course.
+///
+/// # Errors
+/// As [`courses::manage`]; [`Error::NotFound`] for a user who does not exist.
+pub fn reset(cx: &mut Cx<'_, '_>, course: &str, user: &str) -> Result<u64> {
+    let gate = courses::manage(cx, course)?;
+    let user = users::resolve(cx, user)?.id;
+    let count = store::forget(cx.tx, &gate.id, &user)?;
+    if count > 0 {
+        let object = format!("progress:{}/{user}", gate.id);
+        let event = Event::new("progress.reset", object);
+        audit::record(cx, event.with(json!({ "lessons": count })))?;
+    }
+    Ok(count)
+}

@@ -1,0 +1,320 @@
+use super::folder::{Files, apply, plan, read, write};
+use super::*;
+use crate::app::{Actor, App, Who};
+use crate::courses::NewCourse;
+use crate::enrolments;
+use crate::time::Timestamp;
+use crate::users::{self, NewUser};
+
+const START: Timestamp = Timestamp(1_795_000_000_000);
+
+fn student(app: &App, name: &str) -> Actor {
+    let new = NewUser::named(name.parse().unwrap());
+    let id = users::create(app, &Actor::operator(), new).unwrap().id;
+    let mut actor = Actor::in_session(&id, false);
+    if let Who::Session { roles, .. } = &mut actor.who {
+        "user".clone_into(roles);
+    }
+    actor
+}
+
+/// A course with lessons `a`, `b` and `c`.
+fn course(app: &App) {
+    app.at(START, &Actor::operator(), |cx| {
+        let new = NewCourse::named("sql".parse()?, "SQL".parse()?);
+        courses::create(cx, &new)?;
+        for slug in ["a", "b", "c"] {
+            let new = NewLesson {
+                slug: slug.parse()?,
+                title: slug.parse()?,
+                source: "*text*".parse()?,
+                place: Place::default(),
+            };
+            create(cx, "sql", &new)?;
+        }
+        Ok(())
+    })
+    .unwrap();
+}
+
+fn publish(app: &App) {
+    let to = courses::Changes::to(courses::State::Published);
+    app.at(START, &Actor::operator(), move |cx| {
+        courses::update(cx, "sql", &to)
+    })
+    .unwrap();
+}
+
+fn order(app: &App) -> Vec<String> {
+    let page = app
+        .read(&Actor::operator(), |cx| list(cx, "sql", None, 100))
+        .unwrap();
+    let lessons = page.items.into_iter();
+    lessons
+        .map(|it| format!("{}/{}{}", it.module, it.position, it.slug))
+        .collect()
+}
+
+#[test]
+fn lessons_stay_in_order_without_gaps_wherever_they_are_moved() {
+    let app = App::memory();
+    course(&app);
+    let root = Actor::operator();
+    let to = |text: &'static str, module: Option<&'static str>, position| {
+        app.at(START, &root, move |cx| {
+            let place = Place {
+                module: module.map(str::parse).transpose()?,
+                module_title: None,
+                position,
+            };
+            move_to(cx, text, &place)
+        })
+        .unwrap()
+    };
+    assert_eq!(order(&app), ["lessons/1a", "lessons/2b", "lessons/3c"]);
+    to("sql/c", None, Some(1));
+    assert_eq!(order(&app), ["lessons/1c", "lessons/2a", "lessons/3b"]);
+    to("sql/a", Some("more"), None);
+    assert_eq!(order(&app), ["lessons/1c", "lessons/2b", "more/1a"]);
+    app.at(START, &root, |cx| delete_if(cx, "sql/c", |_| Ok(())))
+        .unwrap();
+    assert_eq!(order(&app), ["lessons/1b", "more/1a"]);
+    let taken = Changes {
+        slug: Some("a".parse().unwrap()),
+        ..Changes::default()
+    };
+    let refused = app.at(START, &root, move |cx| {
+        update_if(cx, "sql/b", &taken, |_| Ok(()))
+    });
+    assert!(matches!(refused, Err(Error::SlugTaken)));
+}
+
+#[test]
+fn progress_is_counted_in_percent_kept_when_somebody_leaves_and_forgotten_when_told() {
+    let app = App::memory();
+    course(&app);
+    let ivan = student(&app, "ivan");
+    let of_draft = app.at(START, &ivan, |cx| mark(cx, "sql/a", Step::Completed));
+    assert!(matches!(of_draft, Err(Error::NotFound { .. })));
+    publish(&app);
+    let percent = |actor: &Actor, user: Option<&str>| {
+        let found = app.read(actor, |cx| progress(cx, "sql", user)).unwrap();
+        (found.completed, found.percent)
+    };
+    app.at(START, &ivan, |cx| enrolments::add(cx, "sql", None, false))
+        .unwrap();
+    app.at(START, &ivan, |cx| {
+        mark(cx, "sql/a", Step::Completed)?;
+        mark(cx, "sql/b", Step::InProgress)
+    })
+    .unwrap();
+    assert_eq!(percent(&ivan, None), (1, 33));
+    assert_eq!(percent(&Actor::operator(), Some("ivan")), (1, 33));
+    let anna = student(&app, "anna");
+    let peeked = app.read(&anna, |cx| progress(cx, "sql", Some("ivan")));
+    assert!(matches!(peeked, Err(Error::Forbidden { .. })));
+    app.at(START, &ivan, |cx| enrolments::withdraw(cx, "sql", None))
+        .unwrap();
+    assert_eq!(percent(&ivan, None), (1, 33));
+    app.at(START, &Actor::operator(), |cx| reset(cx, "sql", "ivan"))
+        .unwrap();
+    assert_eq!(percent(&ivan, None), (0, 0));
+}
+
+#[test]
+fn who_is_invited_sees_the_course_and_reads_it_once_they_accept() {
+    let app = App::memory();
+    course(&app);
+    publish(&app);
+    let closed = courses::Changes {
+        visibility: Some(courses::Visibility::Enrolled),
+        enrolment: Some(courses::Admission::Invitation),
+        ..courses::Changes::default()
+    };
+    app.at(START, &Actor::operator(), move |cx| {
+        courses::update(cx, "sql", &closed)
+    })
+    .unwrap();
+    let (ivan, anna) = (student(&app, "ivan"), student(&app, "anna"));
+    let enter = |actor: &Actor| app.at(START, actor, |cx| enrolments::add(cx, "sql", None, false));
+    assert!(matches!(enter(&anna), Err(Error::NotFound { .. })));
+    app.at(START, &Actor::operator(), |cx| {
+        enrolments::add(cx, "sql", Some("ivan"), true)
+    })
+    .unwrap();
+    app.read(&ivan, |cx| courses::get(cx, "sql")).unwrap();
+    assert!(app.read(&ivan, |cx| get(cx, "sql/a")).is_err());
+    assert_eq!(enter(&ivan).unwrap().state, enrolments::State::Active);
+    let reading = app.read(&ivan, |cx| get(cx, "sql/a")).unwrap();
+    assert_eq!(reading.html, "<p><em>text</em></p>\n");
+    let id = reading.lesson.id;
+    assert!(matches!(
+        app.read(&anna, |cx| get(cx, &id)),
+        Err(Error::NotFound { .. })
+    ));
+    let listed = app.read(&ivan, |cx| {
+        enrolments::list(cx, "sql", enrolments::Filter::default(), None, 50)
+    });
+    assert_eq!(listed.unwrap().items.len(), 1);
+}
+
+fn sample() -> Files {
+    let folder = concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/tests/fixtures/courses/operating-provost"
+    );
+    Files::open(std::path::Path::new(folder)).unwrap()
+}
+
+fn taken_in(app: &App, files: &Files) -> folder::Imported {
+    let draft = read(files, 1 << 20).unwrap();
+    app.at(START, &Actor::operator(), move |cx| apply(cx, &draft))
+        .unwrap()
+}
+
+#[test]
+fn a_course_that_is_exported_taken_in_elsewhere_and_exported_again_is_the_same() {
+    let (here, there) = (App::memory(), App::memory());
+    let files = sample();
+    let told = taken_in(&here, &files);
+    assert_eq!(
+        (told.created, told.lessons_created, told.files_written),
+        (true, 7, 1)
+    );
+    let written = |app: &App| {
+        app.read(&Actor::operator(), |cx| write(cx, "operating-provost"))
+            .unwrap()
+    };
+    let first = written(&here);
+    assert_eq!(first, files);
+    taken_in(&there, &first);
+    assert_eq!(written(&there), first);
+}
+
+#[test]
+fn taking_a_course_in_again_changes_it_in_its_place_and_keeps_what_people_did() {
+    let app = App::memory();
+    let mut files = sample();
+    taken_in(&app, &files);
+    let root = Actor::operator();
+    let slug = "operating-provost";
+    let to = courses::Changes::to(courses::State::Published);
+    app.at(START, &root, move |cx| courses::update(cx, slug, &to))
+        .unwrap();
+    let ivan = student(&app, "ivan");
+    app.at(START, &ivan, |cx| {
+        mark(cx, "operating-provost/setting-up", Step::Completed)
+    })
+    .unwrap();
+    let old = files
+        .0
+        .remove("01-getting-started/02-setting-up.md")
+        .unwrap();
+    files.0.insert(
+        "02-every-day/09-setting-up.md".into(),
+        [&old[..], b"More.\n"].concat(),
+    );
+    files
+        .0
+        .remove("03-when-something-is-wrong/02-the-database.md");
+    let draft = read(&files, 1 << 20).unwrap();
+    let planned = app.read(&root, |cx| plan(cx, &draft));
+    let told = taken_in(&app, &files);
+    assert_eq!(
+        folder::Imported {
+            dry_run: true,
+            ..told.clone()
+        },
+        planned.unwrap()
+    );
+    assert_eq!((told.lessons_created, told.lessons_updated), (0, 1));
+    assert_eq!(
+        (told.lessons_kept.as_slice(), told.files_unchanged),
+        (&["the-database".to_owned()][..], 1)
+    );
+    let found = app.read(&ivan, |cx| progress(cx, slug, None)).unwrap();
+    assert_eq!((found.lessons, found.completed), (7, 1));
+    let reading = app
+        .read(&ivan, |cx| get(cx, "operating-provost/setting-up"))
+        .unwrap();
+    assert!(reading.source.ends_with("More.\n") && reading.lesson.module == "every-day");
+}
+
+#[test]
+fn everything_that_is_wrong_with_the_files_is_told_with_file_and_line() {
+    let files = Files(
+        [
+            (
+                "course.toml",
+                "title = \"\"\nslug = \"A b\"\n\ncolour = \"red\"\ntags = [\"ok\", \"not ok\"]\n",
+            ),
+            ("01-one/01-a.md", "no front matter\n"),
+            (
+                "01-one/02-b.md",
+                "+++\ntitle = \"B\"\nmood = \"good\"\n+++\n\nText\n",
+            ),
+            ("01-one/03-c.md", "+++\ntitle = \n+++\n\nText\n"),
+            ("02-two/01-b.md", "+++\ntitle = \"B\"\n+++\n\nText\n"),
+            ("notes.txt", "x"),
+            ("assets/a b.png", "x"),
+        ]
+        .map(|(name, text)| (name.to_owned(), text.as_bytes().to_vec()))
+        .into(),
+    );
+    let Err(Error::FilesRefused { faults }) = read(&files, 100) else {
+        panic!("taken");
+    };
+    let places: Vec<String> = faults
+        .iter()
+        .map(|it| format!("{}:{}", it.file, it.line))
+        .collect();
+    assert_eq!(
+        places,
+        [
+            "01-one/01-a.md:1",
+            "01-one/02-b.md:3",
+            "01-one/03-c.md:2",
+            "02-two/01-b.md:0",
+            "assets/a b.png:0",
+            "course.toml:1",
+            "course.toml:2",
+            "course.toml:4",
+            "course.toml:5",
+            "notes.txt:0",
+        ]
+    );
+}
+
+fn zip(entries: &[(&str, &[u8])]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (name, bytes) in entries {
+        let options = zip::write::SimpleFileOptions::default();
+        writer.start_file(*name, options).unwrap();
+        writer.write_all(bytes).unwrap();
+    }
+    writer.finish().unwrap().into_inner()
+}
+
+#[test]
+fn an_archive_is_read_as_its_folder_and_one_that_leads_out_or_swells_is_refused() {
+    let files = sample();
+    let inside: Vec<(String, &[u8])> = files
+        .0
+        .iter()
+        .map(|(name, bytes)| (format!("course/{name}"), bytes.as_slice()))
+        .collect();
+    let inside: Vec<(&str, &[u8])> = inside
+        .iter()
+        .map(|(name, bytes)| (name.as_str(), *bytes))
+        .collect();
+    assert_eq!(Files::archive(&zip(&inside)).unwrap(), files);
+    for bad in ["../course.toml", "/etc/passwd", "a/../../b", "C:\\x"] {
+        let refused = Files::archive(&zip(&[(bad, b"x")]));
+        assert!(matches!(refused, Err(Error::FilesRefused { .. })), "{bad}");
+    }
+    let bomb = vec![0; 8 << 20];
+    let refused = Files::archive(&zip(&[("assets/a", &bomb)]));
+    assert!(matches!(refused, Err(Error::FilesRefused { .. })));
+    assert!(Files::archive(b"not an archive").is_err());
+}

@@ -131,6 +131,11 @@ pub enum Error {
         faults: Vec<Fault>,
     },
 
+    // quizzes
+    /// The attempt was handed in, or its time is over.
+    #[error("the attempt is over: nothing can be answered any more")]
+    AttemptOver,
+
     // how it was asked
     /// `--yes=N` named another number of objects than the command would hit.
     #[error("{found} would be hit, not {expected}; nothing was changed")]
@@ -418,6 +423,7 @@ impl Error {
             Self::UsernameTaken => row("username_taken", 409, 6),
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),
+            Self::AttemptOver => row("attempt_over", 409, 6),
             Self::RowsRefused { .. } => row("rows_refused", 422, 7),
             Self::FilesRefused { .. } => row("files_refused", 422, 7),
             Self::SlugTaken => row("slug_taken", 409, 6),

@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 12] = [
+pub const JOBS: [Job; 13] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -132,6 +132,14 @@ pub const JOBS: [Job; 12] = [
         at_stop: false,
         of_file: false,
         work: chores::deliver,
+    },
+    Job {
+        name: "attempts.close",
+        about: "end attempts at quizzes whose time is over",
+        reach: Reach::Shared(Duration::from_secs(5)),
+        at_stop: false,
+        of_file: false,
+        work: chores::close_attempts,
     },
     Job {
         name: "audit.seal",

@@ -52,6 +52,7 @@ pub const ALL: &[Migration] = &[
     migration!(11, "0011_outbox"),
     migration!(12, "0012_audit_blocks"),
     migration!(15, "0015_courses"),
+    migration!(16, "0016_quizzes"),
 ];
 
 impl Migration {

@@ -6,10 +6,15 @@
 //! variant to stable code, HTTP status (RFC 9110) and exit status.
 
 mod hint;
+mod refused;
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
+
+pub use refused::{Fault, Refusal};
+
+use refused::{refused_files, refused_rows};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -310,6 +315,14 @@ pub enum Error {
     /// Stored data that cannot be right.
     #[error("the database is damaged: {0}")]
     Corrupt(String),
+    /// A backup that is not what it should be.
+    #[error("the backup {} is not good: {reason}", path.display())]
+    BackupDamaged {
+        /// The backup's file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// Reading or writing a file or a socket failed.
     #[error("cannot {doing}")]
     Io {
@@ -322,67 +335,6 @@ pub enum Error {
     /// A bug, or something that nobody thought of.
     #[error("internal error")]
     Internal(#[source] Source),
-}
-
-/// Why a row of a file, or of another program's table, cannot be taken.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Refusal {
-    /// On which line it begins; in a table, which row it is.
-    pub line: u64,
-    /// The member at fault.
-    pub field: &'static str,
-    /// Why, as a sentence without its subject.
-    pub reason: String,
-}
-
-/// What is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
-pub struct Fault {
-    /// Which.
-    pub file: String,
-    /// On which line, from 1; 0 if it is about the file as a whole.
-    pub line: u64,
-    /// What.
-    pub reason: String,
-}
-
-impl Fault {
-    /// Makes one.
-    #[must_use]
-    pub fn new(file: &str, line: u64, reason: impl Into<String>) -> Self {
-        Self {
-            file: file.to_owned(),
-            line,
-            reason: reason.into(),
-        }
-    }
-}
-
-impl std::fmt::Display for Fault {
-    /// As compilers say it: `file:line: message`.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { file, line, reason } = self;
-        match (file.as_str(), line) {
-            ("", _) => f.write_str(reason),
-            (file, 0) => write!(f, "{file}: {reason}"),
-            (file, line) => write!(f, "{file}:{line}: {reason}"),
-        }
-    }
-}
-
-fn refused_files(faults: usize) -> String {
-    match faults {
-        1 => "1 fault in the files of the course".to_owned(),
-        _ => format!("{faults} faults in the files of the course"),
-    }
-}
-
-fn refused_rows(refused: u64, rows: u64) -> String {
-    match (refused, rows) {
-        (_, 0) => "this cannot be imported".to_owned(),
-        (refused, 1) => format!("{refused} of 1 row cannot be imported"),
-        (refused, rows) => format!("{refused} of {rows} rows cannot be imported"),
-    }
 }
 
 /// How an error looks from outside: part of the public contract, never changed once released.
@@ -460,6 +412,7 @@ impl Error {
             Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
             Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
+            Self::BackupDamaged { .. } => row("backup_damaged", 500, 13),
             Self::Io { .. } => row("io", 500, 1),
             Self::Internal(_) => row("internal", 500, 1),
         }

@@ -54,6 +54,8 @@ pub struct Keys {
     pub outbox: SealKey,
     /// From which the key is made that seals the audit log.
     audit: Secret<[u8; 32]>,
+    /// Keys the manifests of snapshots.
+    pub manifest: MacKey,
     /// From which the keys are derived that sign access tokens.
     signing: Hkdf<Sha256>,
     /// Tells this key file from others, and nothing about it.
@@ -192,6 +194,7 @@ impl Keys {
             recovery: mac("recovery")?,
             outbox: seal("outbox")?,
             audit: key("audit")?,
+            manifest: mac("manifest")?,
             signing: Hkdf::new(Some(b"provost/v1/signing"), key("signing")?.expose()),
             fingerprint: sha256_hex(key("fingerprint")?.expose())
                 .chars()
@@ -244,6 +247,7 @@ mod tests {
             &keys.csrf,
             &keys.throttle,
             &keys.recovery,
+            &keys.manifest,
         ];
         let signed: std::collections::BTreeSet<_> =
             macs.iter().map(|key| key.sign(&[b"x"])).collect();

@@ -1,15 +1,22 @@
-//! `provost backup …`: backups at the shell.
+//! `provost backup …` and `provost restore`: backups at the shell.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-use super::Backup;
+use serde_json::json;
+
+use super::{Against, Backup, Keep, Kept, Verified};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
-use crate::cli::prompt::progress;
-use crate::cli::{Operator, Outcome};
+use crate::cli::prompt::{Confirm, progress};
+use crate::cli::{Operator, Outcome, Site};
 use crate::error::{Error, Result};
+use crate::keys::Keys;
 use crate::snapshots;
+
+mod restore;
+
+pub use restore::Restore;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -17,11 +24,20 @@ use crate::snapshots;
 Examples:
   provost backup create
   provost backup create -o /mnt/backup/provost.db --quiet
-  provost backup create -o - | age -r RECIPIENT > provost.db.age")]
+  provost backup create -o - | age -r RECIPIENT > provost.db.age
+  provost backup list
+  provost backup verify /mnt/backup/provost.db          status 13 if it is not good
+  provost restore /mnt/backup/provost.db --dry-run")]
 pub enum Command {
     /// Copy the database as it is now into a new file, beside a running daemon, and check the copy;
     /// for PostgreSQL, tell the command of its own tool
     Create(Create),
+    /// List the backups in the usual folder, the newest first
+    List,
+    /// Look through a backup as a whole: is it the file that was made, is it sound, is it ours
+    Verify(Verify),
+    /// Delete backups, each with its manifest
+    Delete(Delete),
 }
 
 impl Command {
@@ -29,9 +45,16 @@ impl Command {
     ///
     /// # Errors
     /// As the service function behind it.
-    pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+    pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         match self {
-            Self::Create(create) => create.run(operator, out),
+            Self::Create(create) => create.run(&site.operator(out)?, out),
+            Self::List => {
+                let operator = site.operator(out)?;
+                let kept = super::list(operator.app(), operator.actor())?;
+                out.table(kept).map(|()| Outcome::Done)
+            }
+            Self::Verify(verify) => verify.run(site, out),
+            Self::Delete(delete) => delete.run(&site.operator(out)?, out),
         }
     }
 }
@@ -45,6 +68,21 @@ impl Record for Backup {
     }
 }
 
+impl Record for Kept {
+    const COLUMNS: &'static [&'static str] = &[
+        "created_at",
+        "schema",
+        "bytes",
+        "sha256",
+        "verified_at",
+        "path",
+    ];
+
+    fn id(&self) -> Cow<'_, str> {
+        self.path.display().to_string().into()
+    }
+}
+
 /// The flags of `create`.
 #[derive(Debug, clap::Args)]
 pub struct Create {
@@ -52,6 +90,9 @@ pub struct Create {
     /// backups beside the database]
     #[arg(short, long, value_name = "FILE")]
     out: Option<PathBuf>,
+    /// Then keep only the newest N of the backups in that folder that are named after the time
+    #[arg(long, value_name = "N", conflicts_with = "out", value_parser = clap::value_parser!(u32).range(1..))]
+    keep: Option<u32>,
 }
 
 impl Create {
@@ -94,10 +135,118 @@ impl Create {
         } else {
             out.one(&backup)?;
         }
+        if let Some(keep) = self.keep {
+            let keep = Keep::Newest(usize::try_from(keep).map_err(Error::internal)?);
+            for path in super::prune(app, actor, &keep)? {
+                out.message(format_args!("deleted {}", path.display()))?;
+            }
+        }
         out.message(format_args!(
             "the key file is not in it, and without that no token of it is good: keep a copy of {} elsewhere",
             app.config().key_file.display()
         ))?;
+        Ok(Outcome::Done)
+    }
+}
+
+/// The flags of `verify`.
+#[derive(Debug, clap::Args)]
+pub struct Verify {
+    /// The backup
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    /// The SHA-256 that the file must have; needed where there is no manifest beside it
+    #[arg(long, value_name = "HEX", value_parser = sum)]
+    sha256: Option<String>,
+}
+
+impl Verify {
+    fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        let config = site.config(out)?;
+        // Elsewhere than at home a backup can be looked through without the key file.
+        let keys = config.key_file.exists();
+        let keys = keys.then(|| Keys::load(&config.key_file)).transpose()?;
+        let against = Against {
+            sha256: self.sha256.as_deref(),
+            keys: keys.as_ref(),
+        };
+        let verified = super::verify(&self.file, against)?;
+        let good = verified.fault().is_none();
+        if good && let Ok(operator) = site.operator(out) {
+            let real = self.file.canonicalize();
+            let path = real.as_deref().unwrap_or(&self.file);
+            super::record_verified(operator.app(), operator.actor(), path, &verified.sha256)?;
+        }
+        told(verified, out)?;
+        Ok(if good {
+            Outcome::Done
+        } else {
+            Outcome::Corrupt
+        })
+    }
+}
+
+/// Prints what was found out about a backup.
+fn told(verified: Verified, out: &mut Output) -> Result<()> {
+    let good = verified.fault().is_none();
+    if out.format().json {
+        return out.value(&json!({ "ok": good, "backup": verified }));
+    }
+    if !out.format().quiet {
+        for check in &verified.checks {
+            let told = match check.findings.len() {
+                0 if check.skipped => format!("skipped: {}", check.about),
+                0 => format!("ok: {}", check.about),
+                1 => "1 finding".to_owned(),
+                several => format!("{several} findings"),
+            };
+            out.line(format!("{:12}  {told}", check.name))?;
+        }
+    }
+    if !good {
+        let findings = verified.checks.into_iter().flat_map(|it| it.findings);
+        out.table(findings.collect())?;
+        out.message("hint: take another one: provost backup list")?;
+    }
+    Ok(())
+}
+
+/// A SHA-256 as people copy it, for `value_parser`.
+fn sum(text: &str) -> Result<String, String> {
+    let good = text.len() == 64 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    good.then(|| text.to_ascii_lowercase())
+        .ok_or_else(|| "must have 64 hexadecimal digits".to_owned())
+}
+
+/// The flags of `delete`.
+#[derive(Debug, clap::Args)]
+pub struct Delete {
+    /// The backups
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+    #[command(flatten)]
+    confirm: Confirm,
+}
+
+impl Delete {
+    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        for file in &self.files {
+            super::recognised(file)?;
+        }
+        let count = u64::try_from(self.files.len()).map_err(Error::internal)?;
+        let backups = if count == 1 { "backup" } else { "backups" };
+        let what = format!("delete {count} {backups}");
+        self.confirm.ask(out, &what, count)?;
+        for file in &self.files {
+            let real = file.canonicalize();
+            let path = real.as_deref().unwrap_or(file);
+            super::delete(operator.app(), operator.actor(), path)?;
+        }
+        if out.format().json {
+            out.value(&json!({ "deleted": count }))?;
+        } else if !out.format().quiet {
+            out.line(format!("deleted {count} {backups}"))?;
+        }
         Ok(Outcome::Done)
     }
 }

@@ -3,11 +3,20 @@
 //! What holds for every snapshot holds for these: see [`crate::snapshots`].
 
 pub mod cli;
+mod kept;
+mod restore;
+mod stage;
+mod verify;
 
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use serde_json::json;
+
+pub use kept::{Keep, Kept, delete, list, prune, recognised};
+pub use restore::{Options, Restored, TakenBack, in_place, live, restore};
+pub use stage::{Staged, stage};
+pub use verify::{Against, Verified, verify};
 
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
@@ -74,11 +83,31 @@ pub fn stream(
 }
 
 fn record(app: &App, actor: &Actor, backup: &Backup) -> Result<()> {
-    let path = backup.path.as_deref().unwrap_or(Path::new("-"));
-    let object = format!("backup:{}", path.display());
+    let object = object(backup.path.as_deref().unwrap_or(Path::new("-")));
     let details = json!({ "bytes": backup.bytes, "sha256": backup.sha256 });
     app.write(actor, move |cx| {
         let event = Event::new("backup.created", object.clone());
         audit::record(cx, event.with(details.clone()))
     })
 }
+
+/// How the audit log names a backup.
+fn object(path: &Path) -> String {
+    format!("backup:{}", path.display())
+}
+
+/// Writes down that a backup was looked through as a whole and is good.
+///
+/// # Errors
+/// Those of the database.
+pub fn record_verified(app: &App, actor: &Actor, path: &Path, sha256: &str) -> Result<()> {
+    let object = object(path);
+    let details = json!({ "sha256": sha256 });
+    app.write(actor, move |cx| {
+        let event = Event::new("backup.verified", object.clone());
+        audit::record(cx, event.with(details.clone()))
+    })
+}
+
+#[cfg(test)]
+mod tests;

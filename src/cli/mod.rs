@@ -133,6 +133,8 @@ enum Command {
     /// Make backups of the database
     #[command(subcommand, visible_alias = "backups")]
     Backup(backup::cli::Command),
+    /// Put a backup in the place of the database
+    Restore(backup::cli::Restore),
     /// See who did what, and prove it
     #[command(subcommand)]
     Audit(audit::cli::Command),
@@ -177,7 +179,8 @@ impl Command {
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(site, out),
             Self::Db(command) => command.run(site, out),
-            Self::Backup(command) => command.run(&site.operator(out)?, out),
+            Self::Backup(command) => command.run(site, out),
+            Self::Restore(command) => command.run(site, out),
             Self::Audit(command) => command.run(site, out),
             Self::Doctor(command) => command.run(site, out),
             Self::Serve(command) => command.run(site, out),

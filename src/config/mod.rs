@@ -5,11 +5,13 @@
 
 mod audit;
 mod auth;
+mod backups;
 mod file;
 mod mail;
 mod read;
 pub mod settings;
 mod sources;
+mod throttle;
 mod tls;
 mod values;
 
@@ -19,11 +21,13 @@ use ipnet::IpNet;
 
 pub use self::audit::Audit;
 pub use self::auth::{Auth, Registration};
+pub use self::backups::Backups;
 pub use self::mail::{Links, Smtp, SmtpTls};
 pub use self::settings::{SETTINGS, Setting};
 #[cfg(test)]
 pub(crate) use self::sources::test_server;
 pub use self::sources::{Environment, Origin, Sources, arguments};
+pub use self::throttle::Throttle;
 pub use self::tls::Tls;
 pub use self::values::{DbUrl, ListenAddr, LogFormat, Schedule};
 
@@ -70,6 +74,8 @@ pub struct Config {
     pub purge: Purge,
     /// `[audit]`
     pub audit: Audit,
+    /// `[backup]`
+    pub backup: Backups,
     /// `[jobs]`
     pub jobs: Jobs,
     /// `[idempotency]`
@@ -155,37 +161,6 @@ pub struct Passwords {
 pub struct Compat {
     /// Serve the temporary-token manager's routes.
     pub token_manager: bool,
-}
-
-/// Rates, for each client address or credential; a rate of 0 is no limit.
-#[derive(Clone, Debug)]
-pub struct Throttle {
-    /// Tokens issued in a second to one address without signing in.
-    pub issue_per_second: u32,
-    /// The same, all at once; at least 1.
-    pub issue_burst: u32,
-    /// Requests in a second with one credential.
-    pub api_per_second: u32,
-    /// The same, all at once; at least 1.
-    pub api_burst: u32,
-    /// Attempts to log in from one address in a minute.
-    pub login_per_minute: u32,
-    /// The same, all at once; at least 1.
-    pub login_burst: u32,
-    /// Registrations from one address in an hour.
-    pub register_per_hour: u32,
-    /// Requests for a new password from one address in an hour.
-    pub reset_per_hour: u32,
-    /// Messages to one mail address in an hour.
-    pub address_per_hour: u32,
-    /// Refreshes of one session in a minute.
-    pub refresh_per_minute: u32,
-    /// Names under which logins may fail from one address within `spray_window`.
-    pub spray_names: usize,
-    /// The time in which they fail.
-    pub spray_window: Period,
-    /// How long such an address is blocked.
-    pub spray_block: Period,
 }
 
 /// What there is to learn.
@@ -321,6 +296,7 @@ impl Config {
                 pause: layers.period("purge.pause")?,
             },
             audit: Audit::load(&layers)?,
+            backup: Backups::load(&layers)?,
             jobs: Jobs {
                 enabled: layers.one("jobs.enabled", values::flag)?,
             },

@@ -140,7 +140,7 @@ impl Kind {
                 Period(min),
                 Period(max)
             ),
-            Self::Schedule => "a length of time such as 1h (at least 1s), or a cron expression such as \"0 */6 * * *\"".into(),
+            Self::Schedule => "a length of time such as 1h (at least 1s), a cron expression such as \"0 */6 * * *\", or never".into(),
             Self::Address => format!("{ADDRESS}, or empty for none"),
             Self::Addresses => ADDRESS.into(),
             Self::WebOrigin => format!("{SITE}, or empty for none"),
@@ -292,6 +292,11 @@ pub const SETTINGS: &[Setting] = &[
     period("purge.pause", [Duration::ZERO, MINUTE], "0s", "Rest between two batches"),
 
     period("audit.retention", [Duration::ZERO, DAYS_3650], "0s", "How long entries of the audit log are kept after they were sealed; 0s: for ever"),
+
+    setting("backup.schedule", Kind::Schedule, "1h", "When the daemon makes a backup of an SQLite database: every so long, a cron expression (UTC), or never"),
+    number("backup.keep_hourly", [1, 10_000], "24", "Of its own backups, it keeps the newest of so many hours"),
+    number("backup.keep_daily", [0, 10_000], "7", "And the newest of so many days (UTC)"),
+    number("backup.keep_weekly", [0, 10_000], "4", "And the newest of so many weeks"),
 
     setting("jobs.enabled", Kind::Flag, "true", "Run the scheduled jobs in this daemon"),
 

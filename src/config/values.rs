@@ -204,12 +204,17 @@ pub enum Schedule {
     Every(Period),
     /// At the instants of a cron expression that is known to be one, in UTC.
     Cron(String),
+    /// Only when somebody asks for it.
+    Never,
 }
 
 impl Schedule {
     pub(super) fn parse(text: &str) -> Option<Self> {
         if let Ok(period) = text.parse::<Period>() {
             return (period.0.as_secs() > 0).then_some(Self::Every(period));
+        }
+        if text == "never" {
+            return Some(Self::Never);
         }
         let cron = text.parse::<croner::Cron>();
         cron.is_ok().then(|| Self::Cron(text.to_owned()))
@@ -221,6 +226,7 @@ impl fmt::Display for Schedule {
         match self {
             Self::Every(period) => write!(f, "{period}"),
             Self::Cron(text) => f.write_str(text),
+            Self::Never => f.write_str("never"),
         }
     }
 }

@@ -1,9 +1,9 @@
 //! The database as a whole: for commands that move, count, check or back up all of it, where
 //! statements take longer than a request may, and tables are met by description, not by name.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::schema::{Table, list, quoted};
+use super::schema::{Object, Table, list, quoted};
 use super::sqlite::Sqlite;
 use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
@@ -140,6 +140,32 @@ impl Db {
         })
     }
 
+    /// Refuses an `SQLite` database that a daemon serves, at once and without opening it.
+    ///
+    /// # Errors
+    /// [`Error::DaemonRunning`].
+    pub fn refuse_daemon(path: &Path) -> Result<()> {
+        Sqlite::refuse_daemon(path)
+    }
+
+    /// Puts `new`, which nobody has open and which is in the same file system, in the place of the
+    /// `SQLite` database at `path`, while nobody else has that open. The old one gets the name
+    /// `aside`; returned is what of it is there then. Before that, `before` sees the old one as a
+    /// still file, if there is one and it can be read.
+    ///
+    /// # Errors
+    /// [`Error::DaemonRunning`] at once if a daemon serves it, `Unavailable` if others hold it for
+    /// 5 s, [`Error::Exists`], [`Error::ForeignDatabase`], or what `before` returns: then
+    /// everything is as it was.
+    pub fn replace<T>(
+        path: &Path,
+        new: &Path,
+        aside: &Path,
+        before: impl FnOnce(Option<&Path>) -> Result<T>,
+    ) -> Result<(T, Vec<PathBuf>)> {
+        Sqlite::replace(path, new, aside, before)
+    }
+
     /// Copies the database as it is now into `file`, which is there and empty, beside everybody
     /// who works on it. `tell` hears how much is left of how much, and ends it by an error.
     ///
@@ -163,6 +189,18 @@ impl Tx<'_> {
             TxEngine::Sqlite(session) => session.schema(),
             TxEngine::Postgres(link) => link.describe(),
             TxEngine::Asked(_) => question::refuse(),
+        }
+    }
+
+    /// Everything of which the database is made, word for word, but for what `SQLite` makes by
+    /// itself.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] on a server, which keeps no words; else as [`Tx::all`].
+    pub fn objects(&mut self) -> Result<Vec<Object>> {
+        match &mut self.engine {
+            TxEngine::Sqlite(session) => session.objects(),
+            TxEngine::Postgres(_) | TxEngine::Asked(_) => question::refuse(),
         }
     }
 

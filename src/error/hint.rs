@@ -24,7 +24,7 @@ impl Error {
             Self::DaemonsServing { .. } => "stop them first".into(),
             Self::NotSetUp { .. } => "run: provost init".into(),
             Self::DatabaseMissing { .. } => {
-                "restore the database from a backup, or, to start anew, move the key file away first".into()
+                "restore the last good backup (provost backup list, provost restore FILE), or, to start anew, move the key file away first".into()
             }
             Self::SchemaBehind { .. } => "run: provost migrate up".into(),
             Self::SchemaDiffers { place, schema, binary } if schema < binary => {
@@ -34,7 +34,8 @@ impl Error {
             Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
             Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
             Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
-            Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup".into(),
+            Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup: provost restore FILE".into(),
+            Self::BackupDamaged { .. } => "nothing was changed; take another one: provost backup list".into(),
             _ => return None,
         };
         Some(hint)

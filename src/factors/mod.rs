@@ -51,6 +51,35 @@ pub struct Enrolment {
     pub secret: Secret<String>,
 }
 
+/// A recovery code that was taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Taken {
+    user: String,
+    digest: Vec<u8>,
+}
+
+/// Every recovery code that was taken, for [`still_taken`].
+///
+/// # Errors
+/// Those of the database.
+pub fn taken(cx: &mut Cx<'_, '_>) -> Result<Vec<Taken>> {
+    store::taken(cx.tx)
+}
+
+/// For a database that was put back to where it was earlier: what was taken since is not taken
+/// again, neither the code of a step up to now nor a recovery code of `codes`.
+///
+/// # Errors
+/// Those of the database.
+pub fn still_taken(cx: &mut Cx<'_, '_>, codes: &[Taken]) -> Result<()> {
+    // The step after this one is taken, too, by an app whose clock is ahead.
+    store::skip_steps(cx.tx, totp::current(cx.now).saturating_add(1))?;
+    for code in codes {
+        store::spend_code(cx.tx, code, cx.now)?;
+    }
+    Ok(())
+}
+
 /// The factor of whoever asks, if there is one.
 ///
 /// # Errors

@@ -4,7 +4,7 @@ use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
-use super::Factor;
+use super::{Factor, Taken};
 
 /// A factor's secret, as it is stored.
 pub(super) struct Sealed {
@@ -89,6 +89,42 @@ pub(super) fn take_code(
         &[user.into(), Value::from(digest), now.into()],
     )?;
     Ok(changed == 1)
+}
+
+/// Every recovery code that was taken.
+pub(super) fn taken(tx: &mut Tx<'_>) -> Result<Vec<Taken>> {
+    let rows = tx.all(
+        "SELECT user_id, digest FROM recovery_codes WHERE user_id > '' AND used_at IS NOT NULL",
+        &[],
+    )?;
+    let taken = |row: &Row| {
+        Ok(Taken {
+            user: row.text("user_id")?,
+            digest: row.bytes("digest")?.to_vec(),
+        })
+    };
+    rows.iter().map(taken).collect()
+}
+
+/// Takes a code that somebody took already, whether its factor is there or not.
+pub(super) fn spend_code(tx: &mut Tx<'_>, code: &Taken, now: Timestamp) -> Result<u64> {
+    tx.run(
+        "UPDATE recovery_codes SET used_at = $3
+         WHERE user_id = $1 AND digest = $2 AND used_at IS NULL",
+        &[
+            code.user.as_str().into(),
+            Value::from(&*code.digest),
+            now.into(),
+        ],
+    )
+}
+
+/// Takes the codes of all steps up to `step`, of every factor.
+pub(super) fn skip_steps(tx: &mut Tx<'_>, step: i64) -> Result<u64> {
+    tx.run(
+        "UPDATE totp_factors SET last_step = $1 WHERE user_id > '' AND last_step < $1",
+        &[step.into()],
+    )
 }
 
 /// Removes a user's factor. Returns false, changing nothing, if there is none.

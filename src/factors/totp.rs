@@ -13,6 +13,14 @@ pub(super) const SECRET: usize = 20;
 /// Digits of a code.
 const DIGITS: u8 = 6;
 
+/// Seconds of a step.
+const STEP: u64 = 30;
+
+/// The step at `now`.
+pub(super) fn current(now: Timestamp) -> i64 {
+    now.0.div_euclid(1000 * STEP.cast_signed())
+}
+
 fn totp(secret: &[u8], issuer: Option<&str>, account: &str) -> Result<Totp> {
     // Either may not hold a colon, which separates them.
     let plain = |text: &str| text.replace(':', " ");
@@ -20,7 +28,7 @@ fn totp(secret: &[u8], issuer: Option<&str>, account: &str) -> Result<Totp> {
         .with_algorithm(Algorithm::SHA1)
         .with_digits(DIGITS)
         .with_skew(1)
-        .with_step_duration(30)
+        .with_step_duration(STEP)
         .with_secret(secret.to_vec())
         .with_issuer(issuer.map(plain))
         .with_account_name(plain(account))

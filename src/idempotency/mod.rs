@@ -88,6 +88,15 @@ fn keyed(cx: &Cx<'_, '_>, key: &Key) -> [u8; 32] {
     cx.kit.keys.request.sign(&[&key.request])
 }
 
+/// Forgets every key; returns how many there were. For a database that was put back to where it was
+/// earlier: its answers speak of what is not there any more.
+///
+/// # Errors
+/// Those of the database.
+pub fn forget_all(tx: &mut Tx<'_>) -> Result<u64> {
+    store::delete_all(tx)
+}
+
 /// How many keys have expired by `until`, and when the first of them did.
 ///
 /// # Errors

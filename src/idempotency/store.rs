@@ -84,3 +84,8 @@ pub(super) fn delete_expired(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Re
         &[until.into(), most.into()],
     )
 }
+
+/// Deletes every key.
+pub(super) fn delete_all(tx: &mut Tx<'_>) -> Result<u64> {
+    tx.run("DELETE FROM idempotency_keys", &[])
+}

@@ -10,7 +10,7 @@ use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, ballast, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use crate::{attempts, audit, outbox, purge, sessions, throttle, tokens, users};
+use crate::{attempts, audit, backup, outbox, purge, sessions, snapshots, throttle, tokens, users};
 
 /// How long a daemon that stops goes on sealing.
 const AT_STOP: Duration = Duration::from_secs(1);
@@ -189,6 +189,33 @@ fn leapt() -> Done {
         complete: false,
         details: json!({ "jumped": true }),
     }
+}
+
+pub(super) fn back_up(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Result<Done> {
+    let mut tell = |_, _| {
+        if stop() {
+            Err(Error::Cancelled)
+        } else {
+            Ok(())
+        }
+    };
+    let path = snapshots::usual_place(app)?;
+    let made = match backup::create(app, actor, &path, &mut tell) {
+        // A daemon that stops must not wait for gigabytes; the next one begins anew.
+        Err(Error::Cancelled) => {
+            return Ok(Done {
+                complete: false,
+                details: json!({ "stopped": true }),
+            });
+        }
+        made => made?,
+    };
+    let removed = backup::prune(app, actor, &backup::Keep::of(app.config()))?;
+    Ok(Done {
+        complete: true,
+        details: json!({ "path": made.path, "bytes": made.bytes, "sha256": made.sha256,
+            "removed": removed.len() }),
+    })
 }
 
 pub(super) fn checkpoint(app: &App, _actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {

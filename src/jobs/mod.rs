@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 13] = [
+pub const JOBS: [Job; 14] = [
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -140,6 +140,14 @@ pub const JOBS: [Job; 13] = [
         at_stop: false,
         of_file: false,
         work: chores::close_attempts,
+    },
+    Job {
+        name: "backup",
+        about: "make a backup, and delete those that are not kept any longer",
+        reach: Reach::Alone(|config| &config.backup.schedule),
+        at_stop: false,
+        of_file: true,
+        work: chores::back_up,
     },
     Job {
         name: "audit.seal",

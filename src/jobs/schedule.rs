@@ -25,6 +25,7 @@ pub fn due(
             .map_or(now, |last| last.plus(period.0))
             .plus(spread(period.0, jitter)),
         Schedule::Cron(expression) => next(expression, last.unwrap_or(now))?,
+        Schedule::Never => return None,
     };
     Some(at.max(now))
 }
@@ -104,6 +105,10 @@ mod tests {
 
     #[test]
     fn an_expression_that_never_comes_is_never_due() {
+        assert_eq!(
+            due(&Schedule::Never, None, at("2026-11-20T08:34:00Z"), 0),
+            None
+        );
         assert_eq!(due(&cron("0 0 30 2 *"), None, at(NOON), 0), None);
     }
 }

@@ -10,6 +10,7 @@ mod drift;
 mod folder;
 pub mod lint;
 mod new;
+mod sample;
 mod store;
 mod story;
 
@@ -26,6 +27,7 @@ use crate::time::Timestamp;
 pub use drift::{Drift, drift};
 pub use folder::{Folder, read_file};
 pub use new::create;
+pub use sample::sample;
 pub use story::{ALL, Migration, Story, Whose};
 
 /// The schema version that this binary needs.

@@ -51,6 +51,7 @@ pub const ALL: &[Migration] = &[
     migration!(10, "0010_factors"),
     migration!(11, "0011_outbox"),
     migration!(12, "0012_audit_blocks"),
+    migration!(13, "0013_suspended_tokens"),
     migration!(15, "0015_courses"),
     migration!(16, "0016_quizzes"),
 ];

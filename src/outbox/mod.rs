@@ -127,6 +127,15 @@ pub fn delete_gone(cx: &mut Cx<'_, '_>, until: Timestamp, most: u32) -> Result<u
     Ok(done + store::delete_expired(cx.tx, until, rest)?)
 }
 
+/// Deletes what waits to be sent; returns how many messages that were. For a database that was put
+/// back to where it was earlier: they may have been sent since, and their links are dead.
+///
+/// # Errors
+/// Those of the database.
+pub fn drop_waiting(cx: &mut Cx<'_, '_>) -> Result<u64> {
+    store::delete_waiting(cx.tx)
+}
+
 /// Deletes what was or is to be sent to somebody who is being erased, but for an invitation that
 /// waits: that is for whoever has the address now.
 ///

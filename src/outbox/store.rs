@@ -185,6 +185,14 @@ pub(super) fn first_expired(tx: &mut Tx<'_>, until: Timestamp) -> Result<Option<
     row.map(|row| row.time("at")).transpose()
 }
 
+/// Deletes all messages that wait.
+pub(super) fn delete_waiting(tx: &mut Tx<'_>) -> Result<u64> {
+    tx.run(
+        "DELETE FROM outbox_messages WHERE done_at IS NULL AND next_at >= 0",
+        &[],
+    )
+}
+
 /// Deletes those that are done with.
 pub(super) fn delete_done(tx: &mut Tx<'_>, until: Timestamp, most: u32) -> Result<u64> {
     tx.run(

@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::audit::Head;
 use crate::error::{Error, Result};
+use crate::keys::Keys;
+use crate::secret::{hex, same};
 use crate::time::Timestamp;
 
 /// The form of manifests that this binary writes and reads.
@@ -38,6 +41,12 @@ pub struct Manifest {
     pub tables: BTreeMap<String, u64>,
     /// The fingerprint of the key file to which it belongs; none, if the database was never used.
     pub keys: Option<String>,
+    /// The newest block of the audit log; none before the first.
+    #[serde(default)]
+    pub audit_head: Option<Head>,
+    /// HMAC of all of this with the key file, as hexadecimal digits: nobody else can write one.
+    #[serde(default)]
+    pub mac: String,
 }
 
 /// Where the manifest of the snapshot at `path` is.
@@ -85,6 +94,32 @@ impl Manifest {
             ));
         }
         serde_json::from_slice(text).map_err(|error| format!("is no manifest: {error}"))
+    }
+
+    /// Puts its seal on it.
+    pub(super) fn signed(mut self, keys: &Keys) -> Result<Self> {
+        self.mac = hex(&self.digest(keys)?);
+        Ok(self)
+    }
+
+    /// Whether it is as it was written with this key file.
+    ///
+    /// # Errors
+    /// None that can happen: it can always be written.
+    pub fn is_genuine(&self, keys: &Keys) -> Result<bool> {
+        Ok(same(
+            hex(&self.digest(keys)?).as_bytes(),
+            self.mac.as_bytes(),
+        ))
+    }
+
+    fn digest(&self, keys: &Keys) -> Result<[u8; 32]> {
+        let bare = Self {
+            mac: String::new(),
+            ..self.clone()
+        };
+        let text = serde_json::to_vec(&bare).map_err(Error::internal)?;
+        Ok(keys.manifest.sign(&[&text]))
     }
 
     /// The text of the file.

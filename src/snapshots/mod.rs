@@ -20,6 +20,7 @@ pub use place::{compact, folder, usual_place};
 pub use tools::{database, word};
 
 use crate::app::App;
+use crate::audit::{self, Head};
 use crate::db::{Db, keyring};
 use crate::error::{Error, Result};
 use crate::file;
@@ -66,10 +67,11 @@ pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
     let created_at = app.clock().now();
     let file = place::temporary(folder)?;
     app.db().back_up(file.path(), tell)?;
-    let (schema, tables, keys) = {
+    let (schema, tables, keys, audit_head) = {
         let copy = Db::open_still(file.path())?;
         sound(&copy)?;
-        (copy.identity()?.schema, counts(&copy)?, keys(&copy)?)
+        let schema = copy.identity()?.schema;
+        (schema, counts(&copy)?, keys(&copy)?, audit_head(&copy)?)
     };
     let (bytes, sha256) = digest(file.path())?;
     let manifest = Manifest {
@@ -82,7 +84,10 @@ pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
         sha256,
         tables,
         keys,
+        audit_head,
+        mac: String::new(),
     };
+    let manifest = manifest.signed(&app.kit().keys)?;
     Ok(Draft { file, manifest })
 }
 
@@ -131,6 +136,20 @@ pub fn keys(db: &Db) -> Result<Option<String>> {
             Ok(None)
         }
     })
+}
+
+/// The newest block of the audit log, if the schema has any.
+#[expect(
+    clippy::redundant_closure_for_method_calls,
+    reason = "the method's path is not general enough over the transaction's life"
+)]
+fn audit_head(db: &Db) -> Result<Option<Head>> {
+    let tables = db.read(|tx| tx.tables())?;
+    if tables.iter().any(|table| table == "audit_head") {
+        db.read(audit::head)
+    } else {
+        Ok(None)
+    }
 }
 
 /// The size of a file that no database has open, and the SHA-256 of it.

@@ -23,6 +23,7 @@ use crate::secret::Secret;
 use crate::time::{Lifetime, Period, Timestamp, When};
 use crate::users;
 
+mod enable;
 mod revoke;
 mod scan;
 
@@ -53,6 +54,8 @@ Examples:
     Renew(Renew),
     /// End tokens
     Revoke(revoke::Revoke),
+    /// Let tokens be used again that a restored backup brought back
+    Enable(enable::Enable),
     /// Find leaked tokens in files or standard input, and tell which of them are live
     Scan(scan::Scan),
     /// Print the pattern by which other scanners find tokens
@@ -73,6 +76,7 @@ impl Command {
             Self::Consume(command) => command.consume(&site.operator(out)?, out),
             Self::Renew(command) => command.run(&site.operator(out)?, out),
             Self::Revoke(command) => command.run(&site.operator(out)?, out),
+            Self::Enable(command) => command.run(&site.operator(out)?, out),
             Self::Scan(command) => {
                 let operator = (!command.offline).then(|| site.operator(out));
                 command.run(operator.transpose()?.as_ref(), out)

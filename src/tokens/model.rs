@@ -45,6 +45,9 @@ pub struct Token {
     /// When it was revoked, or ended with everything else of its owner.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub revoked_at: Option<Timestamp>,
+    /// Since when it is refused because a backup brought it back.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub suspended_at: Option<Timestamp>,
     /// The network from which it may be used.
     #[schema(value_type = Option<String>, example = "10.0.0.0/8")]
     pub cidr: Option<IpNet>,
@@ -67,6 +70,8 @@ pub enum State {
     Revoked,
     /// It was used as often as it may be.
     UsedUp,
+    /// A backup brought it back, and nobody has enabled it since.
+    Suspended,
     /// Its owner may not do anything.
     OwnerDisabled,
     /// Its time has not come.
@@ -75,11 +80,12 @@ pub enum State {
 
 impl State {
     /// Every state.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Active,
         Self::Expired,
         Self::Revoked,
         Self::UsedUp,
+        Self::Suspended,
         Self::OwnerDisabled,
         Self::NotYet,
     ];
@@ -92,6 +98,7 @@ impl State {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::UsedUp => "used_up",
+            Self::Suspended => "suspended",
             Self::OwnerDisabled => "owner_disabled",
             Self::NotYet => "not_yet",
         }
@@ -110,6 +117,8 @@ pub enum Reason {
     Revoked,
     /// It was used as often as it may be.
     UsedUp,
+    /// A backup brought it back, and nobody has enabled it since.
+    Suspended,
     /// Its owner may not do anything.
     OwnerDisabled,
     /// Its time has not come.
@@ -129,6 +138,7 @@ impl Reason {
             Self::Expired => "expired",
             Self::Revoked => "revoked",
             Self::UsedUp => "used_up",
+            Self::Suspended => "suspended",
             Self::OwnerDisabled => "owner_disabled",
             Self::NotYet => "not_yet",
             Self::BadChecksum => "bad_checksum",
@@ -144,6 +154,7 @@ impl From<State> for Reason {
             State::Expired => Self::Expired,
             State::Revoked => Self::Revoked,
             State::UsedUp => Self::UsedUp,
+            State::Suspended => Self::Suspended,
             State::OwnerDisabled => Self::OwnerDisabled,
             State::NotYet => Self::NotYet,
         }
@@ -158,6 +169,7 @@ pub(super) struct Facts {
     pub(super) max_uses: Option<u32>,
     pub(super) used: u32,
     pub(super) revoked_at: Option<Timestamp>,
+    pub(super) suspended_at: Option<Timestamp>,
     /// Everything that the owner had opened was ended since it was issued.
     pub(super) ended: bool,
     pub(super) owner_disabled: bool,
@@ -172,6 +184,8 @@ impl Facts {
             State::Expired
         } else if self.max_uses.is_some_and(|max| self.used >= max) {
             State::UsedUp
+        } else if self.suspended_at.is_some() {
+            State::Suspended
         } else if self.owner_disabled {
             State::OwnerDisabled
         } else if self.not_before.is_some_and(|at| at > now) {

@@ -97,7 +97,7 @@ pub(super) struct CheckRow {
 pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>> {
     let row = tx.first(
         "SELECT t.kind, t.digest, t.expires_at, t.not_before, t.max_uses, t.used, t.revoked_at,
-                t.owner_id, t.scopes, t.cidr, t.created_at, u.username AS owner,
+                t.suspended_at, t.owner_id, t.scopes, t.cidr, t.created_at, u.username AS owner,
                 CASE WHEN u.state <> 'active' THEN 1 ELSE 0 END AS owner_disabled,
                 CASE WHEN t.owner_epoch <> u.security_epoch THEN 1 ELSE 0 END AS ended
          FROM tokens t LEFT JOIN users u ON u.id = t.owner_id
@@ -127,7 +127,7 @@ pub(super) fn for_check(tx: &mut Tx<'_>, id: TokenId) -> Result<Option<CheckRow>
 }
 
 const COLUMNS: &str = "t.id, t.kind, t.hint, t.created_at, t.expires_at, t.not_before, t.max_uses,
-    t.used, t.last_used_at, t.label, t.scopes, t.cidr, t.meta, u.username AS owner,
+    t.used, t.last_used_at, t.suspended_at, t.label, t.scopes, t.cidr, t.meta, u.username AS owner,
     CASE WHEN t.revoked_at IS NULL AND t.owner_epoch <> u.security_epoch THEN u.ended_at
          ELSE t.revoked_at END AS revoked_at,
     CASE WHEN u.state <> 'active' THEN 1 ELSE 0 END AS owner_disabled,
@@ -236,21 +236,28 @@ const fn in_state(state: State) -> &'static str {
             "t.used >= t.max_uses AND (t.expires_at IS NULL OR t.expires_at > $N) AND ",
             not_revoked!()
         ),
+        State::Suspended => concat!(
+            "t.suspended_at IS NOT NULL AND ",
+            not_over!(),
+            " AND ",
+            not_revoked!()
+        ),
         State::OwnerDisabled => concat!(
-            "u.state <> 'active' AND ",
+            "u.state <> 'active' AND t.suspended_at IS NULL AND ",
             not_over!(),
             " AND ",
             not_revoked!()
         ),
         State::NotYet => concat!(
-            "t.not_before > $N AND (u.state IS NULL OR u.state = 'active') AND ",
+            "t.not_before > $N AND (u.state IS NULL OR u.state = 'active')
+             AND t.suspended_at IS NULL AND ",
             not_over!(),
             " AND ",
             not_revoked!()
         ),
         State::Active => concat!(
             "(t.not_before IS NULL OR t.not_before <= $N)
-             AND (u.state IS NULL OR u.state = 'active') AND ",
+             AND (u.state IS NULL OR u.state = 'active') AND t.suspended_at IS NULL AND ",
             not_over!(),
             " AND ",
             not_revoked!()
@@ -347,6 +354,7 @@ pub(super) fn consume(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<bo
         "UPDATE tokens SET used = used + 1, last_used_at = $2
          WHERE id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > $2)
            AND (max_uses IS NULL OR used < max_uses) AND (not_before IS NULL OR not_before <= $2)
+           AND suspended_at IS NULL
            AND {NOT_ENDED}"
     );
     Ok(tx.run(&sql, &[id.0.into(), now.into()])? == 1)
@@ -434,6 +442,7 @@ fn token(row: &Row, now: Timestamp) -> Result<Token> {
         used: facts.used,
         last_used_at: row.opt_time("last_used_at")?,
         revoked_at: facts.revoked_at,
+        suspended_at: facts.suspended_at,
         cidr: cidr(row)?,
         meta: meta.transpose().map_err(Error::internal)?,
         hint: row.text("hint")?,
@@ -448,6 +457,7 @@ fn facts(row: &Row) -> Result<Facts> {
         max_uses: max_uses.transpose().map_err(Error::internal)?,
         used: u32::try_from(row.int("used")?).map_err(Error::internal)?,
         revoked_at: row.opt_time("revoked_at")?,
+        suspended_at: row.opt_time("suspended_at")?,
         ended: row.flag("ended")?,
         owner_disabled: row.flag("owner_disabled")?,
     })

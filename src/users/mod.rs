@@ -24,6 +24,7 @@ mod names;
 mod password;
 mod proofs;
 mod roles;
+mod since;
 mod store;
 
 use serde_json::json;
@@ -45,6 +46,7 @@ pub use names::{Email, FullName, Phone, Username};
 pub use password::{Hashed, hash_password, put_password, set_password};
 pub use proofs::{email_proved, hash_own_password, named, replace_password};
 pub use roles::{Role, State};
+pub use since::{Changed, changed_since};
 pub use store::{SHOWN, shown};
 
 use find::{Among, find, taken};

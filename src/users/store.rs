@@ -7,7 +7,8 @@ use super::find::{Among, Key};
 use super::names::folded;
 use super::roles::listed;
 use super::{
-    Email, Filter, FullName, Grant, Locale, Meta, NewUser, Phone, Role, State, User, Username,
+    Changed, Email, Filter, FullName, Grant, Locale, Meta, NewUser, Phone, Role, State, User,
+    Username,
 };
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
@@ -323,6 +324,25 @@ pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<Password
         .first(sql, &[id.into()])?
         .map(|row| row.opt_text("password_hash"));
     Ok(hash.transpose()?.flatten().map(PasswordHash::stored))
+}
+
+/// At most `most` of the accounts that were made or changed at or after `at`.
+pub(super) fn changed_since(tx: &mut Tx<'_>, at: Timestamp, most: u32) -> Result<Vec<Changed>> {
+    let rows = tx.all(
+        "SELECT u.id, u.username, u.state, u.created_at, u.updated_at FROM users u
+         WHERE u.id > '' AND u.updated_at >= $1 ORDER BY u.id LIMIT $2",
+        &[at.into(), most.into()],
+    )?;
+    let changed = |row: &Row| {
+        Ok(Changed {
+            id: row.text("id")?,
+            username: row.text("username")?,
+            state: row.text("state")?.parse()?,
+            created_at: row.time("created_at")?,
+            updated_at: row.time("updated_at")?,
+        })
+    };
+    rows.iter().map(changed).collect()
 }
 
 /// The user of a row with the columns of [`SHOWN`].

@@ -13,6 +13,7 @@
 
 mod architecture;
 mod audit;
+mod backup;
 mod cli;
 mod clients;
 mod contention;

@@ -12,6 +12,7 @@ mod long;
 #[cfg(test)]
 mod plans;
 mod readers;
+mod replace;
 mod schema;
 mod session;
 mod shape;

@@ -1,0 +1,250 @@
+//! The way back: a backup takes the place of the database (security.md, rule 80).
+//!
+//! Invariants: nothing that was revoked, rotated or used up since the backup is good again. So every
+//! session, link and temporary token of it is dead, new keys sign, and API tokens wait for an
+//! operator, all before the file gets its name. Cut off at any point, the old database or the new
+//! one is whole under that name, and a second run finishes.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use serde_json::json;
+
+use super::stage::Staged;
+use crate::app::{Actor, App, Cx};
+use crate::audit::{self, Event};
+use crate::config::{Config, DbUrl};
+use crate::db::{Db, Role, Tidy, clock};
+use crate::error::{Error, Result};
+use crate::factors::{self, Taken};
+use crate::file::folder_of;
+use crate::keys::Keys;
+use crate::snapshots::compact;
+use crate::time::Timestamp;
+use crate::tokens::{self, ApiTokens};
+use crate::users::{self, Changed};
+use crate::{idempotency, migrations, outbox, sessions};
+
+/// Accounts that are listed as changed since the backup, at most.
+const LISTED: u32 = 1000;
+
+/// How a backup is restored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether API tokens go on to be good.
+    pub api_tokens: ApiTokens,
+}
+
+/// What is not good any more after a restore.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct TakenBack {
+    /// API tokens that wait for `token enable`.
+    pub suspended_tokens: u64,
+    /// Temporary tokens, links and invitations that ended.
+    pub ended_tokens: u64,
+    /// Accounts of which everything that was open has ended.
+    pub ended_accounts: u64,
+    /// Messages that waited to be sent and were dropped.
+    pub dropped_mail: u64,
+    /// Answers to idempotency keys that were forgotten.
+    pub forgotten_keys: u64,
+}
+
+/// What a restore did.
+#[derive(Clone, Debug, Serialize)]
+pub struct Restored {
+    /// The database.
+    pub database: PathBuf,
+    /// When the backup was begun, as its manifest says.
+    pub created_at: Option<Timestamp>,
+    /// SHA-256 of the backup.
+    pub sha256: String,
+    /// The schema that it had.
+    pub from_schema: u32,
+    /// The schema of the database now.
+    pub schema: u32,
+    /// What is there of the database that was in its place.
+    pub kept: Vec<PathBuf>,
+    /// What is not good any more.
+    pub taken_back: TakenBack,
+    /// The accounts that were made or changed since the backup, as the old database had them; none
+    /// if it could not be asked.
+    pub changed: Option<Vec<Changed>>,
+}
+
+/// What the database that makes room knows of the time since the backup.
+#[derive(Debug, Default)]
+struct Since {
+    changed: Option<Vec<Changed>>,
+    codes: Vec<Taken>,
+}
+
+/// Puts a staged backup in the place of the database.
+///
+/// # Errors
+/// [`Error::DaemonRunning`] at once if a daemon serves it, `Unavailable` if commands hold it for
+/// 5 s; [`Error::MigrationFailed`]; those of the database. In each case the database is untouched.
+pub fn restore(
+    staged: &Staged,
+    config: &Config,
+    actor: &Actor,
+    options: Options,
+) -> Result<Restored> {
+    let live = live(config)?;
+    let verified = &staged.verified;
+    let app = open(staged, config)?;
+    // A schema of long ago has no place for what has to be written down.
+    migrations::up(&app, actor)?;
+    let aside = free_name(live, app.clock().now());
+    let done = Db::replace(live, &staged.database, &aside, |old| {
+        let at = verified.created_at;
+        let since = old.map_or_else(Since::default, |old| ask(old, config, actor, at));
+        let codes = since.codes;
+        let details = json!({ "sha256": verified.sha256, "created_at": at,
+            "schema": verified.schema, "kept": aside });
+        let taken_back = app.import(actor, |cx| take_back(cx, options, &codes, details))?;
+        settle(app, &staged.database)?;
+        Ok((taken_back, since.changed))
+    })?;
+    let ((taken_back, changed), kept) = done;
+    Ok(Restored {
+        database: live.to_owned(),
+        created_at: verified.created_at,
+        sha256: verified.sha256.clone(),
+        from_schema: verified.schema.unwrap_or(0),
+        schema: migrations::needed(),
+        kept,
+        taken_back,
+        changed,
+    })
+}
+
+/// The same for a database into which another tool has put a backup: it stays where it is.
+///
+/// # Errors
+/// [`Error::DaemonRunning`], [`Error::DaemonsServing`]; those of the database.
+pub fn in_place(app: &App, actor: &Actor, options: Options) -> Result<TakenBack> {
+    app.db().exclusively(|| {
+        let details = json!({ "in_place": true });
+        app.import(actor, |cx| take_back(cx, options, &[], details))
+    })
+}
+
+/// Ends everything that may have been ended since the backup was made.
+fn take_back(
+    cx: &mut Cx<'_, '_>,
+    options: Options,
+    codes: &[Taken],
+    mut details: serde_json::Value,
+) -> Result<TakenBack> {
+    // Before the accounts' new epoch, into which API tokens follow.
+    let taken = tokens::take_back(cx, options.api_tokens)?;
+    let ended_accounts = if cx.kit.signers.shared().is_some() {
+        users::end_everyone(cx)?
+    } else {
+        // A key that was found compromised since must not sign again, either.
+        sessions::rotate(cx, true)?.ended_accounts
+    };
+    factors::still_taken(cx, codes)?;
+    let done = TakenBack {
+        suspended_tokens: taken.suspended,
+        ended_tokens: taken.ended,
+        ended_accounts,
+        dropped_mail: outbox::drop_waiting(cx)?,
+        forgotten_keys: idempotency::forget_all(cx.tx)?,
+    };
+    if let Some(details) = details.as_object_mut() {
+        let kept = options.api_tokens == ApiTokens::Keep;
+        details.insert("kept_tokens".to_owned(), kept.into());
+        let done = serde_json::to_value(&done).map_err(Error::internal)?;
+        details.insert("taken_back".to_owned(), done);
+    }
+    audit::record(
+        cx,
+        Event::new("database.restored", "database").with(details),
+    )?;
+    Ok(done)
+}
+
+/// The database's file.
+///
+/// # Errors
+/// [`Error::Usage`] with what to do where the server has its own tool.
+pub fn live(config: &Config) -> Result<&Path> {
+    config.db.file().ok_or_else(|| {
+        let url = config.db.for_tools().unwrap_or_default();
+        Error::Usage(format!(
+            "a PostgreSQL database is restored by its own tool: stop the daemons, run: \
+             pg_restore --clean --if-exists --single-transaction --dbname='{url}' FILE, and then, \
+             before anything else: provost restore --in-place"
+        ))
+    })
+}
+
+/// The staged database, as the program sees it.
+fn open(staged: &Staged, config: &Config) -> Result<App> {
+    let db = DbUrl::Sqlite(staged.database.clone());
+    let opened = Db::open(&db, Role::Shell)?;
+    let mut config = config.clone();
+    config.db = db;
+    let keys = Keys::load(&config.key_file)?;
+    let mark = opened.read(clock::mark)?;
+    let app = App::new(config, keys, opened);
+    app.clock().raise(mark);
+    Ok(app)
+}
+
+/// Everything in one file, and that on the disk.
+fn settle(app: App, database: &Path) -> Result<()> {
+    app.db().tidy(Tidy::Full)?;
+    // The last one to close a database removes its log.
+    drop(app);
+    let mut log = database.as_os_str().to_owned();
+    log.push("-wal");
+    if std::fs::metadata(&log).is_ok_and(|log| log.len() > 0) {
+        return Err(Error::unavailable("the staged database keeps a log"));
+    }
+    for path in [database, folder_of(database)] {
+        let synced = File::open(path).and_then(|file| file.sync_all());
+        synced.map_err(Error::io(format!("write {}", path.display())))?;
+    }
+    Ok(())
+}
+
+/// Asks the database that makes room. It may be damaged, of another schema, or of other keys: then
+/// there is nothing to ask.
+fn ask(old: &Path, config: &Config, actor: &Actor, at: Option<Timestamp>) -> Since {
+    let asked = || -> Result<Since> {
+        let db = Db::open_still(old)?;
+        migrations::check(&db)?;
+        let app = App::new(config.clone(), Keys::load(&config.key_file)?, db);
+        app.read(actor, |cx| {
+            let changed = at.map(|at| users::changed_since(cx, at, LISTED));
+            Ok(Since {
+                changed: changed.transpose()?,
+                codes: factors::taken(cx)?,
+            })
+        })
+    };
+    asked().unwrap_or_default()
+}
+
+/// A name beside the database that nothing has.
+fn free_name(live: &Path, now: Timestamp) -> PathBuf {
+    let stem = live.file_stem().unwrap_or_default().to_string_lossy();
+    let at = compact(now);
+    let name = |n: u32| {
+        let more = if n == 1 {
+            String::new()
+        } else {
+            format!("-{n}")
+        };
+        live.with_file_name(format!("{stem}.before-restore-{at}{more}.db"))
+    };
+    let mut n = 1;
+    while name(n).symlink_metadata().is_ok() && n < 1000 {
+        n += 1;
+    }
+    name(n)
+}

@@ -135,6 +135,11 @@ pub enum Error {
         faults: Vec<Fault>,
     },
 
+    // quizzes
+    /// The attempt was handed in, or its time is over.
+    #[error("the attempt is over: nothing can be answered any more")]
+    AttemptOver,
+
     // how it was asked
     /// `--yes=N` named another number of objects than the command would hit.
     #[error("{found} would be hit, not {expected}; nothing was changed")]
@@ -379,6 +384,7 @@ impl Error {
             Self::UsernameTaken => row("username_taken", 409, 6),
             Self::EmailTaken => row("email_taken", 409, 6),
             Self::PhoneTaken => row("phone_taken", 409, 6),
+            Self::AttemptOver => row("attempt_over", 409, 6),
             Self::RowsRefused { .. } => row("rows_refused", 422, 7),
             Self::FilesRefused { .. } => row("files_refused", 422, 7),
             Self::SlugTaken => row("slug_taken", 409, 6),
@@ -484,18 +490,4 @@ impl Error {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_is_not_found_is_repeated_only_if_it_cannot_be_a_token() {
-        let told = |given: &str| Error::no_such("token", given).to_string();
-        assert_eq!(told("0LqP3x"), "no such token: 0LqP3x");
-        assert_eq!(told("a\n\u{202e}b"), "no such token: a\\n\\u{202e}b");
-        assert_eq!(told(&"x".repeat(64)).len(), "no such token: ".len() + 64);
-        assert!(told(&"é".repeat(65)).ends_with("é…"));
-        for secret in ["", "pva_0LqP3xYz8AbxyZ9A", "pvt_", "754321:abcdefghij"] {
-            assert_eq!(told(secret), "no such token");
-        }
-    }
-}
+mod tests;

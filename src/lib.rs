@@ -25,8 +25,8 @@
 //! - kernel: `escape` `error` `file` `time` `secret` `base62` `id` `scope` `reason` `page` `problem` `config` `keys` `jwt` `db` `log`
 //!   `metrics` `rate` `password` `app`
 //! - slices: `audit` `snapshots` `migrations` `databases` `idempotency` `throttle` `users` `factors`
-//!   `sessions` `tokens` `outbox` `recovery` `access` `courses` `enrolments` `lessons` `purge`
-//!   `backup` `doctor`
+//!   `sessions` `tokens` `outbox` `recovery` `access` `courses` `enrolments` `lessons` `quizzes`
+//!   `attempts` `purge` `backup` `doctor`
 //! - edges: `http` `jobs` `cli`
 //!
 //! # Invariants
@@ -51,6 +51,7 @@
 
 pub mod access;
 pub mod app;
+pub mod attempts;
 pub mod audit;
 pub mod backup;
 pub mod base62;
@@ -80,6 +81,7 @@ pub mod page;
 pub mod password;
 pub mod problem;
 pub mod purge;
+pub mod quizzes;
 pub mod rate;
 pub mod reason;
 pub mod recovery;

@@ -35,8 +35,8 @@ pub use site::{Site, printable};
 use crate::config::arguments;
 use crate::error::Result;
 use crate::{
-    access, audit, backup, courses, databases, doctor, enrolments, jobs, lessons, migrations,
-    purge, recovery, sessions, throttle, time, tokens, users,
+    access, attempts, audit, backup, courses, databases, doctor, enrolments, jobs, lessons,
+    migrations, purge, quizzes, recovery, sessions, throttle, time, tokens, users,
 };
 use flags::Format;
 use output::Output;
@@ -110,6 +110,15 @@ enum Command {
     /// Help yourself when nobody can get in
     #[command(subcommand)]
     Admin(recovery::cli::Admin),
+    /// Look at quizzes, take them in from files and write them to files
+    #[command(subcommand, visible_alias = "quizzes")]
+    Quiz(quizzes::cli::Command),
+    /// See what people did with quizzes, and grade it
+    #[command(subcommand, visible_alias = "attempts")]
+    Attempt(attempts::cli::Command),
+    /// See what people have got for the quizzes of a course
+    #[command(subcommand, visible_alias = "grades")]
+    Grade(attempts::cli::GradeCommand),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -163,6 +172,9 @@ impl Command {
             Self::Progress(command) => command.run(&site.operator(out)?, out),
             Self::Import(command) => command.run(&site.operator(out)?, out),
             Self::Admin(command) => command.run(&site.operator(out)?, out),
+            Self::Quiz(command) => command.run(&site.operator(out)?, out),
+            Self::Attempt(command) => command.run(&site.operator(out)?, out),
+            Self::Grade(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(site, out),

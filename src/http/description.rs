@@ -29,7 +29,7 @@ impl utoipa::IntoResponses for Problems {
 }
 
 /// What the groups of routes are for.
-const TAGS: [(&str, &str); 8] = [
+const TAGS: [(&str, &str); 9] = [
     (
         "auth",
         "Making an account for oneself, logging in and out; and what proxies and other services ask.",
@@ -51,6 +51,10 @@ const TAGS: [(&str, &str); 8] = [
     (
         "recovery",
         "Second factors, forgotten passwords, addresses to be confirmed, invitations and login links.",
+    ),
+    (
+        "quizzes",
+        "What is asked in a course: taking quizzes, grading by hand, grades.",
     ),
     (
         "operations",

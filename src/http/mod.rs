@@ -42,8 +42,8 @@ use crate::config::{Config, ListenAddr};
 use crate::error::{Error, Result};
 use crate::log::Sink;
 use crate::{
-    audit, courses, enrolments, factors, jobs, lessons, migrations, purge, recovery, sessions,
-    throttle, tokens, users,
+    attempts, audit, courses, enrolments, factors, jobs, lessons, migrations, purge, quizzes,
+    recovery, sessions, throttle, tokens, users,
 };
 use layers::Layers;
 use listener::Listener;
@@ -64,6 +64,8 @@ fn routes(config: &Config) -> OpenApiRouter<App> {
         .merge(courses::http::routes())
         .merge(enrolments::http::routes())
         .merge(lessons::http::routes())
+        .merge(quizzes::http::routes())
+        .merge(attempts::http::routes())
         .merge(purge::http::routes())
         .merge(jobs::http::routes())
         .merge(migrations::http::routes());

@@ -10,7 +10,7 @@ use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, ballast, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use crate::{audit, backup, outbox, purge, sessions, snapshots, throttle, tokens, users};
+use crate::{attempts, audit, backup, outbox, purge, sessions, snapshots, throttle, tokens, users};
 
 /// How long a daemon that stops goes on sealing.
 const AT_STOP: Duration = Duration::from_secs(1);
@@ -86,6 +86,27 @@ fn write_noted<K: Clone + Eq + Hash>(
         complete: true,
         details: json!({ "written": written }),
     })
+}
+
+/// Attempts ended in one transaction.
+const ATTEMPTS: u32 = 50;
+
+pub(super) fn close_attempts(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Result<Done> {
+    // A clock that leapt ahead would take people's time from them.
+    if app.clock().look().is_none() {
+        return Ok(leapt());
+    }
+    let mut closed = 0;
+    loop {
+        let some = app.write(actor, |cx| attempts::close_due(cx, ATTEMPTS))?;
+        closed += some;
+        if some < u64::from(ATTEMPTS) || stop() {
+            return Ok(Done {
+                complete: some < u64::from(ATTEMPTS),
+                details: json!({ "closed": closed }),
+            });
+        }
+    }
 }
 
 pub(super) fn rotate_keys(app: &App, actor: &Actor, _stop: &dyn Fn() -> bool) -> Result<Done> {

@@ -68,7 +68,7 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 13] = [
+pub const JOBS: &[Job] = &[
     Job {
         name: "purge",
         about: "delete what has expired",
@@ -134,6 +134,14 @@ pub const JOBS: [Job; 13] = [
         work: chores::deliver,
     },
     Job {
+        name: "attempts.close",
+        about: "end attempts at quizzes whose time is over",
+        reach: Reach::Shared(Duration::from_secs(5)),
+        at_stop: false,
+        of_file: false,
+        work: chores::close_attempts,
+    },
+    Job {
         name: "backup",
         about: "make a backup, and delete those that are not kept any longer",
         reach: Reach::Alone(|config| &config.backup.schedule),
@@ -181,8 +189,7 @@ impl Job {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn named(name: &str) -> Result<&'static Self> {
-        const TABLE: &[Job] = &JOBS;
-        let job = TABLE.iter().find(|job| job.name == name);
+        let job = JOBS.iter().find(|job| job.name == name);
         job.ok_or_else(|| Error::no_such("job", name))
     }
 

@@ -52,7 +52,8 @@ pub const ALL: &[Migration] = &[
     migration!(11, "0011_outbox"),
     migration!(12, "0012_audit_blocks"),
     migration!(13, "0013_suspended_tokens"),
-    migration!(15, "0015_courses"),
+    migration!(14, "0014_courses"),
+    migration!(15, "0015_quizzes"),
 ];
 
 impl Migration {

@@ -16,7 +16,7 @@ fn is_formula(text: &str) -> bool {
 }
 
 /// The text as it is handed out.
-pub(super) fn guarded(text: &str) -> Cow<'_, str> {
+pub(crate) fn guarded(text: &str) -> Cow<'_, str> {
     if is_formula(text) {
         Cow::Owned(format!("{GUARD}{text}"))
     } else {
@@ -25,7 +25,7 @@ pub(super) fn guarded(text: &str) -> Cow<'_, str> {
 }
 
 /// The text as it was before [`guarded`]; one that was never guarded stays.
-pub(super) fn plain(text: &str) -> &str {
+pub(crate) fn plain(text: &str) -> &str {
     match text.strip_prefix(GUARD) {
         Some(rest) if is_formula(rest) => rest,
         _ => text,

@@ -13,7 +13,7 @@ mod credentials;
 mod erase;
 pub mod export;
 mod find;
-mod formulas;
+pub(crate) mod formulas;
 mod grants;
 pub mod http;
 pub mod import;

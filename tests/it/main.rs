@@ -31,6 +31,7 @@ mod jobs;
 mod migrations;
 mod postgres;
 mod purge;
+mod quizzes;
 mod readme;
 mod recovery;
 mod refusals;

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use serde_json::{Value as Json, json};
 
 use super::*;
@@ -398,7 +400,10 @@ fn from_a_pool_everybody_gets_so_many_and_the_same_again_after_a_reload() {
     let app = school();
     let mut quiz = String::from("title = 'Pool'\nshuffle = true\n[draw]\nhard = 2\n");
     for n in 0..6 {
-        quiz.push_str(&format!("[[question]]\nname = 'q{n}'\ntext = '{n}?'\nkind = 'numeric'\npool = 'hard'\nanswers = [{{ value = {n} }}]\n"));
+        let _infallible = writeln!(
+            quiz,
+            "[[question]]\nname = 'q{n}'\ntext = '{n}?'\nkind = 'numeric'\npool = 'hard'\nanswers = [{{ value = {n} }}]"
+        );
     }
     quiz.push_str("[[question]]\nname = 'all'\ntext = '?'\nkind = 'true_false'\ncorrect = true\n");
     take_in(&app, at(0), &quiz);

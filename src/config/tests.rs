@@ -408,6 +408,7 @@ fn every_setting_reaches_the_struct() {
             Kind::Text => "other",
             Kind::Flag if setting.default == "true" => "false",
             Kind::Flag => "true",
+            Kind::Number { min, .. } if min > 99 => "2000",
             Kind::Number { .. } => "99",
             Kind::Choice(words) => words.last().unwrap(),
             Kind::Period { .. } if setting.name == "tokens.api_max" => "91d",

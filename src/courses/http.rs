@@ -141,6 +141,7 @@ impl CourseBody {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "creating takes what may fail")]
 fn place(course: &Course) -> Result<Place> {
     Ok(Place {
         location: format!("/api/v1/courses/{}", course.id),

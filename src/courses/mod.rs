@@ -248,19 +248,18 @@ pub fn update_if(
     still(&course)?;
     check_tags(changes.tags.as_deref().unwrap_or_default())?;
     let to = match &changes.owner {
-        Change::Keep => None,
+        Change::Keep => Change::Keep,
         Change::Clear => {
             cx.actor.require(known::COURSE_WRITE)?;
-            Some(None)
+            Change::Clear
         }
-        Change::Set(to) => Some(Some(owner(cx, to)?)),
+        Change::Set(to) => Change::Set(owner(cx, to)?),
     };
-    let changed = changed(&course, changes, to.as_ref());
-    if changed.is_empty() {
+    let differs = changed(&course, changes, &to);
+    if differs.is_empty() {
         return Ok(course);
     }
-    let to = to.as_ref().map(Option::as_deref);
-    if !store::set(cx.tx, &course, changes, to, cx.now)? {
+    if !store::set(cx.tx, &course, changes, &to, cx.now)? {
         return Err(Error::SlugTaken);
     }
     if let Some(tags) = &changes.tags {
@@ -272,7 +271,7 @@ pub fn update_if(
         Some(State::Archived) => "course.archived",
         None => "course.updated",
     };
-    let details = json!({ "changed": changed });
+    let details = json!({ "changed": differs });
     let event = Event::new(action, object(&course.id)).with(details);
     audit::record(cx, event)?;
     // As an administrator can give a course away, so an author can lose the sight of it.
@@ -280,7 +279,7 @@ pub fn update_if(
 }
 
 /// The members that would become different.
-fn changed(course: &Course, to: &Changes, owner: Option<&Option<String>>) -> Vec<&'static str> {
+fn changed(course: &Course, to: &Changes, owner: &Change<String>) -> Vec<&'static str> {
     fn differs<T>(to: Option<&T>, same: impl FnOnce(&T) -> bool) -> bool {
         to.is_some_and(|to| !same(to))
     }
@@ -288,6 +287,11 @@ fn changed(course: &Course, to: &Changes, owner: Option<&Option<String>>) -> Vec
         Change::Keep => false,
         Change::Clear => course.language.is_some(),
         Change::Set(to) => course.language.as_deref() != Some(to.as_str()),
+    };
+    let owner = match owner {
+        Change::Keep => false,
+        Change::Clear => course.owner.is_some(),
+        Change::Set(to) => course.owner.as_deref() != Some(to.as_str()),
     };
     let tags = to.tags.as_ref().map(|tags| {
         let mut tags: Vec<&str> = tags.iter().map(Tag::as_str).collect();
@@ -322,7 +326,7 @@ fn changed(course: &Course, to: &Changes, owner: Option<&Option<String>>) -> Vec
             differs(to.enrolment.as_ref(), |to| course.enrolment == *to),
         ),
         ("tags", differs(tags.as_ref(), |to| course.tags == *to)),
-        ("owner", differs(owner, |to| course.owner == *to)),
+        ("owner", owner),
     ];
     let changed = members.into_iter().filter(|(_, changes)| *changes);
     changed.map(|(member, _)| member).collect()

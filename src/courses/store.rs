@@ -129,7 +129,7 @@ pub(super) fn set(
     tx: &mut Tx<'_>,
     old: &Course,
     changes: &Changes,
-    owner: Option<Option<&str>>,
+    owner: &Change<String>,
     now: Timestamp,
 ) -> Result<bool> {
     let mut sets = String::from("version = version + 1, updated_at = $2");
@@ -174,8 +174,14 @@ pub(super) fn set(
     if let Some(enrolment) = changes.enrolment {
         write("enrolment", enrolment.as_str().into());
     }
-    if let Some(owner) = owner {
-        write("owner_id", owner.into());
+    match owner {
+        Change::Keep => {}
+        Change::Clear => {
+            write("owner_id", Value::Null);
+        }
+        Change::Set(owner) => {
+            write("owner_id", owner.as_str().into());
+        }
     }
     write(
         "words",

@@ -84,6 +84,7 @@ impl LessonBody {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "creating takes what may fail")]
 fn place(reading: &Reading) -> Result<Place> {
     Ok(Place {
         location: format!("/api/v1/lessons/{}", reading.lesson.id),
@@ -121,10 +122,10 @@ async fn create(
     responses((status = 200, description = "the lesson", body = Reading, headers(("ETag", description = "The version of the lesson"))),
         (status = 304, description = "as it was"), Problems))]
 async fn show(caller: Caller, known: Known, Path(id): Path<String>) -> Result<Response> {
-    let knows = known.has_one();
+    let asked = known.has_one();
     let found = caller
         .read(move |cx| {
-            if knows {
+            if asked {
                 let stamp = super::stamp(cx, &id)?;
                 if let Some(unchanged) = known.unchanged(&stamp)? {
                     return Ok(Err(unchanged));

@@ -24,6 +24,10 @@ fn is_language(class: &str) -> bool {
 }
 
 /// `source` as HTML. Files of the course are written as `assets/NAME`, and found below its address.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "all but addresses is written as it is"
+)]
 pub(super) fn html(source: &str, course: &str) -> String {
     let options =
         Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;

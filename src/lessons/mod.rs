@@ -242,7 +242,7 @@ pub fn update_if(
     still(&lesson)?;
     let reading = reading(cx, lesson, &gate)?;
     let differs = |to: Option<&str>, now: &str| to.is_some_and(|to| to != now);
-    let changed: Vec<&str> = [
+    let members: Vec<&str> = [
         (
             "slug",
             differs(
@@ -265,14 +265,14 @@ pub fn update_if(
     .into_iter()
     .filter_map(|(member, differs)| differs.then_some(member))
     .collect();
-    if changed.is_empty() {
+    if members.is_empty() {
         return Ok(reading);
     }
     let id = reading.lesson.id;
     if !store::set(cx.tx, (&id, &gate.id), changes, cx.now)? {
         return Err(Error::SlugTaken);
     }
-    let details = json!({ "course": gate.id, "changed": changed });
+    let details = json!({ "course": gate.id, "changed": members });
     audit::record(cx, Event::new("lesson.updated", object(&id)).with(details))?;
     get(cx, &id)
 }

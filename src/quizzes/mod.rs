@@ -7,6 +7,7 @@
 pub(crate) mod answer;
 pub mod cli;
 mod decimal;
+pub mod folder;
 pub mod form;
 pub mod gift;
 pub(crate) mod grading;
@@ -71,10 +72,10 @@ pub(crate) fn find(cx: &mut Cx<'_, '_>, text: &str) -> Result<(Row, Gate)> {
 /// The course's gate, for who may read what is in it.
 fn gate(cx: &mut Cx<'_, '_>, course: &str, quiz: &str) -> Result<Gate> {
     let gone = || Error::no_such("quiz", quiz);
-    let gate = courses::gate(cx, course).map_err(|error| match error {
-        Error::NotFound { .. } => gone(),
-        other => other,
-    })?;
+    let gate = match courses::gate(cx, course) {
+        Err(Error::NotFound { .. }) => return Err(gone()),
+        found => found?,
+    };
     if gate.readable(cx.actor)? {
         Ok(gate)
     } else {

@@ -1,3 +1,5 @@
+use std::fmt::Write as _;
+
 use super::*;
 use crate::app::{Actor, App, Who};
 use crate::courses::Slug;
@@ -190,7 +192,7 @@ fn two_thousand_questions_are_taken_in_in_one_transaction() {
     let app = school();
     let mut gift = String::new();
     for n in 0..2000 {
-        gift.push_str(&format!("::Q{n}:: What is {n} + 1? {{#{}}}\n\n", n + 1));
+        let _infallible = write!(gift, "::Q{n}:: What is {n} + 1? {{#{}}}\n\n", n + 1);
     }
     let mut written = Written {
         settings: Settings::titled("Many"),

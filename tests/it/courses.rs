@@ -180,13 +180,18 @@ fn what_is_wrong_with_a_folder_is_told_completely_and_nothing_is_changed() {
     )
     .unwrap();
     std::fs::write(folder.join("01-one/01-a.md"), "no front matter\n").unwrap();
+    std::fs::create_dir(folder.join("quiz")).unwrap();
+    std::fs::write(folder.join("quiz/q.gift"), "One? {T}\n\nTwo? {=\n").unwrap();
+    std::fs::write(folder.join("quiz/q.xlsx"), "PK").unwrap();
     let folder = folder.to_str().unwrap();
     let told = shell.fails(7, &["course", "import", folder]);
     for line in [
         "01-one/01-a.md:1: must begin with",
         "course.toml:1: title is missing",
         "course.toml:2: unknown key \"colour\"",
-        "error: 3 faults in the files of the course; nothing was changed",
+        "quiz/q.gift:3: ",
+        "quiz/q.xlsx: is no quiz",
+        "error: 5 faults in the files of the course; nothing was changed",
     ] {
         assert!(told.contains(line), "{told}");
     }
@@ -197,9 +202,50 @@ fn what_is_wrong_with_a_folder_is_told_completely_and_nothing_is_changed() {
             &problem["code"],
             problem["errors"].as_array().unwrap().len()
         ),
-        (&json!("files_refused"), 3)
+        (&json!("files_refused"), 5)
     );
     assert_eq!(shell.json(&["course", "list"])["items"], json!([]));
+}
+
+#[test]
+fn the_quizzes_of_a_folder_come_and_go_with_it_and_are_changed_in_their_place() {
+    let shell = Shell::new();
+    let told = shell.json(&["course", "import", &sample(), "--dry-run"]);
+    assert_eq!(told["quizzes_created"], 1, "{told}");
+    shell.ok(&["course", "import", &sample()]);
+    let quiz = ["quiz", "show", "operating-provost/check-yourself"];
+    let before = shell.json(&quiz);
+    let folder = shell.path("out");
+    let out = folder.to_str().unwrap();
+    shell.ok(&["course", "export", "operating-provost", out]);
+    let file = "quiz/check-yourself.toml";
+    let text = std::fs::read_to_string(folder.join(file)).unwrap();
+    let first = std::fs::read_to_string(Path::new(&sample()).join(file)).unwrap();
+    assert_eq!(text, first);
+
+    std::fs::write(
+        folder.join(file),
+        text.replace("passing = 75", "passing = 50"),
+    )
+    .unwrap();
+    std::fs::write(folder.join("quiz/more.gift"), "::Wet:: Is it? {T}\n").unwrap();
+    let told = shell.json(&["course", "import", out, "--dry-run"]);
+    let counts = |told: &Value| {
+        ["created", "updated", "unchanged"].map(|it| told[format!("quizzes_{it}")].clone())
+    };
+    assert_eq!(counts(&told), [json!(1), json!(1), json!(0)], "{told}");
+    assert_eq!(shell.json(&quiz), before);
+    shell.ok(&["course", "import", out]);
+    let after = shell.json(&quiz);
+    assert_eq!(
+        (&after["id"], &after["passing"]),
+        (&before["id"], &json!(50))
+    );
+    let again = shell.json(&["course", "import", out]);
+    assert_eq!(counts(&again), [json!(0), json!(0), json!(2)], "{again}");
+    // What a folder does not have stays.
+    let told = shell.json(&["course", "import", &sample()]);
+    assert_eq!(told["quizzes_kept"], json!(["more"]), "{told}");
 }
 
 #[test]

@@ -20,8 +20,6 @@ pub struct Draft {
     pub chapters: Vec<Chapter>,
     /// Its files.
     pub assets: BTreeMap<AttachmentName, Vec<u8>>,
-    /// What lies in `quiz/`, as it is: the quizzes read it.
-    pub quiz: BTreeMap<String, Vec<u8>>,
 }
 
 /// A module with its lessons in order.
@@ -92,23 +90,21 @@ const KEYS: [&str; 8] = [
 pub fn read(files: &Files, largest: usize) -> Result<Draft> {
     let mut faults = Faults::default();
     let mut titles = Table::new();
-    let new = match files.0.get(COURSE) {
-        Some(bytes) => course(bytes, &mut titles, &mut faults),
-        None => {
-            faults.add(COURSE, 0, "is missing");
-            None
-        }
+    let new = if let Some(bytes) = files.0.get(COURSE) {
+        course(bytes, &mut titles, &mut faults)
+    } else {
+        faults.add(COURSE, 0, "is missing");
+        None
     };
     let mut found: BTreeMap<(u32, String), BTreeMap<u32, Text>> = BTreeMap::new();
     let mut slugs: BTreeMap<String, String> = BTreeMap::new();
-    let (mut assets, mut quiz) = (BTreeMap::new(), BTreeMap::new());
+    let mut assets = BTreeMap::new();
     for (name, bytes) in &files.0 {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
             [COURSE] => {}
-            ["quiz", ..] => {
-                quiz.insert(name.clone(), bytes.clone());
-            }
+            // The quizzes read it.
+            ["quiz", ..] => {}
             ["assets", file] => {
                 if bytes.len() > largest {
                     let reason = format!("is larger than {largest} bytes (courses.attachment_max)");
@@ -179,7 +175,6 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
             new,
             chapters,
             assets,
-            quiz,
         }),
         (_, mut faults) => {
             faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
@@ -260,16 +255,12 @@ impl Given<'_> {
 
     /// The value of a key that need not be there.
     fn maybe<T: FromStr<Err = Error>>(&self, key: &str, faults: &mut Faults) -> Option<T> {
-        match self.table.get(key)? {
-            Value::String(text) => faults.take(
-                self.file,
-                self.line(key),
-                text.trim_end_matches('\n').parse(),
-            ),
-            _ => {
-                faults.add(self.file, self.line(key), format!("{key} must be a string"));
-                None
-            }
+        let line = self.line(key);
+        if let Value::String(text) = self.table.get(key)? {
+            faults.take(self.file, line, text.trim_end_matches('\n').parse())
+        } else {
+            faults.add(self.file, line, format!("{key} must be a string"));
+            None
         }
     }
 
@@ -326,9 +317,10 @@ fn tags(given: &Given<'_>, faults: &mut Faults) -> Vec<Tag> {
     };
     let mut tags = Vec::new();
     for word in words {
-        match word {
-            Value::String(word) => tags.extend(faults.take(COURSE, line, word.parse::<Tag>())),
-            _ => faults.add(COURSE, line, "tags must be an array of strings"),
+        if let Value::String(word) = word {
+            tags.extend(faults.take(COURSE, line, word.parse::<Tag>()));
+        } else {
+            faults.add(COURSE, line, "tags must be an array of strings");
         }
     }
     if tags.len() > Tag::MOST {

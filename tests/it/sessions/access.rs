@@ -25,6 +25,11 @@ fn body(method: &str, path: &str) -> Option<Value> {
         ("POST", "/api/v1/courses/{id}/lessons") => json!({ "title": "Mallory" }),
         ("PATCH", "/api/v1/lessons/{id}") => json!({ "source": "Mallory" }),
         ("PUT", "/api/v1/lessons/{id}/progress") => json!({ "state": "completed" }),
+        ("PUT", "/api/v1/attempts/{id}/answers/{question}") => json!({ "seq": 1, "answer": true }),
+        ("PUT", "/api/v1/attempts/{id}/answers/{question}/points") => json!({ "points": 1 }),
+        ("PUT", "/api/v1/quizzes/{id}/allowances/{user}") => {
+            json!({ "extra_time": "1h", "extra_attempts": 1 })
+        }
         ("POST", "/api/v1/bans") => json!({ "network": "203.0.113.0/24" }),
         ("POST", "/api/v1/introspect" | "/api/v1/revoke" | "/api/v1/tokens/consume") => {
             json!({ "token": "TEXT" })
@@ -47,6 +52,10 @@ struct Things {
     token: String,
     /// The lesson of a course that is a draft.
     lesson: String,
+    /// The quiz of a course that is for those alone who are enrolled.
+    quiz: String,
+    question: String,
+    attempt: String,
     /// The token itself, for routes that take it.
     text: String,
 }
@@ -57,6 +66,10 @@ impl Things {
             "secret-plans"
         } else if path.contains("/lessons/") {
             &self.lesson
+        } else if path.contains("/quizzes/") {
+            &self.quiz
+        } else if path.contains("/attempts/") {
+            &self.attempt
         } else if path.contains("/users/") {
             &self.user
         } else if path.contains("/sessions/") {
@@ -66,6 +79,8 @@ impl Things {
         };
         path.replace("{id}", id)
             .replace("{key}", &self.user)
+            .replace("{user}", &self.user)
+            .replace("{question}", &self.question)
             .replace("{role}", "user")
             .replace("attachments/{name}", "attachments/map.txt")
             .replace("{name}", "purge")
@@ -121,6 +136,31 @@ fn draft(shell: &Shell) -> String {
     lesson["id"].as_str().unwrap().to_owned()
 }
 
+/// Makes a course for those who are enrolled, `petra` and `maria`; returns the ids of its quiz and of
+/// the question there.
+fn exam(shell: &Shell) -> (String, String) {
+    shell.ok(&[
+        "course",
+        "create",
+        "exam",
+        "--title",
+        "Exam",
+        "--visibility",
+        "enrolled",
+    ]);
+    let quiz = shell.path("last.gift");
+    std::fs::write(&quiz, "::One:: Water is wet. {T}\n").unwrap();
+    shell.ok(&["quiz", "import", quiz.to_str().unwrap(), "--course", "exam"]);
+    shell.ok(&["course", "publish", "exam"]);
+    for name in ["petra", "maria"] {
+        shell.ok(&["enrol", "add", "exam", name]);
+    }
+    let quiz = shell.json(&["quiz", "show", "exam/last"]);
+    let questions = shell.json(&["quiz", "show", "exam/last", "--questions"]);
+    let id = |of: &Value| of["id"].as_str().unwrap().to_owned();
+    (id(&quiz), id(&questions[0]))
+}
+
 /// Routes that answer everybody, each with what is there for them.
 fn is_for_everybody(route: &Route) -> bool {
     route.method == "GET" && route.path == "/api/v1/courses"
@@ -156,6 +196,13 @@ fn rows(shell: &Shell) -> Vec<String> {
         ("lessons", "slug || version"),
         ("enrolments", "user_id || state"),
         ("progress", "user_id || state"),
+        ("quizzes", "slug || updated_at"),
+        ("allowances", "quiz_id || user_id || extra_attempts"),
+        ("attempts", "id || state"),
+        (
+            "answers",
+            "attempt_id || seq || COALESCE(CAST(points AS TEXT), '-')",
+        ),
         ("bans", "network"),
         ("job_runs", "job"),
     ] {
@@ -171,10 +218,19 @@ fn things(shell: &Shell, client: &mut Client) -> Things {
     assert_eq!(shell.run_with(&line, PASSWORD).status, 0);
     let token = shell.json(&["token", "create", "--owner", "petra"]);
     shell.ok(&["ban", "add", "192.0.2.0/24"]);
+    let (quiz, question) = exam(shell);
+    let petra = log_in(client, "petra");
+    let path = format!("/api/v1/quizzes/{quiz}/attempts");
+    let attempt = ask(client, "POST", &path, &petra.bearer(), "");
+    assert_eq!(attempt.status, 201, "{attempt:?}");
+    let attempt = attempt.json()["id"].as_str().unwrap().to_owned();
     Things {
         user: "petra".into(),
         lesson: draft(shell),
-        session: log_in(client, "petra").id,
+        quiz,
+        question,
+        attempt,
+        session: petra.id,
         token: token["id"].as_str().unwrap().to_owned(),
         text: token["token"].as_str().unwrap().to_owned(),
     }
@@ -193,6 +249,9 @@ fn what_is_the_administrators_is_refused_to_everybody_else_on_every_route() {
         session: ivan.id.clone(),
         token: things.token.clone(),
         lesson: things.lesson.clone(),
+        quiz: things.quiz.clone(),
+        question: things.question.clone(),
+        attempt: things.attempt.clone(),
         text: things.text.clone(),
     };
     let bare = shell.ok(&[

@@ -102,9 +102,8 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
     for (name, bytes) in &files.0 {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
-            [COURSE] => {}
-            // The quizzes read it.
-            ["quiz", ..] => {}
+            // The one was read, the other is read by the quizzes.
+            [COURSE] | ["quiz", ..] => {}
             ["assets", file] => {
                 if bytes.len() > largest {
                     let reason = format!("is larger than {largest} bytes (courses.attachment_max)");

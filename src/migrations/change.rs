@@ -75,9 +75,12 @@ impl Story {
     pub(super) fn change(&self, app: &App, actor: &Actor, change: &Change) -> Result<Done> {
         let (story, todo) = (self.clone(), change.clone());
         app.write(actor, move |cx| story.change_in(cx, &todo))
-            .map_err(|error| match error {
-                failed @ Error::MigrationFailed { .. } => failed,
-                source => failed(change, "at its commit".to_owned(), source),
+            .map_err(|error| {
+                if matches!(error, Error::MigrationFailed { .. }) {
+                    error
+                } else {
+                    failed(change, "at its commit".to_owned(), error)
+                }
             })
     }
 

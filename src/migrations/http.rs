@@ -18,7 +18,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 
 /// What the database is made of.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Schema {
+struct Standing {
     /// The number of the newest migration that was applied.
     schema: u32,
     /// The number that this program needs.
@@ -31,11 +31,11 @@ struct Schema {
 ///
 /// Needs `schema:read`.
 #[utoipa::path(get, path = "/api/v1/schema", operation_id = "show_schema", tag = "operations", security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "the schema", body = Schema), Problems))]
+    responses((status = 200, description = "the schema", body = Standing), Problems))]
 async fn show(caller: Caller) -> Result<impl IntoResponse> {
     let shown = caller.work(|app, actor| {
         actor.require(known::SCHEMA_READ)?;
-        Ok(Schema {
+        Ok(Standing {
             schema: super::schema(app.db())?,
             needs: needed(),
             migrations: Story::own().status(app.db())?,

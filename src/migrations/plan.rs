@@ -47,7 +47,7 @@ impl Story {
         if changes.is_empty() {
             return Ok(Vec::new());
         }
-        let there = db.export(|tx| tx.rows_by_table())?;
+        let there = db.rows_by_table()?;
         let planned = changes.iter().filter_map(|change| {
             let Change::Up(migration) = change else {
                 return None;

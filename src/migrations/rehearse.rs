@@ -135,14 +135,14 @@ fn in_a_copy(
     let copy = App::new(config, Keys::ephemeral()?, db);
     let look = || copy.db().export(|tx| Own::look(story, tx));
     let own = look()?;
-    let before = copy.db().export(|tx| tx.rows_by_table())?;
+    let before = copy.db().rows_by_table()?;
     let mut done = Vec::with_capacity(changes.len());
     for change in changes {
         // The last moment to stop this.
         tell(Stage::Copying(0, 1))?;
         done.push(story.change(&copy, actor, change)?);
     }
-    let after = copy.db().export(|tx| tx.rows_by_table())?;
+    let after = copy.db().rows_by_table()?;
     Own::must_be(own.as_ref(), look()?.as_ref())?;
     let mut checks = Vec::new();
     for check in copy.db().examine()? {

@@ -117,11 +117,7 @@ fn sound(db: &Db) -> Result<()> {
 /// # Errors
 /// Those of the database.
 pub fn counts(db: &Db) -> Result<std::collections::BTreeMap<String, u64>> {
-    db.export(|tx| {
-        let tables = tx.schema()?.into_iter();
-        let counted = tables.map(|table| tx.count(&table).map(|rows| (table.name, rows)));
-        counted.collect()
-    })
+    Ok(db.rows_by_table()?.into_iter().collect())
 }
 
 /// The fingerprint of the key file to which the database belongs; none, if it was never used.

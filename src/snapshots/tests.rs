@@ -7,6 +7,10 @@ fn made(folder: &Path) -> App {
     App::in_file(&folder.join("provost.db"))
 }
 
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what hears of the progress may refuse"
+)]
 fn quiet(_: u64, _: u64) -> Result<()> {
     Ok(())
 }

@@ -151,11 +151,10 @@ fn an_export_has_every_row_with_the_block_that_proves_it() {
         lines.collect()
     };
     let all = rows(&[]);
-    let list = shell.json(&["audit", "list", "--all"]);
-    let mut listed: Vec<&Value> = list["items"].as_array().unwrap().iter().collect();
-    listed.reverse();
-    assert_eq!(all.len(), listed.len());
-    for (row, entry) in all.iter().zip(listed) {
+    let told = shell.json(&["audit", "list", "--all"]);
+    let newest_first = told["items"].as_array().unwrap();
+    assert_eq!(all.len(), newest_first.len());
+    for (row, entry) in all.iter().zip(newest_first.iter().rev()) {
         assert_eq!(
             (&row["id"], &row["action"]),
             (&entry["id"], &entry["action"])

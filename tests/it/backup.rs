@@ -237,6 +237,17 @@ struct Session {
     refresh: String,
 }
 
+impl Session {
+    fn open(client: &mut Client) -> Self {
+        let body = json!({ "login": "maria", "password": PASSWORD }).to_string();
+        let answer = client.must("POST", "/api/v1/auth/login", "", &body);
+        Self {
+            access: answer.text("access_token"),
+            refresh: answer.text("refresh_token"),
+        }
+    }
+}
+
 /// Restores a backup after the world has moved on; `each` credentials of each sort.
 fn moved_on(each: usize) {
     if only_on_sqlite("its backups are pg_dump's") {
@@ -262,16 +273,7 @@ fn moved_on(each: usize) {
         (0..each).map(one).collect()
     };
     let (api, passing) = (issued("api"), issued("temporary"));
-    let sessions: Vec<Session> = (0..each)
-        .map(|_| {
-            let body = json!({ "login": "maria", "password": PASSWORD }).to_string();
-            let answer = client.must("POST", "/api/v1/auth/login", "", &body);
-            Session {
-                access: answer.text("access_token"),
-                refresh: answer.text("refresh_token"),
-            }
-        })
-        .collect();
+    let sessions: Vec<Session> = (0..each).map(|_| Session::open(&mut client)).collect();
     let backup = shell.path("b.db");
     shell.ok(&["backup", "create", "-o", text(&backup)]);
     // Of each sort every second one is ended or used up since, in its own way.
@@ -319,22 +321,16 @@ fn moved_on(each: usize) {
             .status,
         401
     );
+    let mut refused = |method: &str, path: &str, headers: &str, body: &str| {
+        client.must(method, path, headers, body).status == 401
+    };
     for (session, later) in sessions.iter().zip(&refreshed) {
-        let headers = bearer(&session.access);
-        if client
-            .must("GET", "/api/v1/auth/verify", &headers, "")
-            .status
-            != 401
-        {
+        if !refused("GET", "/api/v1/auth/verify", &bearer(&session.access), "") {
             accepted.push(session.access.clone());
         }
         for refresh in [&session.refresh, later] {
             let body = json!({ "refresh_token": refresh }).to_string();
-            if client
-                .must("POST", "/api/v1/auth/refresh", "", &body)
-                .status
-                != 401
-            {
+            if !refused("POST", "/api/v1/auth/refresh", "", &body) {
                 accepted.push(refresh.clone());
             }
         }

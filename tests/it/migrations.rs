@@ -144,6 +144,7 @@ fn up_tells_line_by_line_what_it_does_and_one_document_under_json() {
         0,
         &format!("pending    {}     checksums ok", names.join(", ")),
     );
+    begins(1, &format!("lint       {:04} ok, {n:04} ok", n - 1));
     let place = |word: &str| lines.iter().position(|line| line.starts_with(word));
     let rehearse = place("rehearse   copy ").unwrap();
     assert!(

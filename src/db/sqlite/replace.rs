@@ -209,7 +209,7 @@ mod tests {
         assert_eq!(number(&at("x.db")), 2);
         made(&at("newer.db"), 3);
         fs::remove_file(at("x.db")).unwrap();
-        let (_, kept) =
+        let ((), kept) =
             Sqlite::replace(&at("x.db"), &at("newer.db"), &at("old2.db"), |_| Ok(())).unwrap();
         assert!(kept.is_empty());
         assert_eq!(number(&at("x.db")), 3);

@@ -70,7 +70,12 @@ mod tests {
         std::fs::copy(&made, &path).unwrap();
         let before = std::fs::read(&path).unwrap();
         let still = Db::open_still(&path).unwrap();
-        let tables = still.read(|tx| Ok(tx.tables()?)).unwrap();
+        let tables = still
+            .read(|tx| {
+                let tables = tx.tables()?;
+                Ok(tables)
+            })
+            .unwrap();
         assert_eq!(tables, ["numbers"]);
         assert!(
             still

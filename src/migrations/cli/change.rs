@@ -136,6 +136,10 @@ fn tell(stage: Stage<'_>, out: &mut Output) -> Result<()> {
             line(out, word, &format!("{}     checksums ok", names.join(", ")))
         }
         Stage::Copying(..) => Ok(()),
+        Stage::Linted(numbers) => {
+            let clean = numbers.iter().map(|number| format!("{number:04} ok"));
+            line(out, "lint", &clean.collect::<Vec<_>>().join(", "))
+        }
         Stage::Rehearsed(rehearsal) => {
             line(out, "rehearse", &rehearsed(rehearsal))?;
             for gone in &rehearsal.dropped {
@@ -176,10 +180,11 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
         .collect();
     let lost = rehearsal.rows_lost;
     let tables: Vec<&str> = rehearsal.lost.iter().map(|it| it.table.as_str()).collect();
-    found.push(match tables.is_empty() {
-        true => format!("{lost} rows lost"),
-        false => format!("{lost} rows lost in {}", tables.join(", ")),
-    });
+    let from = match &*tables {
+        [] => String::new(),
+        some => format!(" in {}", some.join(", ")),
+    };
+    found.push(format!("{lost} rows lost{from}"));
     format!(
         "{form}, applied {} in {:.2} s; {}",
         rehearsal.migrations.len(),

@@ -29,7 +29,7 @@ impl utoipa::IntoResponses for Problems {
 }
 
 /// What the groups of routes are for.
-const TAGS: [(&str, &str); 9] = [
+const TAGS: [(&str, &str); 11] = [
     (
         "auth",
         "Making an account for oneself, logging in and out; and what proxies and other services ask.",
@@ -51,6 +51,14 @@ const TAGS: [(&str, &str); 9] = [
     (
         "recovery",
         "Second factors, forgotten passwords, addresses to be confirmed, invitations and login links.",
+    ),
+    (
+        "courses",
+        "What there is to learn: courses, their files, and who is enrolled.",
+    ),
+    (
+        "lessons",
+        "What a course says, and how far everybody has come with it.",
     ),
     (
         "quizzes",

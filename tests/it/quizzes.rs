@@ -48,7 +48,7 @@ fn school(people: usize) -> Shell {
         .remove(0);
     let mut rows = String::from("username,password_hash\n");
     for n in 1..people {
-        rows.push_str(&format!("p{n},\"{hash}\"\n"));
+        rows.extend([&format!("p{n},"), "\"", &hash, "\"\n"]);
     }
     let file = shell.path("people.csv");
     fs::write(&file, rows).unwrap();
@@ -204,7 +204,7 @@ fn class(people: usize, rounds: i64, kills: usize) {
             }
             daemon.kill();
             daemon = shell.serve();
-            *address.lock().unwrap() = daemon.address.clone();
+            address.lock().unwrap().clone_from(&daemon.address);
         }
         for () in acknowledged {}
         let sheets = people.into_iter().map(|person| person.join().unwrap());

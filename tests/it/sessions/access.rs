@@ -21,8 +21,9 @@ struct Route {
 fn body(method: &str, path: &str) -> Option<Value> {
     Some(match (method, path) {
         ("POST", "/api/v1/courses") => json!({ "slug": "mine", "title": "Mine" }),
-        ("PATCH", "/api/v1/courses/{id}") => json!({ "title": "Mallory" }),
-        ("POST", "/api/v1/courses/{id}/lessons") => json!({ "title": "Mallory" }),
+        ("PATCH", "/api/v1/courses/{id}") | ("POST", "/api/v1/courses/{id}/lessons") => {
+            json!({ "title": "Mallory" })
+        }
         ("PATCH", "/api/v1/lessons/{id}") => json!({ "source": "Mallory" }),
         ("PUT", "/api/v1/lessons/{id}/progress") => json!({ "state": "completed" }),
         ("PUT", "/api/v1/attempts/{id}/answers/{question}") => json!({ "seq": 1, "answer": true }),

@@ -220,7 +220,7 @@ fn tell(staged: &Staged, out: &mut Output) -> Result<()> {
         it.sha256
     ))?;
     for finding in &staged.audit {
-        out.warn(&format!(
+        out.warn(format_args!(
             "the audit log was altered before the backup was made: {finding}"
         ))?;
     }

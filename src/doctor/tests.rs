@@ -298,7 +298,7 @@ fn an_audit_log_that_was_changed_is_damage_and_one_that_is_not_sealed_a_warning(
     let long_ago = wall().minus(Duration::from_hours(3));
     let note = |cx: &mut crate::app::Cx<'_, '_>| audit::record(cx, Event::new("x.done", "x"));
     app.at(long_ago, &Actor::operator(), note).unwrap();
-    made.is("audit", Level::Warn, "wait to be sealed");
+    made.is("audit", Level::Warn, "none sealed");
     let keys = Keys::load(&made.path("data/provost.key")).unwrap();
     let config = app.config().clone();
     drop(app);

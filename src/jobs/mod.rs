@@ -39,6 +39,8 @@ pub struct Job {
     at_stop: bool,
     /// Whether it is about the file of a database: a server looks after its own.
     of_file: bool,
+    /// Whether it writes nothing, unless it fails: then a daemon that answers reads alone runs it.
+    reads_only: bool,
     work: Work,
 }
 
@@ -68,13 +70,14 @@ pub struct Done {
 }
 
 /// THE TABLE: every job.
-pub const JOBS: [Job; 13] = [
+pub const JOBS: &[Job] = &[
     Job {
         name: "purge",
         about: "delete what has expired",
         reach: Reach::Alone(|config| &config.purge.schedule),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::purge,
     },
     Job {
@@ -83,6 +86,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_mins(1)),
         at_stop: false,
         of_file: false,
+        reads_only: true,
         work: chores::purge_lag,
     },
     Job {
@@ -91,6 +95,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
         of_file: false,
+        reads_only: false,
         work: chores::last_used,
     },
     Job {
@@ -99,6 +104,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
         of_file: false,
+        reads_only: false,
         work: chores::last_seen,
     },
     Job {
@@ -107,6 +113,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_hours(1)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::rotate_keys,
     },
     Job {
@@ -115,6 +122,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_hours(1)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::pace_logins,
     },
     Job {
@@ -123,6 +131,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_secs(1)),
         at_stop: false,
         of_file: false,
+        reads_only: true,
         work: chores::read_bans,
     },
     Job {
@@ -131,6 +140,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Shared(Duration::from_secs(5)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::deliver,
     },
     Job {
@@ -139,6 +149,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Alone(|config| &config.backup.schedule),
         at_stop: false,
         of_file: true,
+        reads_only: false,
         work: chores::back_up,
     },
     Job {
@@ -147,6 +158,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Shared(Duration::from_secs(10)),
         at_stop: true,
         of_file: false,
+        reads_only: false,
         work: chores::seal_audit,
     },
     Job {
@@ -155,6 +167,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_secs(10)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::clock_mark,
     },
     Job {
@@ -163,6 +176,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_secs(30)),
         at_stop: false,
         of_file: true,
+        reads_only: false,
         work: chores::checkpoint,
     },
     Job {
@@ -171,6 +185,7 @@ pub const JOBS: [Job; 13] = [
         reach: Reach::Each(Duration::from_mins(1)),
         at_stop: false,
         of_file: true,
+        reads_only: false,
         work: chores::keep_ballast,
     },
 ];
@@ -181,8 +196,7 @@ impl Job {
     /// # Errors
     /// [`Error::NotFound`].
     pub fn named(name: &str) -> Result<&'static Self> {
-        const TABLE: &[Job] = &JOBS;
-        let job = TABLE.iter().find(|job| job.name == name);
+        let job = JOBS.iter().find(|job| job.name == name);
         job.ok_or_else(|| Error::no_such("job", name))
     }
 

@@ -151,12 +151,17 @@ fn modes_that_let_others_in_are_found_one_by_one() {
         ("data/provost.db", 0o640, "database_files", Level::Fail),
         ("data/provost.key", 0o604, "key_file", Level::Fail),
         ("data/backups", 0o750, "backup_files", Level::Fail),
-        ("data/backups/a.db", 0o644, "backup_files", Level::Fail),
+        (
+            "data/backups/provost-1.db",
+            0o644,
+            "backup_files",
+            Level::Fail,
+        ),
     ] {
         fs::create_dir_all(made.path("data/backups")).unwrap();
-        fs::write(made.path("data/backups/a.db"), "").unwrap();
+        fs::write(made.path("data/backups/provost-1.db"), "").unwrap();
         made.mode("data/backups", 0o700);
-        made.mode("data/backups/a.db", 0o600);
+        made.mode("data/backups/provost-1.db", 0o600);
         made.is(check, Level::Ok, "");
         made.mode(file, mode);
         made.is(check, level, "chmod");

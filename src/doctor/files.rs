@@ -102,7 +102,10 @@ fn is_our_backup(entry: &Entry, stem: &str) -> bool {
     let name = &*name.to_string_lossy();
     let named = name.starts_with(stem) || name.starts_with("pre-");
     let database = name.strip_suffix(".json").unwrap_or(name);
-    named && database.ends_with(".db")
+    named
+        && Path::new(database)
+            .extension()
+            .is_some_and(|ending| ending == "db")
         || name.starts_with(".provost-")
         || manifest_of(&entry.path).is_file()
         || database != name && entry.path.with_file_name(database).is_file()

@@ -4,7 +4,7 @@
 
 use std::fs::{File, metadata};
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::{Gid, OFlags, Uid};
@@ -16,6 +16,20 @@ use crate::error::{Error, Result};
 #[must_use]
 pub fn flags() -> i32 {
     (OFlags::NOFOLLOW | OFlags::CLOEXEC).bits().cast_signed()
+}
+
+/// Whether the file or folder at `path` is one that nobody works on any more: whoever makes one
+/// locks it (`flock`).
+#[must_use]
+pub fn is_left_over(path: &Path) -> bool {
+    let opened = File::options()
+        .read(true)
+        .custom_flags(flags() | OFlags::NONBLOCK.bits().cast_signed())
+        .open(path);
+    opened.is_ok_and(|file| {
+        let plain = file.metadata().is_ok_and(|it| it.is_file() || it.is_dir());
+        plain && file.try_lock().is_ok()
+    })
 }
 
 /// What root makes in the folder of a service's account belongs to that account: the daemon could

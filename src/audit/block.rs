@@ -26,8 +26,8 @@ const HEAD: &[u8] = b"provost/v1/audit/head\0";
 /// What stands in the first block for the hash of the one before it.
 const NOTHING: [u8; 32] = [0; 32];
 
-/// The id before every row's.
-pub(super) const START: i64 = i64::MIN;
+/// The id before every row's: this program gives none but positive ones.
+pub(super) const START: i64 = 0;
 
 /// How much of a row's digest its mark holds. It only helps to find a row: whether all are right is
 /// told by the whole digests.

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::{Entry, Filter, block, store};
+use super::{Entry, Filter, store};
 use crate::app::Cx;
 use crate::error::{Error, Result};
 use crate::scope::known;
@@ -34,7 +34,8 @@ pub fn export(
         Some(cursor) => cursor
             .parse()
             .map_err(|_| Error::invalid("cursor", "is not one of this list"))?,
-        None => block::START,
+        // What somebody else added before all others shall be seen, too.
+        None => i64::MIN,
     };
     let entries = store::after(cx.tx, &Filter::default(), after, limit)?;
     let (Some(first), Some(last)) = (entries.first(), entries.last()) else {

@@ -7,7 +7,7 @@ mod compare;
 
 use serde::Serialize;
 
-use super::block::{self, Block, Head, State};
+use super::block::{self, Block, Head, START, State};
 use super::seal::ROWS;
 use super::store::blocks as store;
 use crate::db::{Db, Tx};
@@ -170,6 +170,12 @@ impl Walk {
     fn step(&mut self, tx: &mut Tx<'_>, noted: Option<&Head>) -> Result<(bool, u64)> {
         let state = store::state(tx)?;
         let dropped = state.as_ref().map_or(0, |state| state.dropped);
+        if self.told.blocks == 0
+            && let Some(id) = store::first_until(tx, START)?
+        {
+            let detail = "this row was added before the first: no row has such an id";
+            self.find(1, id, Fault::Added, detail);
+        }
         let blocks = store::page(tx, self.number, BLOCKS)?;
         let more = blocks.len() == usize::try_from(BLOCKS).unwrap_or(0);
         for block in blocks {

@@ -17,12 +17,12 @@ use crate::audit::{self, Event};
 use crate::config::{Config, DbUrl};
 use crate::db::{Db, Role, Tidy, clock};
 use crate::error::{Error, Result};
-use crate::factors::{self, Taken};
+use crate::factors::{self, Code};
 use crate::file::folder_of;
 use crate::keys::Keys;
 use crate::snapshots::compact;
 use crate::time::Timestamp;
-use crate::tokens::{self, ApiTokens};
+use crate::tokens::{self, ApiTokens, TokenId};
 use crate::users::{self, Changed};
 use crate::{idempotency, migrations, outbox, sessions};
 
@@ -41,12 +41,20 @@ pub struct Options {
 pub struct TakenBack {
     /// API tokens that wait for `token enable`.
     pub suspended_tokens: u64,
+    /// API tokens that the old database knew to be revoked, or did not have any more: they are
+    /// revoked for good.
+    pub revoked_tokens: u64,
     /// Temporary tokens, links and invitations that ended.
     pub ended_tokens: u64,
     /// Accounts of which everything that was open has ended.
     pub ended_accounts: u64,
     /// Messages that waited to be sent and were dropped.
     pub dropped_mail: u64,
+    /// Recovery codes that were spent: those that the old database did not know as good, or all of
+    /// them.
+    pub spent_codes: u64,
+    /// Whether those are all of them, because there was nothing to ask.
+    pub all_codes: bool,
     /// Answers to idempotency keys that were forgotten.
     pub forgotten_keys: u64,
 }
@@ -77,7 +85,8 @@ pub struct Restored {
 #[derive(Debug, Default)]
 struct Since {
     changed: Option<Vec<Changed>>,
-    codes: Vec<Taken>,
+    codes: Option<Vec<Code>>,
+    tokens: Option<Vec<TokenId>>,
 }
 
 /// Puts a staged backup in the place of the database.
@@ -99,11 +108,10 @@ pub fn restore(
     let aside = free_name(live, app.clock().now());
     let done = Db::replace(live, &staged.database, &aside, |old| {
         let at = verified.created_at;
-        let since = old.map_or_else(Since::default, |old| ask(old, config, actor, at));
-        let codes = since.codes;
+        let since = old.map_or_else(Since::default, |old| ask(old, &app, actor, at));
         let details = json!({ "sha256": verified.sha256, "created_at": at,
-            "schema": verified.schema, "kept": aside });
-        let taken_back = app.import(actor, |cx| take_back(cx, options, &codes, details))?;
+            "schema": verified.schema, "kept": aside, "audit": staged.audit });
+        let taken_back = app.import(actor, |cx| take_back(cx, options, &since, details))?;
         settle(app, &staged.database)?;
         Ok((taken_back, since.changed))
     })?;
@@ -127,7 +135,9 @@ pub fn restore(
 pub fn in_place(app: &App, actor: &Actor, options: Options) -> Result<TakenBack> {
     app.db().exclusively(|| {
         let details = json!({ "in_place": true });
-        app.import(actor, |cx| take_back(cx, options, &[], details))
+        app.import(actor, |cx| {
+            take_back(cx, options, &Since::default(), details)
+        })
     })
 }
 
@@ -135,23 +145,26 @@ pub fn in_place(app: &App, actor: &Actor, options: Options) -> Result<TakenBack>
 fn take_back(
     cx: &mut Cx<'_, '_>,
     options: Options,
-    codes: &[Taken],
+    since: &Since,
     mut details: serde_json::Value,
 ) -> Result<TakenBack> {
     // Before the accounts' new epoch, into which API tokens follow.
-    let taken = tokens::take_back(cx, options.api_tokens)?;
+    let taken = tokens::take_back(cx, options.api_tokens, since.tokens.as_deref())?;
     let ended_accounts = if cx.kit.signers.shared().is_some() {
-        users::end_everyone(cx)?
+        sessions::distrust(cx)?
     } else {
         // A key that was found compromised since must not sign again, either.
         sessions::rotate(cx, true)?.ended_accounts
     };
-    factors::still_taken(cx, codes)?;
+    let codes = since.codes.as_deref();
     let done = TakenBack {
         suspended_tokens: taken.suspended,
+        revoked_tokens: taken.revoked,
         ended_tokens: taken.ended,
         ended_accounts,
         dropped_mail: outbox::drop_waiting(cx)?,
+        spent_codes: factors::still_taken(cx, codes)?,
+        all_codes: codes.is_none(),
         forgotten_keys: idempotency::forget_all(cx.tx)?,
     };
     if let Some(details) = details.as_object_mut() {
@@ -212,18 +225,29 @@ fn settle(app: App, database: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Asks the database that makes room. It may be damaged, of another schema, or of other keys: then
-/// there is nothing to ask.
-fn ask(old: &Path, config: &Config, actor: &Actor, at: Option<Timestamp>) -> Since {
+/// Asks the database that makes room. It may be damaged, of another schema, or not the one of which
+/// the backup was made, but a new one: then there is nothing to ask.
+fn ask(old: &Path, staged: &App, actor: &Actor, at: Option<Timestamp>) -> Since {
     let asked = || -> Result<Since> {
         let db = Db::open_still(old)?;
         migrations::check(&db)?;
-        let app = App::new(config.clone(), Keys::load(&config.key_file)?, db);
+        // When the first migration was applied tells one database from another.
+        let born = |db: &Db| -> Result<Option<Timestamp>> {
+            let history = migrations::verify(db)?;
+            Ok(history.first().and_then(|first| first.applied_at))
+        };
+        if born(&db)? != born(staged.db())? {
+            return Ok(Since::default());
+        }
+        let config = staged.config().clone();
+        let keys = Keys::load(&config.key_file)?;
+        let app = App::new(config, keys, db);
         app.read(actor, |cx| {
             let changed = at.map(|at| users::changed_since(cx, at, LISTED));
             Ok(Since {
                 changed: changed.transpose()?,
-                codes: factors::taken(cx)?,
+                codes: Some(factors::unused(cx)?),
+                tokens: Some(tokens::good(cx)?),
             })
         })
     };

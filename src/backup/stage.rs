@@ -26,8 +26,10 @@ const PREFIX: &str = ".provost-restore-";
 #[derive(Debug)]
 pub struct Staged {
     pub(super) database: PathBuf,
-    /// What was found out about it: nothing that is wrong.
+    /// What was found out about it: nothing that is wrong but with its audit log.
     pub verified: Verified,
+    /// What is wrong with the audit log, and was when the backup was made.
+    pub audit: Vec<String>,
     _folder: TempDir,
     _lock: File,
 }
@@ -82,8 +84,12 @@ pub fn stage(
         sha256,
         keys: Some(keys.0),
     };
+    let sealed = manifest.as_ref().is_ok_and(Option::is_some);
     let verified = examine(&database, manifest, (bytes, digest), against)?;
-    if let Some(fault) = verified.fault() {
+    let found = verified.checks.iter().flat_map(|check| &check.findings);
+    // Of a file that is as it was made, an altered event is no reason to be without a database.
+    let (audit, faults): (Vec<_>, Vec<_>) = found.partition(|it| sealed && it.check == "audit");
+    if let Some(fault) = faults.first() {
         if fault.check == "keys" {
             return Err(Error::KeyFile {
                 path: keys.1.to_owned(),
@@ -95,9 +101,11 @@ pub fn stage(
             reason: format!("{}: {}", fault.check, fault.detail),
         });
     }
+    let audit = audit.into_iter().map(|it| it.detail.clone()).collect();
     Ok(Staged {
         database,
         verified,
+        audit,
         _folder: folder,
         _lock: lock,
     })

@@ -364,3 +364,13 @@ fn backups_are_listed_pruned_and_deleted_and_nothing_else_is() {
         ["notes.db", names[1], "provost-20200102T000000Z.db.json"]
     );
 }
+
+#[test]
+fn a_backup_with_a_teams_view_can_be_restored() {
+    let place = Place::new();
+    let view = "CREATE VIEW names AS SELECT username FROM users";
+    place.app.db().write(move |tx| tx.script(view)).unwrap();
+    let backup = place.at("viewed.db");
+    create(&place.app, &Actor::operator(), &backup, &mut |_, _| Ok(())).unwrap();
+    place.staged(&backup, None).unwrap();
+}

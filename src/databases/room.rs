@@ -57,12 +57,12 @@ pub fn vacuum(app: &App, actor: &Actor) -> Result<Vacuumed> {
     })
 }
 
-/// The new file is written into the log and then into the old one's place: as much again as is in
-/// it, and a little more.
+/// The new file is written beside the others for the time being, then into the log, and then into
+/// the old one's place: twice as much again as is in it, and a little more.
 fn check_room(db: &Db) -> Result<()> {
     let about = db.about()?;
     let used = about.bytes.saturating_sub(about.free_bytes.unwrap_or(0));
-    let needed = used.saturating_add(used / 5);
+    let needed = used.saturating_mul(2).saturating_add(used / 5);
     match about.disk_free {
         Some(free) if free < needed => Err(Error::StorageFull(
             format!("{needed} bytes are needed beside the database, {free} are free").into(),

@@ -26,6 +26,15 @@ pub fn fits(db: &Db, keys: &Keys, now: Timestamp) -> Result<bool> {
     Ok(stored.as_ref() == Some(&keys.fingerprint))
 }
 
+/// Whether `keys` are not known to be others than those of `db`: it writes nothing.
+///
+/// # Errors
+/// Those of the database.
+pub fn may_fit(db: &Db, keys: &Keys) -> Result<bool> {
+    let stored = db.look(fingerprint)?;
+    Ok(stored.is_none_or(|stored| stored == keys.fingerprint))
+}
+
 /// The fingerprint of the key file with which the database was used first.
 ///
 /// # Errors

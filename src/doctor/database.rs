@@ -278,10 +278,14 @@ pub(super) fn audit(patient: &Patient) -> Result<Seen> {
     }
     let waiting = told.unsealed_since.map(|since| patient.now.since(since));
     if waiting.is_some_and(|waiting| waiting > LEAP) {
-        let about = format!(
-            "{} entries wait to be sealed for more than an hour",
-            told.unsealed
-        );
+        let unsealed = told.unsealed;
+        let about = if told.blocks == 0 {
+            format!(
+                "{unsealed} entries, none sealed, for more than an hour: seals may have been taken off"
+            )
+        } else {
+            format!("{unsealed} entries wait to be sealed for more than an hour")
+        };
         return Ok(Seen::warn(about, patient.run("job run audit.seal")));
     }
     let about = format!(

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 
 use super::{Patient, Seen, database};
 use crate::error::{Error, Result};
+use crate::file;
 use crate::keys;
+use crate::snapshots::manifest_of;
 
 /// Endings of the files that belong to the database's.
 const ENDINGS: [&str; 6] = ["", "-wal", "-shm", ".lock", ".pid", ".ballast"];
@@ -49,6 +51,22 @@ pub(super) fn folders(patient: &Patient) -> Result<Vec<Entry>> {
     Ok(paths.into_iter().filter_map(Entry::at).collect())
 }
 
+/// Whether a folder is this installation's alone, so that others have no business in it: the folder
+/// of the settings and what is in it, or one of the database's own account. A folder that all share
+/// is not, nor is one of the system's.
+pub(super) fn is_our_folder(patient: &Patient, entry: &Entry) -> bool {
+    if entry.mode() & 0o1000 != 0 {
+        return false;
+    }
+    let data = patient.found.config.as_ref().map(|config| &config.data_dir);
+    if data.is_some_and(|data| entry.path == *data || file::folder_of(&entry.path) == data) {
+        return true;
+    }
+    let database = patient.file().and_then(|file| fs::metadata(file).ok());
+    let owner = entry.about.uid();
+    owner != 0 && database.is_some_and(|database| database.uid() == owner)
+}
+
 /// The files of the database.
 pub(super) fn of_database(patient: &Patient) -> Vec<Entry> {
     let Some(database) = patient.file() else {
@@ -62,14 +80,35 @@ pub(super) fn of_database(patient: &Patient) -> Vec<Entry> {
     beside.filter_map(Entry::at).collect()
 }
 
-/// The folder with the backups, and what is in it.
+/// The folder with the backups, and what is in it of ours; nothing, if it is somewhere else.
 pub(super) fn of_backups(patient: &Patient) -> Vec<Entry> {
     let Some(folder) = patient.file().map(|file| file.with_file_name("backups")) else {
         return Vec::new();
     };
     let mut entries: Vec<Entry> = Entry::at(folder.clone()).into_iter().collect();
-    entries.extend(inside(&folder));
+    if entries.iter().any(|entry| entry.about.is_dir()) {
+        let stem = patient.file().and_then(Path::file_stem);
+        let stem = format!("{}-", stem.unwrap_or_default().to_string_lossy());
+        let mut found = inside(&folder);
+        found.retain(|entry| is_our_backup(entry, &stem));
+        entries.extend(found);
+    }
     entries
+}
+
+/// Whether it has a name that backups of this database get, is being made, or has a manifest.
+fn is_our_backup(entry: &Entry, stem: &str) -> bool {
+    let name = entry.path.file_name().unwrap_or_default();
+    let name = &*name.to_string_lossy();
+    let named = name.starts_with(stem) || name.starts_with("pre-");
+    let database = name.strip_suffix(".json").unwrap_or(name);
+    named
+        && Path::new(database)
+            .extension()
+            .is_some_and(|ending| ending == "db")
+        || name.starts_with(".provost-")
+        || manifest_of(&entry.path).is_file()
+        || database != name && entry.path.with_file_name(database).is_file()
 }
 
 /// What is in a folder.
@@ -98,12 +137,20 @@ pub(super) fn data_folder(patient: &Patient) -> Result<Seen> {
     let entry = Entry { about, ..entry };
     let chmod = format!("chmod 700 {name}");
     let me = rustix::process::geteuid().as_raw();
-    Ok(if entry.mode() & 0o022 != 0 {
+    Ok(if entry.mode() & 0o022 != 0 && entry.mode() & 0o1000 != 0 {
+        Seen::warn(
+            format!(
+                "{} is everybody's: it should be a folder of its own",
+                entry.told()
+            ),
+            patient.run("config show --origin"),
+        )
+    } else if entry.mode() & 0o022 != 0 {
         Seen::fail(
             format!("others can change what is in {}", entry.told()),
             chmod,
         )
-    } else if entry.is_open() {
+    } else if entry.is_open() && is_our_folder(patient, &entry) {
         Seen::warn(format!("others may look into {}", entry.told()), chmod)
     } else if me != 0 && entry.about.uid() != me {
         let owner = entry.about.uid();
@@ -216,7 +263,10 @@ pub(super) fn backup_files(patient: &Patient) -> Seen {
         let about = "there is no folder of backups beside the database";
         return Seen::skip(about, patient.run("backup create"));
     };
-    if let Some(open) = entries.iter().find(|entry| entry.is_open()) {
+    if let Some(open) = entries
+        .iter()
+        .find(|entry| entry.is_open() && (entry.about.is_file() || is_our_folder(patient, entry)))
+    {
         let mode = if open.about.is_dir() { "700" } else { "600" };
         let chmod = format!("chmod {mode} {}", open.path.display());
         return Seen::fail(format!("others may read {}", open.told()), chmod);

@@ -7,13 +7,17 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{
+    DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{AtFlags, CWD, OFlags, linkat};
+use rustix::io::Errno;
 use serde::Serialize;
 use serde_json::json;
 
-use super::files::{Entry, folders, of_backups, of_database};
+use super::files::{Entry, folders, is_our_folder, of_backups, of_database};
 use super::{Needs, Patient, leftovers};
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
@@ -70,7 +74,9 @@ pub fn plan(patient: &Patient) -> Result<Vec<Change>> {
     entries.extend(key);
     entries.extend(of_database(patient));
     entries.extend(of_backups(patient));
-    for entry in entries.into_iter().filter(is_ours_to_close) {
+    entries.dedup_by(|a, b| a.path == b.path);
+    let closes = |entry: &Entry| is_ours_to_close(patient, entry);
+    for entry in entries.into_iter().filter(closes) {
         changes.push(Change {
             what: What::Mode(format!("{:04o}", closed(&entry))),
             path: entry.path,
@@ -105,11 +111,21 @@ pub fn plan(patient: &Patient) -> Result<Vec<Change>> {
     Ok(changes)
 }
 
-/// Whether the file or folder is open, and this process may close it.
-fn is_ours_to_close(entry: &Entry) -> bool {
+/// Whether the file or folder is open, is of this installation, and this process may close it. Root
+/// closes only what belongs to the database's account: others may have put something in its place.
+fn is_ours_to_close(patient: &Patient, entry: &Entry) -> bool {
     let me = rustix::process::geteuid().as_raw();
-    let kind = entry.about.is_file() || entry.about.is_dir();
-    kind && entry.is_open() && (me == 0 || entry.about.uid() == me)
+    let whose = patient
+        .file()
+        .and_then(|file| Some(fs::metadata(file).ok()?.uid()));
+    let owner = entry.about.uid();
+    let ours = match (me, whose) {
+        (0, Some(whose)) => owner == whose,
+        (0, None) => entry.about.is_dir() || entry.about.nlink() == 1,
+        (me, _) => owner == me,
+    };
+    let kind = entry.about.is_file() || entry.about.is_dir() && is_our_folder(patient, entry);
+    kind && entry.is_open() && ours
 }
 
 /// Its mode without what others may.
@@ -126,35 +142,69 @@ pub fn apply(patient: &Patient, change: &Change) -> Result<()> {
     let doing = || Error::io(change.told());
     match &change.what {
         What::Mode(_) => {
-            let Some(entry) = Entry::at(path.clone()).filter(is_ours_to_close) else {
-                return Ok(());
+            // A link may have been put there since: what is changed is what was looked at.
+            let waits_for_nobody = OFlags::NONBLOCK.bits().cast_signed();
+            let opened = File::options()
+                .read(true)
+                .custom_flags(file::flags() | waits_for_nobody)
+                .open(path);
+            let opened = match opened {
+                Err(error) if is_another_now(&error) => return Ok(()),
+                opened => opened.map_err(doing())?,
             };
-            fs::set_permissions(path, fs::Permissions::from_mode(closed(&entry))).map_err(doing())
+            let entry = Entry {
+                path: path.clone(),
+                about: opened.metadata().map_err(doing())?,
+            };
+            if !is_ours_to_close(patient, &entry) {
+                return Ok(());
+            }
+            let mode = fs::Permissions::from_mode(closed(&entry));
+            opened.set_permissions(mode).map_err(doing())
         }
-        What::Folder => folder(path),
+        What::Folder => folder(path).map(drop),
         What::Ballast => {
             let database = patient.file().unwrap_or(path);
             ballast::make(database).map(drop)
         }
         What::Moved(to) => {
-            folder(file::folder_of(to))?;
+            let aside = folder(file::folder_of(to))?;
+            let name = to.file_name().unwrap_or_default();
             // A link to the new name and the end of the old one: nobody's place is taken.
-            fs::hard_link(path, to).map_err(doing())?;
-            fs::remove_file(path).map_err(doing())
+            match linkat(CWD, path, &aside, name, AtFlags::empty()) {
+                // Whoever made a backup meanwhile has swept it away.
+                Err(Errno::NOENT) => return Ok(()),
+                linked => linked.map_err(|error| doing()(error.into()))?,
+            }
+            match fs::remove_file(path) {
+                Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+                removed => removed.map_err(doing()),
+            }
         }
     }
 }
 
-fn folder(path: &Path) -> Result<()> {
+/// Whether nothing has the name any more, or a link has.
+fn is_another_now(error: &std::io::Error) -> bool {
+    error.kind() == ErrorKind::NotFound || error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+/// Makes a folder, or opens the one that is there; a link to one is refused.
+fn folder(path: &Path) -> Result<File> {
     let making = || Error::io(format!("make the folder {}", path.display()));
-    match DirBuilder::new().mode(0o700).create(path) {
-        Ok(()) => {
-            let made = File::open(path).map_err(making())?;
-            file::give_to_owner_of_folder(&made, path)
-        }
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        Err(error) => Err(making()(error)),
+    let made = match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+        made => made.map(|()| true).map_err(making())?,
+    };
+    let folder = File::options()
+        .read(true)
+        .custom_flags(file::flags() | OFlags::DIRECTORY.bits().cast_signed())
+        .open(path)
+        .map_err(making())?;
+    if made {
+        file::give_to_owner_of_folder(&folder, path)?;
     }
+    Ok(folder)
 }
 
 /// Takes a snapshot of a database that can be read and is a file.

@@ -33,7 +33,7 @@ impl Error {
             Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => "install the newer provost; nothing was changed".into(),
             Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
             Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
-            Self::MigrationEdited { .. } => "run: provost migrate verify".into(),
+            Self::MigrationEdited { .. } => "put its text back as it was when it was applied; a change is a new migration".into(),
             Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup: provost restore FILE".into(),
             Self::BackupDamaged { .. } => "nothing was changed; take another one: provost backup list".into(),
             _ => return None,

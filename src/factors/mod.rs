@@ -12,6 +12,8 @@ pub mod http;
 mod store;
 mod totp;
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -51,33 +53,38 @@ pub struct Enrolment {
     pub secret: Secret<String>,
 }
 
-/// A recovery code that was taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Taken {
+/// A recovery code, as it is stored.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Code {
     user: String,
     digest: Vec<u8>,
 }
 
-/// Every recovery code that was taken, for [`still_taken`].
+/// Every recovery code that is still good, for [`still_taken`].
 ///
 /// # Errors
 /// Those of the database.
-pub fn taken(cx: &mut Cx<'_, '_>) -> Result<Vec<Taken>> {
-    store::taken(cx.tx)
+pub fn unused(cx: &mut Cx<'_, '_>) -> Result<Vec<Code>> {
+    store::unused(cx.tx)
 }
 
-/// For a database that was put back to where it was earlier: what was taken since is not taken
-/// again, neither the code of a step up to now nor a recovery code of `codes`.
+/// For a database that was put back to where it was earlier: what was taken, replaced or removed
+/// since is not taken again, neither the code of a step up to now nor a recovery code that is not
+/// in `good`; none of them if nobody knows which are. Returns how many recovery codes that spends.
 ///
 /// # Errors
 /// Those of the database.
-pub fn still_taken(cx: &mut Cx<'_, '_>, codes: &[Taken]) -> Result<()> {
+pub fn still_taken(cx: &mut Cx<'_, '_>, good: Option<&[Code]>) -> Result<u64> {
     // The step after this one is taken, too, by an app whose clock is ahead.
     store::skip_steps(cx.tx, totp::current(cx.now).saturating_add(1))?;
-    for code in codes {
-        store::spend_code(cx.tx, code, cx.now)?;
+    let good: HashSet<&Code> = good.unwrap_or_default().iter().collect();
+    let mut spent = 0;
+    for code in store::unused(cx.tx)? {
+        if !good.contains(&code) {
+            spent += store::spend_code(cx.tx, &code, cx.now)?;
+        }
     }
-    Ok(())
+    Ok(spent)
 }
 
 /// The factor of whoever asks, if there is one.
@@ -122,6 +129,7 @@ pub fn confirm(cx: &mut Cx<'_, '_>, code: &str) -> Result<Vec<Secret<String>>> {
     if !store::confirm(cx.tx, &user, &sealed.secret, step, cx.now)? {
         return Err(wrong());
     }
+    users::touch(cx, &user)?;
     note(cx, "factor.confirmed", &user)?;
     replace_codes(cx, &user)
 }
@@ -157,6 +165,7 @@ pub fn renew_codes(cx: &mut Cx<'_, '_>) -> Result<Vec<Secret<String>>> {
     if !store::is_required(cx.tx, &user)? {
         return Err(Error::invalid("totp", "is not set up"));
     }
+    users::touch(cx, &user)?;
     note(cx, "factor.codes_renewed", &user)?;
     replace_codes(cx, &user)
 }

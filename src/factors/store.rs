@@ -4,7 +4,7 @@ use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
-use super::{Factor, Taken};
+use super::{Code, Factor};
 
 /// A factor's secret, as it is stored.
 pub(super) struct Sealed {
@@ -91,23 +91,23 @@ pub(super) fn take_code(
     Ok(changed == 1)
 }
 
-/// Every recovery code that was taken.
-pub(super) fn taken(tx: &mut Tx<'_>) -> Result<Vec<Taken>> {
+/// Every recovery code that is still good.
+pub(super) fn unused(tx: &mut Tx<'_>) -> Result<Vec<Code>> {
     let rows = tx.all(
-        "SELECT user_id, digest FROM recovery_codes WHERE user_id > '' AND used_at IS NOT NULL",
+        "SELECT user_id, digest FROM recovery_codes WHERE user_id > '' AND used_at IS NULL",
         &[],
     )?;
-    let taken = |row: &Row| {
-        Ok(Taken {
+    let code = |row: &Row| {
+        Ok(Code {
             user: row.text("user_id")?,
             digest: row.bytes("digest")?.to_vec(),
         })
     };
-    rows.iter().map(taken).collect()
+    rows.iter().map(code).collect()
 }
 
-/// Takes a code that somebody took already, whether its factor is there or not.
-pub(super) fn spend_code(tx: &mut Tx<'_>, code: &Taken, now: Timestamp) -> Result<u64> {
+/// Takes a code that is good no longer, whether its factor is there or not.
+pub(super) fn spend_code(tx: &mut Tx<'_>, code: &Code, now: Timestamp) -> Result<u64> {
     tx.run(
         "UPDATE recovery_codes SET used_at = $3
          WHERE user_id = $1 AND digest = $2 AND used_at IS NULL",

@@ -350,3 +350,16 @@ fn neither_secret_nor_code_is_in_the_log_or_shown_by_accident() {
         assert!(!log.contains(hidden), "{hidden}");
     }
 }
+
+#[test]
+fn after_a_restore_only_the_codes_are_good_that_were_not_used_or_replaced_since() {
+    let maria = person();
+    let (_, codes) = maria.confirmed();
+    let good = maria.at(1, unused).unwrap();
+    let kept = good[..9].to_vec();
+    let spent = maria.at(1, move |cx| still_taken(cx, Some(&kept)));
+    assert_eq!(spent.unwrap(), 1);
+    assert_eq!(maria.at(1, unused).unwrap().len(), 9);
+    assert_eq!(maria.at(1, |cx| still_taken(cx, None)).unwrap(), 9);
+    assert!(!codes.iter().any(|code| maria.takes(2, code)));
+}

@@ -39,6 +39,8 @@ pub struct Job {
     at_stop: bool,
     /// Whether it is about the file of a database: a server looks after its own.
     of_file: bool,
+    /// Whether it writes nothing, unless it fails: then a daemon that answers reads alone runs it.
+    reads_only: bool,
     work: Work,
 }
 
@@ -75,6 +77,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Alone(|config| &config.purge.schedule),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::purge,
     },
     Job {
@@ -83,6 +86,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_mins(1)),
         at_stop: false,
         of_file: false,
+        reads_only: true,
         work: chores::purge_lag,
     },
     Job {
@@ -91,6 +95,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
         of_file: false,
+        reads_only: false,
         work: chores::last_used,
     },
     Job {
@@ -99,6 +104,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_secs(15)),
         at_stop: true,
         of_file: false,
+        reads_only: false,
         work: chores::last_seen,
     },
     Job {
@@ -107,6 +113,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_hours(1)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::rotate_keys,
     },
     Job {
@@ -115,6 +122,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_hours(1)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::pace_logins,
     },
     Job {
@@ -123,6 +131,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_secs(1)),
         at_stop: false,
         of_file: false,
+        reads_only: true,
         work: chores::read_bans,
     },
     Job {
@@ -131,6 +140,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Shared(Duration::from_secs(5)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::deliver,
     },
     Job {
@@ -147,6 +157,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Alone(|config| &config.backup.schedule),
         at_stop: false,
         of_file: true,
+        reads_only: false,
         work: chores::back_up,
     },
     Job {
@@ -155,6 +166,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Shared(Duration::from_secs(10)),
         at_stop: true,
         of_file: false,
+        reads_only: false,
         work: chores::seal_audit,
     },
     Job {
@@ -163,6 +175,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_secs(10)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::clock_mark,
     },
     Job {
@@ -171,6 +184,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_secs(30)),
         at_stop: false,
         of_file: true,
+        reads_only: false,
         work: chores::checkpoint,
     },
     Job {
@@ -179,6 +193,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Each(Duration::from_mins(1)),
         at_stop: false,
         of_file: true,
+        reads_only: false,
         work: chores::keep_ballast,
     },
 ];

@@ -171,7 +171,9 @@ pub(super) fn work_each(
 ) -> Result<(Option<Run>, Result<Done>)> {
     let started_at = app.clock().now();
     let outcome = work(app, job, stop);
-    if outcome.is_ok() && !always {
+    // Who stops does not wait a second time for a database that does not answer.
+    let in_vain = stop() && matches!(outcome, Err(Error::Unavailable(_)));
+    if in_vain || (outcome.is_ok() && !always) {
         return Ok((None, outcome));
     }
     let ending = ending(&outcome);
@@ -269,14 +271,15 @@ pub(super) fn run_due(
 /// one that runs has ended. With `jobs.enabled = false` only those run that look after this process.
 pub async fn run(app: App, stop: CancellationToken) {
     let mut cycles = JoinSet::new();
-    // What a daemon needs that answers reads alone: it writes nothing, unless it fails.
-    let reads = |job: &Job| ["bans.read", "purge.lag"].contains(&job.name);
-    let here = |job: &&Job| job.is_for(app.config()) && (!app.is_read_only() || reads(job));
+    // Set once the database was found not to answer while the daemon stops.
+    let lost = CancellationToken::new();
+    let here = |job: &&Job| job.is_for(app.config()) && (!app.is_read_only() || job.reads_only);
     for job in JOBS.iter().filter(here) {
         match job.reach {
             Reach::Shared(_) if !app.config().jobs.enabled => {}
             Reach::Each(period) | Reach::Shared(period) => {
-                cycles.spawn(every(app.clone(), job, period, stop.clone()));
+                let (stop, lost) = (stop.clone(), lost.clone());
+                cycles.spawn(every(app.clone(), job, period, stop, lost));
             }
             Reach::Alone(schedule) if app.config().jobs.enabled => {
                 let schedule = schedule(app.config()).clone();
@@ -292,24 +295,39 @@ pub async fn run(app: App, stop: CancellationToken) {
     }
 }
 
-async fn every(app: App, job: &'static Job, period: Duration, stop: CancellationToken) {
+async fn every(
+    app: App,
+    job: &'static Job,
+    period: Duration,
+    stop: CancellationToken,
+    lost: CancellationToken,
+) {
     while !stop.is_cancelled() {
-        step(&app, job, &stop).await;
+        step(&app, job, &stop, &lost).await;
         sleep(period + spread(period, jitter()), &stop).await;
     }
-    if job.at_stop {
-        step(&app, job, &stop).await;
+    // Each that tries would wait as long again.
+    if job.at_stop && !lost.is_cancelled() {
+        step(&app, job, &stop, &lost).await;
     }
 }
 
-async fn step(app: &App, job: &'static Job, stop: &CancellationToken) {
-    let (app, stop) = (app.clone(), stop.clone());
-    let stopped = move || stop.is_cancelled();
+async fn step(app: &App, job: &'static Job, stop: &CancellationToken, lost: &CancellationToken) {
+    let (app, asked) = (app.clone(), stop.clone());
+    let stopped = move || asked.is_cancelled();
     let ran = blocking(job, move || {
-        work_each(&app, job, Trigger::Schedule, false, &stopped).map(|_| ())
+        work_each(&app, job, Trigger::Schedule, false, &stopped).map(|(_, outcome)| outcome)
     });
-    if let Some(Err(error)) = ran.await {
-        tracing::warn!(job = job.name, %error, "cannot write down that the job failed");
+    let unanswered = match ran.await {
+        Some(Err(error)) => {
+            tracing::warn!(job = job.name, %error, "cannot write down that the job failed");
+            matches!(error, Error::Unavailable(_))
+        }
+        Some(Ok(Err(Error::Unavailable(_)))) => true,
+        Some(Ok(_)) | None => false,
+    };
+    if unanswered && stop.is_cancelled() {
+        lost.cancel();
     }
 }
 

@@ -185,6 +185,7 @@ fn broken(reach: Reach) -> &'static Job {
         reach,
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: |_, _, _| panic!("as it shall"),
     }))
 }

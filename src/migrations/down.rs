@@ -2,6 +2,7 @@
 //! back from what a newer one has applied. It destroys data, and is tried and copied away as `up` is.
 
 use super::change::Change;
+use super::story::unedited;
 use super::up::{Report, Tell, reached};
 use super::{Entry, State, Story, Whose, schema, store};
 use crate::app::{Actor, App};
@@ -14,7 +15,7 @@ impl Story {
     /// # Errors
     /// [`Error::Invalid`] if the schema is not above `to`, or if there would be none;
     /// [`Error::MigrationRefused`] if a reverse is not the one that was put there;
-    /// [`Error::Corrupt`] if the stamp and the history disagree.
+    /// [`Error::MigrationEdited`]; [`Error::Corrupt`] if the stamp and the history disagree.
     pub fn undoable(&self, db: &Db, to: u32) -> Result<Vec<Entry>> {
         let (_, changes) = self.reverses(db, to)?;
         Ok(changes.iter().map(Change::entry).collect())
@@ -22,8 +23,10 @@ impl Story {
 
     fn reverses(&self, db: &Db, to: u32) -> Result<(u32, Vec<Change>)> {
         let stamp = schema(db)?;
-        let entries: Vec<Entry> = self
-            .status(db)?
+        let entries = self.status(db)?;
+        // Not `verify`: an older binary undoes what a newer one has applied.
+        unedited(&entries)?;
+        let entries: Vec<Entry> = entries
             .into_iter()
             .filter(|it| it.state != State::Pending)
             .collect();

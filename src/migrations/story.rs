@@ -227,11 +227,7 @@ impl Story {
             });
         }
         let entries = self.status(db)?;
-        if let Some(edited) = entries.iter().find(|entry| entry.state == State::Edited) {
-            return Err(Error::MigrationEdited {
-                name: edited.name.clone(),
-            });
-        }
+        unedited(&entries)?;
         let applied = entries.iter().filter(|entry| entry.state != State::Pending);
         let last = applied.map(|entry| entry.number).max().unwrap_or(0);
         if own && stamp != last {
@@ -240,6 +236,16 @@ impl Story {
         }
         Ok(entries)
     }
+}
+
+/// Refuses a history in which a text is not the one that was applied.
+pub(super) fn unedited(entries: &[Entry]) -> Result<()> {
+    let edited = entries.iter().find(|entry| entry.state == State::Edited);
+    edited.map_or(Ok(()), |edited| {
+        Err(Error::MigrationEdited {
+            name: edited.name.clone(),
+        })
+    })
 }
 
 impl Migration {

@@ -34,6 +34,8 @@ fn an_edited_migration_is_named() {
     let error = verify(app.db()).unwrap_err();
     assert!(matches!(error, Error::MigrationEdited { name } if name == "0002_clock"));
     assert!(up(&app, &Actor::operator()).is_err());
+    let undone = undo(&Story::own(), &app, needed() - 1);
+    assert!(matches!(undone, Err(Error::MigrationEdited { name }) if name == "0002_clock"));
 }
 
 #[test]

@@ -31,7 +31,7 @@ pub use refresh::{
     Presented, Refreshed, Standing, before_refresh, presented, refresh, refresh_token, session_of,
 };
 pub use signing::{
-    KeyState, Rotation, SigningKey, jwks, learn_key, list_keys, rotate, rotate_if_due,
+    KeyState, Rotation, SigningKey, distrust, jwks, learn_key, list_keys, rotate, rotate_if_due,
 };
 
 use ending::end;

@@ -214,6 +214,19 @@ pub fn rotate(cx: &mut Cx<'_, '_>, compromised: bool) -> Result<Rotation> {
     put_new(cx, compromised)
 }
 
+/// Accepts nothing any more that any key of the database has signed, and ends everything that any
+/// account has opened; returns for how many. For a database with `SECRET_KEY`, whose keys sign
+/// again once that is taken away.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `key:rotate`.
+pub fn distrust(cx: &mut Cx<'_, '_>) -> Result<u64> {
+    cx.actor.require(known::KEY_ROTATE)?;
+    cx.tx.lock(("signing", "keys"))?;
+    keys::retire(cx.tx, Algorithm::EdDsa, "", cx.now)?;
+    users::end_everyone(cx)
+}
+
 /// Rotates if the key that signs has done so for long enough; returns whether it did.
 ///
 /// # Errors

@@ -329,6 +329,21 @@ fn of_two_refreshes_that_saw_the_same_the_second_gets_the_successor_of_the_first
 }
 
 #[test]
+fn who_logs_in_and_who_refreshes_is_the_actor_in_the_audit_log() {
+    let house = House::new();
+    let opened = house.mint(&house.open(T0));
+    let seen = house.look(opened.refresh_token.expose(), T0).unwrap();
+    assert!(matches!(house.change(seen, T0), Refreshed::Next(_)));
+    let list = |cx: &mut Cx<'_, '_>| audit::list(cx, &Wanted::default(), None, 200);
+    let entries = house.app.read(&Actor::operator(), list).unwrap().items;
+    for action in ["session.opened", "session.refreshed"] {
+        let found = entries.iter().find(|entry| entry.action == action);
+        let actor = &found.unwrap().actor;
+        assert_eq!(*actor, format!("user:{}", opened.user_id), "{action}");
+    }
+}
+
+#[test]
 fn a_session_ends_when_it_rests_too_long_and_at_the_latest_after_its_whole_time() {
     for (roles, idle, whole) in [
         (vec![Role::User], 7 * DAY, 30 * DAY),

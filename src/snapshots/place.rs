@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use tempfile::NamedTempFile;
@@ -101,21 +101,10 @@ pub(super) fn sweep(folder: &Path) {
     for entry in entries.flatten() {
         let name = entry.file_name();
         let name = name.to_string_lossy();
-        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && is_left_over(&entry.path()) {
+        if name.starts_with(PREFIX) && name.ends_with(SUFFIX) && file::is_left_over(&entry.path()) {
             let _gone_already = fs::remove_file(entry.path());
         }
     }
-}
-
-fn is_left_over(path: &Path) -> bool {
-    let opened = fs::OpenOptions::new()
-        .read(true)
-        .custom_flags(file::flags())
-        .open(path);
-    opened.is_ok_and(|file| {
-        let plain = file.metadata().is_ok_and(|it| it.is_file());
-        plain && file.try_lock().is_ok()
-    })
 }
 
 /// Gives a draft and its manifest their names.

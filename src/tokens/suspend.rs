@@ -4,6 +4,8 @@
 
 mod store;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -29,17 +31,42 @@ pub struct TakenBack {
     pub suspended: u64,
     /// Temporary tokens, links and invitations that ended.
     pub ended: u64,
+    /// API tokens that were revoked since, and are again.
+    pub revoked: u64,
 }
 
-/// Ends or suspends every token. To be called before all accounts begin a new epoch: API tokens
-/// go along with their owner's.
+/// The API tokens that nobody has revoked, for [`take_back`].
+///
+/// # Errors
+/// Those of the database.
+pub fn good(cx: &mut Cx<'_, '_>) -> Result<Vec<TokenId>> {
+    store::good(cx.tx)
+}
+
+/// Ends or suspends every token; API tokens that are not in `good` are revoked, if anybody knows
+/// which are. To be called before all accounts begin a new epoch: API tokens go along with their
+/// owner's.
 ///
 /// # Errors
 /// [`Error::Forbidden`] without `token:revoke`; those of the database.
-pub fn take_back(cx: &mut Cx<'_, '_>, api: ApiTokens) -> Result<TakenBack> {
+pub fn take_back(
+    cx: &mut Cx<'_, '_>,
+    api: ApiTokens,
+    good: Option<&[TokenId]>,
+) -> Result<TakenBack> {
     cx.actor.require(known::TOKEN_REVOKE)?;
+    let mut revoked = 0;
+    if let Some(good) = good {
+        let good: BTreeSet<i64> = good.iter().map(|id| id.0).collect();
+        for id in store::good(cx.tx)? {
+            if !good.contains(&id.0) {
+                revoked += store::end_api(cx.tx, id, cx.now)?;
+            }
+        }
+    }
     store::follow_owners(cx.tx)?;
     Ok(TakenBack {
+        revoked,
         ended: store::end_all_but_api(cx.tx, cx.now)?,
         suspended: match api {
             ApiTokens::Suspend => store::suspend_all(cx.tx, cx.now)?,

@@ -148,6 +148,15 @@ pub fn end_everything(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
     }
 }
 
+/// Notes that something of the account was changed: it is among the changed ones from now on. For
+/// other slices, as [`end_everything`].
+///
+/// # Errors
+/// Those of the database.
+pub fn touch(cx: &mut Cx<'_, '_>, id: &str) -> Result<()> {
+    store::touch(cx.tx, id, cx.now).map(drop)
+}
+
 /// Lets pass who may decide whether an account can be used, for a reason that can be kept.
 fn may_end(cx: &Cx<'_, '_>, reason: Option<&str>) -> Result<()> {
     cx.actor.require(known::USER_WRITE)?;

@@ -39,7 +39,7 @@ pub use credentials::{
 pub use erase::{Erased, erasable, erase_some, oldest_erasable};
 pub use find::{id_of, name_of, resolve, spelling};
 pub use grants::{grant, grants, revoke};
-pub use life::{delete, delete_if, delete_own, disable, enable, end_everything, restore};
+pub use life::{delete, delete_if, delete_own, disable, enable, end_everything, restore, touch};
 pub use locale::{Locale, Meta};
 pub use model::{Change, Changes, Filter, Grant, NewPassword, NewUser, User};
 pub use names::{Email, FullName, Phone, Username};

@@ -326,6 +326,12 @@ pub(super) fn password_hash(tx: &mut Tx<'_>, id: &str) -> Result<Option<Password
     Ok(hash.transpose()?.flatten().map(PasswordHash::stored))
 }
 
+/// Notes that something of an account was changed.
+pub(super) fn touch(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
+    let sql = "UPDATE users SET updated_at = $2 WHERE id = $1";
+    tx.run(sql, &[id.into(), now.into()])
+}
+
 /// At most `most` of the accounts that were made or changed at or after `at`.
 pub(super) fn changed_since(tx: &mut Tx<'_>, at: Timestamp, most: u32) -> Result<Vec<Changed>> {
     let rows = tx.all(

@@ -301,7 +301,13 @@ fn a_daemon_that_only_reads_answers_reads_and_changes_nothing() {
     let create = ["token", "create", "--kind", "temporary", "--quiet"];
     let token = shell.ok(&create);
     let count = |what: &str| shell.sql().number(&format!("SELECT COUNT(*) FROM {what}"));
+    shell.sql().run("DELETE FROM keyring");
     let daemon = shell.serve_with(&["--listen", "127.0.0.1:0", "--read-only"]);
+    assert_eq!(
+        count("keyring"),
+        0,
+        "a daemon that answers reads alone wrote"
+    );
     let valid = |token: &str| daemon.get(&format!("/app/valid/{token}")).1;
     assert!(valid(&token).contains("true"), "{}", valid(&token));
     let before = (count("tokens"), count("audit_events"), count("job_runs"));

@@ -1,6 +1,7 @@
 //! `provost audit verify`: the log against its seals.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use crate::audit::{Fault, Finding, Head, Options, Trust, Verified, verify};
 use crate::cli::flags::value;
@@ -12,7 +13,10 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::migrations;
-use crate::time::Timestamp;
+use crate::time::{Timestamp, wall};
+
+/// So long no row waits to be sealed where a daemon serves.
+const LONG: Duration = Duration::from_hours(1);
 
 /// The flags of `verify`.
 #[derive(Debug, clap::Args)]
@@ -97,6 +101,7 @@ fn show(told: Verified, out: &mut Output) -> Result<Outcome> {
         Outcome::Corrupt
     };
     if out.format().json {
+        warn(&told, out)?;
         return out.value(&told).map(|()| outcome);
     }
     if !out.format().quiet {
@@ -105,7 +110,7 @@ fn show(told: Verified, out: &mut Output) -> Result<Outcome> {
         }
     }
     let Some(first) = told.findings.first() else {
-        return Ok(outcome);
+        return warn(&told, out).map(|()| outcome);
     };
     let row = if first.fault.is_of_row() {
         format!("row {}", first.id)
@@ -119,6 +124,19 @@ fn show(told: Verified, out: &mut Output) -> Result<Outcome> {
     out.table(told.findings)?;
     out.warn(first)?;
     Ok(outcome)
+}
+
+/// What has served for a while has seals, unless somebody took all of them off.
+fn warn(told: &Verified, out: &mut Output) -> Result<()> {
+    let since = told.unsealed_since.map(|at| wall().since(at));
+    if told.blocks > 0 || since.is_none_or(|since| since < LONG) {
+        return Ok(());
+    }
+    out.warn(format_args!(
+        "{} rows, none sealed, the oldest for more than an hour: either no daemon runs, or the \
+         seals were taken off; hold the log against a head that was noted (--head)",
+        told.unsealed
+    ))
 }
 
 fn lines(told: &Verified) -> Vec<(&'static str, String)> {

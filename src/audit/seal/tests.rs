@@ -261,6 +261,28 @@ mod among_others {
     }
 
     #[test]
+    fn the_ceiling_leaves_the_wait_for_locks_as_it_was() {
+        let app = App::memory();
+        if !app.db().has_many_writers() {
+            return;
+        }
+        let wait = |tx: &mut Tx<'_>| {
+            let sql = "SELECT current_setting('lock_timeout') AS wait";
+            tx.first(sql, &[])?.unwrap().text("wait")
+        };
+        let (before, after) = app
+            .db()
+            .write(move |tx| {
+                let before = wait(tx)?;
+                assert!(store::quiet(tx)?);
+                Ok((before, wait(tx)?))
+            })
+            .unwrap();
+        assert_ne!(before, "0");
+        assert_eq!(before, after);
+    }
+
+    #[test]
     fn a_row_that_waited_while_the_ceiling_rose_comes_out_above_it() {
         let app = App::memory();
         if !app.db().has_many_writers() {

@@ -100,6 +100,13 @@ pub(in crate::audit) fn first_between(
     row.map(|row| row.int("id")).transpose()
 }
 
+/// The first id up to `until`.
+pub(in crate::audit) fn first_until(tx: &mut Tx<'_>, until: i64) -> Result<Option<i64>> {
+    let sql = "SELECT id FROM audit_events WHERE id <= $1 ORDER BY id LIMIT 1";
+    let row = tx.first(sql, &[until.into()])?;
+    row.map(|row| row.int("id")).transpose()
+}
+
 /// Rows with ids above `after` and up to `until`, in order.
 pub(in crate::audit) fn lines(
     tx: &mut Tx<'_>,

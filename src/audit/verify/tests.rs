@@ -420,3 +420,25 @@ fn whoever_waits_hears_of_each_step_and_can_end_it() {
     });
     assert!(matches!(ended, Err(Error::Cancelled)));
 }
+
+#[test]
+fn a_row_with_an_id_that_none_can_have_is_found_as_added() {
+    let app = log();
+    for id in [i64::MIN, -1, 0] {
+        let found = after(&app, move |tx| {
+            let sql = "INSERT INTO audit_events (id, at, actor, action, object, result)
+                       VALUES ($1, 1, 'x', 'x.planted', 'x:1', 'ok')";
+            run(tx, sql, &[id.into()])
+        });
+        let found: Vec<_> = found.iter().map(|found| (found.id, found.fault)).collect();
+        assert_eq!(found, [(id, Fault::Added)]);
+    }
+}
+
+#[test]
+fn where_all_blocks_are_gone_no_id_is_named_that_no_row_has() {
+    let app = log();
+    let found = after(&app, |tx| run(tx, "DELETE FROM audit_blocks", &[]));
+    assert!(!found.is_empty());
+    assert!(found.iter().all(|found| found.id >= 0), "{found:?}");
+}

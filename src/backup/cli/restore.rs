@@ -181,6 +181,11 @@ impl Restore {
     }
 
     fn warn(&self, done: &TakenBack, site: &Site, out: &mut Output) -> Result<()> {
+        if done.all_codes && done.spent_codes > 0 {
+            out.message(
+                "which recovery codes were used or replaced since the backup, nobody can tell here: all of them are spent, whoever needs some renews them",
+            )?;
+        }
         let flags = site.flags();
         if self.keep_tokens {
             return out.warn(
@@ -204,11 +209,21 @@ fn tell(staged: &Staged, out: &mut Output) -> Result<()> {
         .created_at
         .map_or("unknown".to_owned(), |at| at.to_string());
     let schema = it.schema.unwrap_or(0);
+    let sound = if staged.audit.is_empty() {
+        "everything in it is sound"
+    } else {
+        "everything in it but the audit log is sound"
+    };
     out.message(format_args!(
-        "backup of {at}: {}, schema {schema}, sha256 {}; everything in it is sound",
+        "backup of {at}: {}, schema {schema}, sha256 {}; {sound}",
         DecimalBytes(it.bytes),
         it.sha256
     ))?;
+    for finding in &staged.audit {
+        out.warn(format_args!(
+            "the audit log was altered before the backup was made: {finding}"
+        ))?;
+    }
     let needed = migrations::needed();
     if schema < needed {
         out.message(format_args!(
@@ -221,9 +236,11 @@ fn tell(staged: &Staged, out: &mut Output) -> Result<()> {
 fn lines(done: &TakenBack, out: &mut Output) -> Result<()> {
     for (label, count) in [
         ("API tokens suspended", done.suspended_tokens),
+        ("API tokens revoked", done.revoked_tokens),
         ("other tokens ended", done.ended_tokens),
         ("accounts logged out", done.ended_accounts),
         ("waiting mail dropped", done.dropped_mail),
+        ("recovery codes spent", done.spent_codes),
         ("answers forgotten", done.forgotten_keys),
     ] {
         out.line(format!("{label:20}  {count}"))?;

@@ -379,11 +379,16 @@ impl Link {
     pub(in crate::db) fn quiet(&mut self, table: &str) -> Result<bool> {
         self.changed = true;
         self.begun()?;
+        let asked = self.first("SELECT current_setting('lock_timeout') AS usual", &[])?;
+        let usual = asked.map_or(Ok(String::new()), |row| row.text("usual"))?;
         self.batch("SAVEPOINT quiet; SET LOCAL lock_timeout = 50")?;
         let lock = format!("LOCK TABLE {} IN SHARE ROW EXCLUSIVE MODE", quoted(table));
         match self.batch(&lock) {
             Ok(()) => {
-                self.batch("RELEASE SAVEPOINT quiet; SET LOCAL lock_timeout TO DEFAULT")?;
+                self.batch("RELEASE SAVEPOINT quiet")?;
+                // The connection's own or the group's: the server's default is neither.
+                let back = "SELECT set_config('lock_timeout', $1, TRUE) AS usual";
+                self.first(back, &[usual.into()])?;
                 Ok(true)
             }
             // The server has said why, and that can only be the wait.

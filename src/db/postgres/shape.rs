@@ -6,9 +6,10 @@ use crate::db::shape::Part;
 use crate::db::{Row, Tx};
 use crate::error::{Error, Result};
 
-/// Every table with its columns and constraints, a line each; every index, view and trigger.
+/// Every table with its columns and constraints, a line each; every index, view and trigger. Only
+/// what is ours is ever described: a table of another schema may go away while it is looked at.
 const PARTS: &str = "
-    WITH mine AS (
+    WITH mine AS MATERIALIZED (
       SELECT c.oid, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
       WHERE n.nspname = current_schema()
     ), lines AS (
@@ -16,11 +17,13 @@ const PARTS: &str = "
         quote_ident(a.attname) || ' ' || format_type(a.atttypid, a.atttypmod)
           || CASE WHEN a.attnotnull THEN ' NOT NULL' ELSE '' END
           || COALESCE(' DEFAULT ' || pg_get_expr(d.adbin, d.adrelid), '') AS line
-      FROM pg_attribute a LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+      FROM mine m JOIN pg_attribute a ON a.attrelid = m.oid
+        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
       WHERE a.attnum > 0 AND NOT a.attisdropped
       UNION ALL
       SELECT k.conrelid, 2, k.conname, 0, 'CONSTRAINT ' || quote_ident(k.conname) || ' ' || pg_get_constraintdef(k.oid, true)
-      FROM pg_constraint k WHERE k.contype IN ('p', 'u', 'f', 'c', 'x')
+      FROM mine m JOIN pg_constraint k ON k.conrelid = m.oid
+      WHERE k.contype IN ('p', 'u', 'f', 'c', 'x')
     )
     SELECT 'table' AS sort, m.relname AS name, m.relname AS owner,
       'CREATE TABLE ' || quote_ident(m.relname) || E' (\\n  '

@@ -88,8 +88,9 @@ impl Sqlite {
         })
     }
 
-    /// The new file is put together on disk: in memory, it could be too large. It goes through the
-    /// log, which is emptied at the end.
+    /// The new file is put together on disk, where `SQLite` keeps what is temporary (often `/tmp` or
+    /// `/var/tmp`): in memory, it could be too large. Then it goes through the log beside the
+    /// database, which is emptied at the end. Where both are one disk, it is there twice.
     pub(in crate::db) fn vacuum(&self) -> Result<()> {
         let Access::Direct(connection) = &self.access else {
             return Err(Error::internal("a daemon does not rewrite its file"));

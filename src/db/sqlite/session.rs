@@ -74,8 +74,10 @@ impl<'c> Session<'c> {
         ended.map(|()| value)
     }
 
-    /// Runs `f` inside the open transaction so that it can fail without taking others with it.
-    pub(super) fn nested<T>(self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<T> {
+    /// Runs `f` inside the open transaction so that it can fail without taking others with it. The
+    /// outer result is that of the savepoint: if it is bad, nobody knows what of `f` is in the
+    /// transaction, which must not be committed.
+    pub(super) fn nested<T>(self, f: impl FnOnce(&mut Tx<'_>) -> Result<T>) -> Result<Result<T>> {
         self.command("SAVEPOINT work")?;
         let result = f(&mut self.tx());
         if result.is_err() && !self.connection.is_autocommit() {
@@ -84,7 +86,7 @@ impl<'c> Session<'c> {
         if !self.connection.is_autocommit() {
             self.command("RELEASE work")?;
         }
-        result
+        Ok(result)
     }
 
     /// Commits if `result` is good, else rolls back.

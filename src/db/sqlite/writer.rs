@@ -65,8 +65,8 @@ fn run_among(session: Session<'_>, unit: &mut dyn Work) -> bool {
     unit.failure().is_none() || !changed.get()
 }
 
-/// Runs `unit` in a savepoint of its own.
-fn run_apart(session: Session<'_>, unit: &mut dyn Work) {
+/// Runs `unit` in a savepoint of its own. An error is the savepoint's: then the whole must fail.
+fn run_apart(session: Session<'_>, unit: &mut dyn Work) -> Result<()> {
     let ended = session.nested(|tx| {
         unit.run(tx);
         match unit.failure() {
@@ -74,11 +74,8 @@ fn run_apart(session: Session<'_>, unit: &mut dyn Work) {
             None => Ok(()),
         }
     });
-    if let Err(error) = ended
-        && unit.failure().is_none()
-    {
-        unit.fail(error);
-    }
+    // Why it was rolled back, the unit itself knows.
+    ended.map(|_told| ())
 }
 
 /// Whether it failed because of the storage underneath.
@@ -100,7 +97,7 @@ fn commit_apart(session: Session<'_>, batch: &mut [Box<dyn Work>]) -> Result<()>
     session.command("ROLLBACK")?;
     session.command("BEGIN IMMEDIATE")?;
     for unit in batch {
-        run_apart(session, &mut **unit);
+        run_apart(session, &mut **unit)?;
         check(session, &**unit)?;
     }
     session.end(Ok(()))
@@ -125,7 +122,7 @@ impl Thread {
                 Err(error) if is_fault(error) || batch.iter().any(|unit| met_fault(&**unit)) => {
                     self.faulty(error);
                 }
-                Err(_) => {}
+                Err(_) => self.give_up_open(),
             }
             match outcome {
                 Ok(()) => batch.drain(..).for_each(|unit| unit.answer(None)),
@@ -143,6 +140,11 @@ impl Thread {
                 self.faulty(&error);
             }
         }
+    }
+
+    /// Gives up a connection whose transaction could not be ended: nobody may commit it later.
+    fn give_up_open(&mut self) {
+        self.connection.take_if(|open| !open.is_autocommit());
     }
 
     /// Gives up the connection on which the storage failed: never a second COMMIT on it (rule 59).
@@ -301,6 +303,23 @@ mod tests {
         answers.sort_unstable();
         assert_eq!(answers, [(1, true), (2, false), (3, false), (4, true)]);
         assert_eq!(stored(&db), [1, 4]);
+    }
+
+    #[test]
+    fn when_a_savepoint_cannot_be_rolled_back_nothing_is_committed_and_the_next_unit_is_served() {
+        let folder = tempfile::tempdir().unwrap();
+        let db = daemon(&folder);
+        let refused: Result<()> = db.write(|tx| {
+            tx.run("INSERT INTO numbers VALUES (2)", &[])?;
+            // The savepoint is gone when the unit is run apart.
+            tx.script("RELEASE work")?;
+            Err(Error::Unauthenticated)
+        });
+        assert!(refused.is_err());
+        assert!(stored(&db).is_empty(), "{:?}", stored(&db));
+        db.write(|tx| tx.run("INSERT INTO numbers VALUES (3)", &[]))
+            .unwrap();
+        assert_eq!(stored(&db), [3]);
     }
 
     /// How often a unit is run that waits together with one that does `other` and then fails.

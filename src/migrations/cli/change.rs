@@ -181,6 +181,7 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
     let lost = rehearsal.rows_lost;
     let tables: Vec<&str> = rehearsal.lost.iter().map(|it| it.table.as_str()).collect();
     let from = match &*tables {
+        [] if !rehearsal.dropped.is_empty() => " from tables that stay".to_owned(),
         [] => String::new(),
         some => format!(" in {}", some.join(", ")),
     };

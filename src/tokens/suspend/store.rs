@@ -15,6 +15,23 @@ pub(super) fn follow_owners(tx: &mut Tx<'_>) -> Result<u64> {
     )
 }
 
+/// The API tokens that neither were revoked nor ended with all that their owner had.
+pub(super) fn good(tx: &mut Tx<'_>) -> Result<Vec<TokenId>> {
+    let rows = tx.all(
+        "SELECT t.id FROM tokens t LEFT JOIN users u ON u.id = t.owner_id
+         WHERE t.id > 0 AND t.kind = 'api' AND t.revoked_at IS NULL
+           AND (t.owner_epoch IS NULL OR t.owner_epoch = u.security_epoch)",
+        &[],
+    )?;
+    rows.iter().map(|row| row.int("id").map(TokenId)).collect()
+}
+
+/// Revokes one, whatever else it is.
+pub(super) fn end_api(tx: &mut Tx<'_>, id: TokenId, now: Timestamp) -> Result<u64> {
+    let sql = "UPDATE tokens SET revoked_at = $2 WHERE id = $1 AND revoked_at IS NULL";
+    tx.run(sql, &[id.0.into(), now.into()])
+}
+
 /// Ends everything that is no API token.
 pub(super) fn end_all_but_api(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
     tx.run(

@@ -18,7 +18,7 @@ fn then<T: Send + 'static>(
 /// What a restore does to tokens and accounts.
 fn restored(app: &App, api: ApiTokens) -> TakenBack {
     then(app, move |cx| {
-        let taken = take_back(cx, api)?;
+        let taken = take_back(cx, api, None)?;
         users::end_everyone(cx)?;
         Ok(taken)
     })
@@ -50,7 +50,8 @@ fn what_a_backup_brings_back_is_refused_everywhere_until_it_is_enabled() {
         restored(&app, ApiTokens::Suspend),
         TakenBack {
             suspended: 2,
-            ended: 2
+            ended: 2,
+            revoked: 0
         }
     );
     for token in &passing {

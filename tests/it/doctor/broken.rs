@@ -291,8 +291,8 @@ pub(super) const BROKEN: &[Broken] = &[
         "open backups",
         |data| {
             fs::create_dir(data.join("backups")).unwrap();
-            fs::write(data.join("backups/a.db"), "x").unwrap();
-            chmod(data.join("backups/a.db"), 0o644);
+            fs::write(data.join("backups/provost-1.db"), "x").unwrap();
+            chmod(data.join("backups/provost-1.db"), 0o644);
         },
         &["backup_files"],
         9,

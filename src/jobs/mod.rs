@@ -149,6 +149,7 @@ pub const JOBS: &[Job] = &[
         reach: Reach::Shared(Duration::from_secs(5)),
         at_stop: false,
         of_file: false,
+        reads_only: false,
         work: chores::close_attempts,
     },
     Job {

@@ -54,7 +54,7 @@ impl Serials {
     /// The next id, greater than all that this maker gave before.
     ///
     /// # Errors
-    /// [`Error::Internal`](crate::error::Error::Internal) if the operating system gives no random
+    /// [`Error::Internal`] if the operating system gives no random
     /// bytes.
     pub fn next(&self, now: Timestamp) -> Result<i64> {
         let low = i64::from(self.place()?);

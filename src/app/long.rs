@@ -10,7 +10,7 @@ impl App {
     /// that fills the whole database.
     ///
     /// # Errors
-    /// What `f` returns, or as [`Db::import`].
+    /// What `f` returns, or as [`crate::db::Db::import`].
     pub fn import<T>(
         &self,
         actor: &Actor,
@@ -30,7 +30,7 @@ impl App {
     /// what would come of it.
     ///
     /// # Errors
-    /// What `f` returns, or as [`Db::export`].
+    /// What `f` returns, or as [`crate::db::Db::export`].
     pub fn rehearse<T>(
         &self,
         actor: &Actor,

@@ -112,7 +112,7 @@ fn quiz(path: &str, name: &str, bytes: &[u8]) -> Result<Draft, Vec<Fault>> {
 /// `None` if it would have to be made first.
 ///
 /// # Errors
-/// As [`import`].
+/// As [`import()`].
 pub fn apply(
     cx: &mut Cx<'_, '_>,
     course: Option<&str>,

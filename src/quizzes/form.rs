@@ -1,6 +1,6 @@
 //! A quiz in the file of a course folder: TOML, to be read by people and compared line by line.
 //!
-//! Invariant: what [`write`] writes, [`read`] reads as it was, and writes again byte for byte.
+//! Invariant: what [`write()`] writes, [`read`] reads as it was, and writes again byte for byte.
 
 use std::collections::{HashMap, HashSet};
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::app::{Actor, App, Cx, Who};
 use crate::audit;
 use crate::config::Config;
-use crate::db::{Db, Role, clock, keyring};
+use crate::db::{self, Db, Role, clock, keyring};
 use crate::error::{Error, Result};
 use crate::keys::{self, Keys};
 use crate::migrations;
@@ -138,16 +138,7 @@ pub fn own_keys(app: &App) -> Result<()> {
 /// # Errors
 /// [`Error::NotSetUp`], [`Error::DatabaseMissing`], or as [`Db::open`].
 pub fn database(config: &Config) -> Result<Db> {
-    if let Some(path) = config.db.file()
-        && !path.exists()
-    {
-        let path = path.to_owned();
-        return Err(if config.key_file.exists() {
-            Error::DatabaseMissing { path }
-        } else {
-            Error::NotSetUp { path }
-        });
-    }
+    db::require(&config.db, &config.key_file)?;
     Db::open(&config.db, Role::Shell)
 }
 

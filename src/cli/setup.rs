@@ -13,7 +13,7 @@ use std::path::Path;
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{Db, Role, ballast, keyring};
+use crate::db::{self, Db, Role, ballast, keyring};
 use crate::error::{Error, Result};
 use crate::file::give_to_owner_of_folder;
 use crate::keys::{self, Keys};
@@ -55,24 +55,20 @@ fn make(config: &Config, actor: &Actor) -> Result<Setup> {
         new_key,
         new_database,
     };
-    match config.db.file() {
-        Some(path) if new_database && !new_key => Err(Error::DatabaseMissing {
-            path: path.to_owned(),
-        }),
-        _ if !new_key => Ok(setup),
-        file => {
-            for file in file.into_iter().chain([&*config.key_file]) {
-                folder(file.parent().unwrap_or(&config.data_dir))?;
-            }
-            folder(&config.data_dir)?;
-            if !new_database {
-                setup.new_database = unfinished(config)?;
-            }
-            create_database(config, actor)?;
-            setup.new_key = create_key(config)? && is_first(config)?;
-            Ok(setup)
-        }
+    if !new_key {
+        db::require(&config.db, &config.key_file)?;
+        return Ok(setup);
     }
+    for file in config.db.file().into_iter().chain([&*config.key_file]) {
+        folder(file.parent().unwrap_or(&config.data_dir))?;
+    }
+    folder(&config.data_dir)?;
+    if !new_database {
+        setup.new_database = unfinished(config)?;
+    }
+    create_database(config, actor)?;
+    setup.new_key = create_key(config)? && is_first(config)?;
+    Ok(setup)
 }
 
 /// What to tell while nobody administers: the one command that changes it.

@@ -10,6 +10,7 @@ pub mod facts;
 pub mod foreign;
 pub mod keyring;
 mod postgres;
+mod presence;
 mod question;
 mod queue;
 pub mod schema;
@@ -21,6 +22,7 @@ mod unit;
 mod value;
 pub mod whole;
 
+pub use presence::require;
 pub use question::{Answer, Looked, Question};
 pub use value::{Row, Value};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{Needs, Seen};
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::Db;
+use crate::db::{self, Db};
 use crate::error::{Error, Result};
 use crate::file::folder_of;
 use crate::keys::Keys;
@@ -156,16 +156,7 @@ impl Patient {
 
 /// The database, which is not made.
 fn database(config: &Config) -> Result<Db> {
-    if let Some(path) = config.db.file()
-        && path.symlink_metadata().is_err()
-    {
-        let path = path.to_owned();
-        return Err(if config.key_file.exists() {
-            Error::DatabaseMissing { path }
-        } else {
-            Error::NotSetUp { path }
-        });
-    }
+    db::require(&config.db, &config.key_file)?;
     Db::inspect(&config.db)
 }
 

@@ -1,5 +1,6 @@
 //! The rules that every command keeps, and the commands that belong to no noun.
 
+use std::fs;
 use std::process::Stdio;
 
 use crate::support::engine::only_on_sqlite;
@@ -121,6 +122,42 @@ fn a_key_file_without_its_database_is_a_loss_and_never_a_new_start() {
         );
     }
     assert!(!shell.database().exists());
+}
+
+#[test]
+fn an_emptied_database_is_a_loss_like_one_that_is_gone() {
+    if only_on_sqlite("the loss is that of a file") {
+        return;
+    }
+    let shell = Shell::new();
+    shell.ok(&["user", "create", "ivan", "--no-password"]);
+    let backup = shell.json(&["backup", "create"]);
+    let database = shell.database();
+    for name in ["provost.db-wal", "provost.db-shm"] {
+        let _gone = fs::remove_file(database.with_file_name(name));
+    }
+    fs::write(&database, "").unwrap();
+    for line in [
+        &["init"][..],
+        &["user", "list"],
+        &["db", "check"],
+        &["migrate", "up"],
+        &["serve", "--migrate", "--listen", "127.0.0.1:0"],
+    ] {
+        let told = shell.fails(5, line);
+        assert!(
+            told.contains("there is a key file, but no database"),
+            "{line:?}: {told}"
+        );
+    }
+    let told = shell.run(&["doctor", "--quick"]);
+    assert!(
+        told.stdout.contains("there is a key file, but no database"),
+        "{told:?}"
+    );
+    assert_eq!(fs::read(&database).unwrap(), b"");
+    shell.ok(&["restore", backup["path"].as_str().unwrap(), "--yes"]);
+    shell.ok(&["user", "show", "ivan"]);
 }
 
 #[test]

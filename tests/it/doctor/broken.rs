@@ -137,7 +137,7 @@ pub(super) const BROKEN: &[Broken] = &[
     broken(
         "an empty database file",
         |data| fs::write(data.join("provost.db"), "").unwrap(),
-        &["schema"],
+        &["database"],
         9,
     ),
     broken(

@@ -15,11 +15,11 @@ mod store;
 use serde_json::json;
 
 pub use model::{Changes, Lesson, Mark, NewLesson, Place, Progress, Reading, Source, Step};
-pub use progress::{mark, progress, reset};
+pub use progress::{Completion, completions, mark, progress, reset};
 
 use crate::app::Cx;
 use crate::audit::{self, Event};
-use crate::courses::{self, Gate, Slug, Stamp, Title};
+use crate::courses::{self, Gate, Slug, Title};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::page::Page;
@@ -111,7 +111,7 @@ fn reading(cx: &mut Cx<'_, '_>, lesson: Lesson, gate: &Gate) -> Result<Reading> 
 ///
 /// # Errors
 /// As [`find`].
-pub fn stamp(cx: &mut Cx<'_, '_>, text: &str) -> Result<Stamp> {
+pub fn stamp(cx: &mut Cx<'_, '_>, text: &str) -> Result<String> {
     find(cx, text).map(|(lesson, _)| lesson.stamp())
 }
 
@@ -171,7 +171,9 @@ fn insert(cx: &mut Cx<'_, '_>, gate: &Gate, new: &NewLesson) -> Result<String> {
     if !store::insert(cx.tx, &id, (&gate.id, &module), new, cx.now)? {
         return Err(Error::SlugTaken);
     }
-    arrange(cx, &module, Some((&id, new.place.position)))?;
+    if new.place.position.is_some() {
+        arrange(cx, &module, Some((&id, new.place.position)))?;
+    }
     let details = json!({ "course": gate.id, "slug": new.slug });
     audit::record(cx, Event::new("lesson.created", object(&id)).with(details))?;
     Ok(id)

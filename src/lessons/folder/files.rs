@@ -11,9 +11,10 @@ use std::path::{Component, Path};
 
 use crate::error::{Error, Fault, Result};
 
-/// The most files, and the most bytes that they may have together.
-const FILES: usize = 1000;
-const BYTES: u64 = 100 * 1024 * 1024;
+/// The most files, and the most bytes that they may have together: more than the files that a course
+/// may have besides its text (`courses::attachments`), so that what is exported can be taken in.
+const FILES: usize = 5000;
+const BYTES: u64 = 160 * 1024 * 1024;
 /// How many times larger than an archive what is in it may be, and from which size on that counts.
 const RATIO: u64 = 100;
 const SMALL: u64 = 1024 * 1024;

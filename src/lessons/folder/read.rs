@@ -6,6 +6,7 @@ use std::str::FromStr;
 use toml::{Table, Value};
 
 use super::Files;
+use crate::courses::attachments::{BYTES, FILES};
 use crate::courses::{Admission, AttachmentName, NewCourse, Slug, Summary, Tag, Title, Visibility};
 use crate::error::{Error, Fault, Result};
 use crate::lessons::Source;
@@ -141,6 +142,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
             ),
         }
     }
+    too_many(&assets, &mut faults);
     let mut chapters: Vec<Chapter> = Vec::new();
     for ((number, slug), texts) in found {
         let folder = format!("{number:02}-{slug}");
@@ -182,6 +184,17 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
     }
 }
 
+/// Files beyond what a course may have.
+fn too_many(assets: &BTreeMap<AttachmentName, Vec<u8>>, faults: &mut Faults) {
+    let within = |size: usize, most: i64| i64::try_from(size).is_ok_and(|size| size <= most);
+    if !within(assets.len(), FILES) {
+        faults.add("assets", 0, format!("holds more than {FILES} files"));
+    }
+    if !within(assets.values().map(Vec::len).sum(), BYTES) {
+        faults.add("assets", 0, format!("holds more than {BYTES} bytes"));
+    }
+}
+
 /// `01-name` as its number and its name.
 fn numbered(text: &str) -> Option<(u32, &str)> {
     let (number, name) = text.split_once('-')?;
@@ -218,6 +231,8 @@ fn line_of_key(text: &str, key: &str) -> u64 {
 }
 
 fn utf8<'a>(file: &str, bytes: &'a [u8], faults: &mut Faults) -> Option<&'a str> {
+    // Some editors begin with a mark of the order of bytes, which UTF-8 does not have.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes)
         .map_err(|error| {
             let before = bytes.iter().take(error.valid_up_to());

@@ -98,8 +98,10 @@ impl Walk {
         let (during, base) = (self.wanted.during, &self.wanted.base);
         match stop {
             Stop::Course(course) => {
-                let stops = inside(cx, &course)?;
-                self.ahead.extend(stops);
+                // Before the courses that wait: of one alone is all held at a time.
+                for stop in inside(cx, &course)?.into_iter().rev() {
+                    self.ahead.push_front(stop);
+                }
                 Ok(Vec::new())
             }
             Stop::Lesson(course, lesson, after) => {

@@ -514,12 +514,12 @@ fn what_people_have_learnt_is_handed_out_as_statements() {
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    // The essay waits for a person: there is no score yet.
+    // Nothing was answered: no person has to grade anything.
     let verbs: Vec<&Value> = lines
         .iter()
         .map(|it| &it["verb"]["display"]["en"])
         .collect();
-    assert_eq!(verbs, ["completed", "submitted"]);
+    assert_eq!(verbs, ["completed", "submitted", "scored"]);
     let object = format!("https://learn.example.org/api/v1/lessons/{lesson}");
     assert_eq!(lines[0]["object"]["id"], object.as_str());
     let shell = shell.with("PROVOST_SERVER_PUBLIC_URL", "https://learn.example.org");

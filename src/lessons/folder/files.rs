@@ -40,7 +40,7 @@ impl Files {
         file.take(BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(reading())?;
-        Self::archive(&bytes)
+        Self::archive(&bytes).map_err(|error| called(path, error))
     }
 
     fn folder(&mut self, path: &Path, prefix: &str, left: &mut u64) -> Result<()> {
@@ -157,6 +157,16 @@ fn limited(from: impl Read, left: &mut u64) -> std::io::Result<Vec<u8>> {
 fn is_inside(name: &str) -> bool {
     let normal = |part| matches!(part, Component::Normal(_));
     !name.contains(['\\', '\0', ':']) && Path::new(name).components().all(normal)
+}
+
+/// What is wrong with an archive as a whole is told under its name.
+fn called(path: &Path, mut error: Error) -> Error {
+    if let Error::FilesRefused { faults } = &mut error {
+        for fault in faults.iter_mut().filter(|fault| fault.file.is_empty()) {
+            fault.file = path.display().to_string();
+        }
+    }
+    error
 }
 
 fn refused(file: &str, reason: &str) -> Error {

@@ -134,14 +134,12 @@ pub fn apply(cx: &mut Cx<'_, '_>, draft: &Draft) -> Result<Imported> {
     }
     for (chapter, _, text) in draft.texts() {
         if let Some((lesson, source)) = known.get(text.slug.as_str()) {
-            if !says(lesson, source, text) {
-                let changes = Changes {
-                    slug: None,
-                    title: Some(text.title.clone()),
-                    source: Some(text.source.clone()),
-                };
-                super::update_if(cx, &lesson.id, &changes, |_| Ok(()))?;
-            }
+            let changes = Changes {
+                slug: None,
+                title: Some(text.title.clone()),
+                source: Some(text.source.clone()),
+            };
+            super::change(cx, &gate, (lesson, source), &changes)?;
             continue;
         }
         let new = NewLesson {

@@ -1,6 +1,6 @@
 //! Reading the files of a course: all that is wrong with them, or what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use toml::{Table, Value};
@@ -100,6 +100,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
     let mut found: BTreeMap<(u32, String), BTreeMap<u32, Text>> = BTreeMap::new();
     let mut slugs: BTreeMap<String, String> = BTreeMap::new();
     let mut assets = BTreeMap::new();
+    let mut folders = HashSet::new();
     for (name, bytes) in &files.0 {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
@@ -120,6 +121,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
                     faults.add(name, 0, rule);
                     continue;
                 };
+                folders.insert(slug);
                 let place = file.strip_suffix(".md").and_then(numbered);
                 let Some((position, own)) = place else {
                     continue;
@@ -164,7 +166,11 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
             chapters.push(Chapter { slug, title, texts });
         }
     }
-    for name in titles.keys() {
+    // A folder is there, too, if something is wrong with all of its lessons: that was told.
+    for name in titles
+        .keys()
+        .filter(|name| !folders.contains(name.as_str()))
+    {
         faults.add(
             COURSE,
             0,
@@ -347,9 +353,11 @@ fn tags(given: &Given<'_>, faults: &mut Faults) -> Vec<Tag> {
 fn lesson(file: &str, slug: &str, bytes: &[u8], faults: &mut Faults) -> Option<Text> {
     let text = utf8(file, bytes, faults)?.replace("\r\n", "\n");
     let slug = faults.take(file, 0, slug.parse());
-    let parts = text
-        .strip_prefix("+++\n")
-        .and_then(|rest| rest.split_once("\n+++\n"));
+    let rest = text.strip_prefix("+++\n");
+    let parts = rest.and_then(|rest| match rest.strip_prefix("+++\n") {
+        Some(body) => Some(("", body)),
+        None => rest.split_once("\n+++\n"),
+    });
     let Some((head, body)) = parts else {
         let rule = "must begin with a line +++, then title = \"…\", then another line +++";
         faults.add(file, 1, rule);

@@ -22,8 +22,7 @@ fn backups_are_listed_and_verified_with_the_database_gone() {
     let ran = shell.run(&["backup", "list", "--quiet"]);
     assert_eq!((ran.status, ran.stdout.trim()), (0, path), "{ran:?}");
     assert!(ran.stderr.contains("no database"), "{ran:?}");
-    let ran = shell.run(&["backup", "verify", path]);
-    assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");
+    shell.ok(&["backup", "verify", path]);
     assert!(!shell.database().exists());
     shell.fails(5, &["backup", "verify", "nope.db"]);
     // Nor is the key file needed to find them.

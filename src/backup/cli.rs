@@ -73,12 +73,12 @@ fn list(site: &Site, out: &mut Output) -> Result<Outcome> {
     };
     let told = kept.iter().filter_map(|it| {
         let reason = it.reason.as_ref()?;
-        let what = match it.state {
-            State::Complete => return None,
-            State::Faulty => "provost restore refuses it",
-            State::Broken => "is broken",
-        };
-        Some(format!("{}: {what}: {reason}", it.path.display()))
+        let path = it.path.display();
+        match it.state {
+            State::Complete => None,
+            State::Faulty => Some(format!("provost restore refuses {path}: {reason}")),
+            State::Broken => Some(format!("{path} is broken: {reason}")),
+        }
     });
     let told: Vec<String> = told.collect();
     out.table(kept)?;
@@ -225,7 +225,7 @@ impl Verify {
                 ))?;
             }
         }
-        told(verified, out)?;
+        told(verified, site, out)?;
         Ok(if good {
             Outcome::Done
         } else {
@@ -247,7 +247,7 @@ fn described(it: &Verified) -> String {
 }
 
 /// Prints what was found out about a backup.
-fn told(verified: Verified, out: &mut Output) -> Result<()> {
+fn told(verified: Verified, site: &Site, out: &mut Output) -> Result<()> {
     let good = verified.fault().is_none();
     if out.format().json {
         return out.value(&json!({ "ok": good, "backup": verified }));
@@ -267,7 +267,10 @@ fn told(verified: Verified, out: &mut Output) -> Result<()> {
     if !good {
         let findings = verified.checks.into_iter().flat_map(|it| it.findings);
         out.table(findings.collect())?;
-        out.message("hint: take another one: provost backup list")?;
+        let flags = site.flags();
+        out.message(format_args!(
+            "hint: take another one: provost{flags} backup list"
+        ))?;
     }
     Ok(())
 }

@@ -60,7 +60,7 @@ pub struct Rows {
 /// # Errors
 /// Those of a restore before its last step.
 pub fn plan(staged: Staged, config: &Config, actor: &Actor, options: Options) -> Result<Plan> {
-    let live = live(config)?;
+    let live = live(config, &staged.from)?;
     let verified = &staged.verified;
     let app = open(&staged, config)?;
     let then = snapshots::counts(app.db())?;

@@ -20,7 +20,7 @@ use crate::db::{Db, Role, Tidy, clock};
 use crate::error::{Error, Result};
 use crate::file::folder_of;
 use crate::keys::Keys;
-use crate::snapshots::compact;
+use crate::snapshots::{compact, word};
 use crate::time::Timestamp;
 use crate::tokens::{self, ApiTokens};
 use crate::{factors, idempotency, migrations, outbox, sessions};
@@ -88,7 +88,7 @@ pub fn restore(
     actor: &Actor,
     options: Options,
 ) -> Result<Restored> {
-    let live = live(config)?;
+    let live = live(config, &staged.from)?;
     let verified = &staged.verified;
     let app = open(staged, config)?;
     // A schema of long ago has no place for what has to be written down.
@@ -172,16 +172,18 @@ pub(super) fn take_back(
     Ok(done)
 }
 
-/// The database's file.
+/// The database's file, in the place of which the backup `from` is to be put.
 ///
 /// # Errors
 /// [`Error::Usage`] with what to do where the server has its own tool.
-pub fn live(config: &Config) -> Result<&Path> {
+pub fn live<'c>(config: &'c Config, from: &Path) -> Result<&'c Path> {
     config.db.file().ok_or_else(|| {
         let url = config.db.for_tools().unwrap_or_default();
+        let from = from.display().to_string();
+        let from = word(&from);
         Error::Usage(format!(
             "a PostgreSQL database is restored by its own tool: stop the daemons, run: \
-             pg_restore --clean --if-exists --single-transaction --dbname='{url}' FILE, and then, \
+             pg_restore --clean --if-exists --single-transaction --dbname='{url}' {from}, and then, \
              before anything else: provost restore --in-place"
         ))
     })

@@ -27,6 +27,7 @@ const PREFIX: &str = ".provost-restore-";
 /// A copy of a good backup beside the database whose place it is to take.
 #[derive(Debug)]
 pub struct Staged {
+    pub(super) from: PathBuf,
     pub(super) database: PathBuf,
     /// What was found out about it: nothing that is wrong but with its audit log.
     pub verified: Verified,
@@ -117,6 +118,7 @@ pub fn stage(
     }
     let audit = audit.into_iter().map(|it| it.detail.clone()).collect();
     Ok(Staged {
+        from: from.to_owned(),
         database,
         verified,
         audit,

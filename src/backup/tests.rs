@@ -97,7 +97,7 @@ impl Place {
 
     fn staged(&self, from: &Path, sha256: Option<&str>) -> Result<Staged> {
         let (config, keys) = (self.app.config(), &self.app.kit().keys);
-        let live = live(config)?;
+        let live = live(config, from)?;
         stage(
             from,
             live,

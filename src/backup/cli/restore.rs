@@ -66,7 +66,7 @@ impl Restore {
             return self.here(site, out);
         };
         let config = site.config(out)?;
-        let live = backup::live(&config)?.to_owned();
+        let live = backup::live(&config, &file)?.to_owned();
         // Before anything that takes time.
         if !self.dry_run && live.parent().is_some_and(Path::exists) {
             Db::refuse_daemon(&live)?;

@@ -179,11 +179,14 @@ pub(super) fn take_back(
 pub fn live<'c>(config: &'c Config, from: &Path) -> Result<&'c Path> {
     config.db.file().ok_or_else(|| {
         let url = config.db.for_tools().unwrap_or_default();
-        let from = from.display().to_string();
-        let from = word(&from);
+        // Without a name it reads standard input.
+        let from = match from.display().to_string() {
+            piped if piped == "-" => String::new(),
+            from => format!(" {}", word(&from)),
+        };
         Error::Usage(format!(
             "a PostgreSQL database is restored by its own tool: stop the daemons, run: \
-             pg_restore --clean --if-exists --single-transaction --dbname='{url}' {from}, and then, \
+             pg_restore --clean --if-exists --single-transaction --dbname='{url}'{from}, and then, \
              before anything else: provost restore --in-place"
         ))
     })

@@ -10,8 +10,8 @@ use crate::snapshots::manifest_of;
 use crate::tokens::ApiTokens;
 use crate::{migrations, users};
 
-mod after;
-mod odd;
+mod after_tests;
+mod odd_tests;
 
 #[expect(
     clippy::unnecessary_wraps,

@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use super::flags::Format;
 use super::json;
 use super::output::{Terminal, is_closed_pipe};
-use crate::error::Error;
+use crate::error::{Error, Flaw};
 use crate::escape;
 use crate::problem::Problem;
 
@@ -23,16 +23,32 @@ pub fn report(error: &Error, format: Format) -> ExitCode {
 }
 
 /// Tells what clap made of the command line: help and version on standard output with success,
-/// a mistake on standard error with exit status 2 (under `--json`, as a problem object).
+/// mistakes, the first and the others, on standard error with exit status 2 (under `--json`, as a
+/// problem object).
 #[must_use]
-pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+pub fn report_usage(error: &clap::Error, others: &[clap::Error], json: bool) -> ExitCode {
     if json && error.use_stderr() {
-        let text = error.render().to_string();
-        let usage = Error::Usage(first_paragraph(&text));
+        let all = std::iter::once(error).chain(others);
+        let all: Vec<_> = all
+            .map(|error| first_paragraph(&error.render().to_string()))
+            .collect();
+        let usage = Error::Usage(all.join("; "));
         return tell(&usage, true, false, &mut io::stderr().lock()).into();
     }
-    // Help into `head` is no failure.
-    let _closed_pipe = error.print();
+    if others.is_empty() {
+        // Help into `head` is no failure.
+        let _closed_pipe = error.print();
+    } else {
+        let all: Vec<_> = std::iter::once(error)
+            .chain(others)
+            .map(|error| error.render().ansi().to_string())
+            .collect();
+        let paragraphs = all.iter().filter_map(|text| text.split("\n\n").next());
+        // How to get help is the same for all.
+        let help = all.first().and_then(|text| text.rsplit("\n\n").next());
+        let text: Vec<_> = paragraphs.chain([""]).chain(help).collect();
+        let _closed_pipe = write!(anstream::stderr(), "{}", text.join("\n"));
+    }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
@@ -72,7 +88,10 @@ fn problem(error: &Error) -> Vec<u8> {
 }
 
 fn words(error: &Error, colour: bool) -> Vec<u8> {
-    let mut text = line("error", AnsiColor::Red, colour, &error.to_string());
+    let mut text = String::new();
+    for told in faults(error) {
+        text += &line("error", AnsiColor::Red, colour, &told);
+    }
     let mut cause = error.source();
     while let Some(under) = cause {
         text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
@@ -82,6 +101,22 @@ fn words(error: &Error, colour: bool) -> Vec<u8> {
         text += &line("hint", AnsiColor::Cyan, colour, &hint);
     }
     text.into_bytes()
+}
+
+/// What is wrong, a line each.
+fn faults(error: &Error) -> Vec<String> {
+    if let Error::Invalid {
+        field,
+        reason,
+        others,
+    } = error
+    {
+        let first = format!("{field}: {reason}");
+        let others = others.iter();
+        let others = others.map(|Flaw { member, reason }| format!("{member}: {reason}"));
+        return std::iter::once(first).chain(others).collect();
+    }
+    vec![error.to_string()]
 }
 
 fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {

@@ -44,7 +44,7 @@ use crate::id;
 use crate::jwt::{Claims, Expected};
 use crate::secret::{Secret, random_bytes};
 use crate::time::{Period, Timestamp};
-use crate::users::User;
+use crate::users::{self, User};
 
 /// A session's sign of life is written at most once in this time.
 const SEEN: Period = Period(std::time::Duration::from_mins(1));
@@ -70,7 +70,9 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
         entry,
         expires_at: cx.now.plus(life.0),
     };
-    if !store::insert(cx.tx, &row, cx.now)? {
+    // The account's row before that of the session: in the order in which everybody else takes them.
+    let noted = users::logged_in(cx, &entry.user_id, entry.epoch)?;
+    if !noted || !store::insert(cx.tx, &row, cx.now)? {
         return Err(Error::Unauthenticated);
     }
     let details = json!({ "user": entry.user_id, "methods": entry.methods });

@@ -55,8 +55,11 @@ const SEEN: Period = Period(std::time::Duration::from_mins(1));
 /// [`Error::Unauthenticated`] if the account is not active, or was changed since `entry` was read.
 pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     let id = id::entity(cx.now);
-    // Two at once would each count without the other.
-    cx.tx.lock(("sessions", &entry.user_id))?;
+    // The account's row before anything else: two at once would each count without the other, and
+    // everybody takes it before those of sessions.
+    if !users::logged_in(cx, &entry.user_id, entry.epoch)? {
+        return Err(Error::Unauthenticated);
+    }
     let key = signing::active(cx)?;
     let auth = &cx.kit.config.auth;
     let life = if entry.admin {
@@ -70,9 +73,7 @@ pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
         entry,
         expires_at: cx.now.plus(life.0),
     };
-    // The account's row before that of the session: in the order in which everybody else takes them.
-    let noted = users::logged_in(cx, &entry.user_id, entry.epoch)?;
-    if !noted || !store::insert(cx.tx, &row, cx.now)? {
+    if !store::insert(cx.tx, &row, cx.now)? {
         return Err(Error::Unauthenticated);
     }
     let details = json!({ "user": entry.user_id, "methods": entry.methods });

@@ -1,5 +1,5 @@
-//! Rules that read before they write, tried by two at the same moment: what the lock on one account,
-//! on its sessions and on the keys is for.
+//! Rules that read before they write, tried by two at the same moment: what the lock on an account, on
+//! its row while it logs in, and on the keys is for.
 
 use provost::app::{App, Cx};
 use provost::error::{Error, Result};

@@ -196,6 +196,20 @@ pub(crate) async fn body_of(request: Request, limit: usize) -> Result<Bytes> {
     read_within(request, limit).await
 }
 
+/// The body as it is: a file.
+///
+/// # Errors
+/// [`Error::PayloadTooLarge`] over `limit` bytes; [`Error::UnsupportedMediaType`] for a form, whose
+/// parts are no file.
+pub async fn file(request: Request, limit: usize) -> Result<Bytes> {
+    if is(request.headers(), "multipart/form-data") {
+        return Err(Error::UnsupportedMediaType {
+            expected: "the file itself, and no form",
+        });
+    }
+    read_within(request, limit).await
+}
+
 async fn read(request: Request) -> Result<Bytes> {
     read_within(request, LARGEST).await
 }

@@ -11,6 +11,7 @@ use site::{Answer, Site, bearer, is_ok, request, with};
 mod api;
 mod compat;
 mod flaws;
+mod matrix;
 mod recovery;
 mod site;
 mod throttle;

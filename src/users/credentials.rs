@@ -155,4 +155,23 @@ mod tests {
         }
         assert_eq!(pace(), 2);
     }
+
+    #[test]
+    fn everyone_is_ended_once_however_many_statements_that_takes() {
+        let app = App::memory();
+        for n in 0..7 {
+            let new = NewUser::named(format!("user{n}").parse().unwrap());
+            users::create(&app, &Actor::operator(), new).unwrap();
+        }
+        let epochs = |app: &App| {
+            let filter = users::Filter::default();
+            let page = app.read(&Actor::operator(), |cx| users::list(cx, &filter, None, 99));
+            let users = page.unwrap().items.into_iter();
+            users.map(|user| user.epoch).collect::<Vec<_>>()
+        };
+        for epoch in 1..=2 {
+            let ended = app.write(&Actor::operator(), end_everyone).unwrap();
+            assert_eq!((ended, epochs(&app)), (7, vec![epoch; 7]));
+        }
+    }
 }

@@ -18,6 +18,7 @@ pub mod script;
 pub mod shape;
 mod sqlite;
 pub mod steps;
+pub mod stray;
 mod unit;
 mod value;
 pub mod whole;

@@ -95,6 +95,27 @@ impl Db {
         }
     }
 
+    /// Tells everybody who asks [`Db::is_served_for_reading`] that this daemon answers reads alone.
+    /// A server has no place for that.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn call_reading(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.call_reading(),
+            Engine::Postgres(_) => Ok(()),
+        }
+    }
+
+    /// Whether the daemon that serves the database's file, another process, answers reads alone.
+    #[must_use]
+    pub fn is_served_for_reading(&self) -> bool {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.is_served_for_reading(),
+            Engine::Postgres(_) => false,
+        }
+    }
+
     /// What tells this database from every other, however it was named.
     ///
     /// # Errors

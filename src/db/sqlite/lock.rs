@@ -19,6 +19,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a daemon tries to become the one: whoever looks for it holds its lock for an instant.
 const MOMENT: Duration = Duration::from_millis(500);
 
+/// What a daemon that answers reads alone says of itself.
+const READING: &str = "answers reads alone";
+
 /// The locks that this process holds.
 #[derive(Debug)]
 pub(super) struct Locks {
@@ -73,6 +76,21 @@ impl Locks {
     /// Whether some daemon, this process or another, serves the database.
     pub(super) fn daemon_runs(&self) -> bool {
         self.daemon.is_some() || running_daemon(&self.database).is_some()
+    }
+
+    /// Writes beside this daemon's process id that it answers reads alone.
+    pub(super) fn call_reading(&self) -> Result<()> {
+        let Some(mut file) = self.daemon.as_ref() else {
+            return Ok(());
+        };
+        let path = beside(&self.database, "pid");
+        writeln!(file, "{READING}").map_err(Error::io(format!("write {}", path.display())))
+    }
+
+    /// Whether the other daemon that serves the database answers reads alone.
+    pub(super) fn other_daemon_only_reads(&self) -> bool {
+        let told = std::fs::read_to_string(beside(&self.database, "pid"));
+        told.is_ok_and(|told| told.lines().any(|line| line == READING))
     }
 
     /// The process id of the daemon that serves the database, if that is another process.
@@ -138,7 +156,7 @@ fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    text.lines().next()?.trim().parse().ok()
 }
 
 fn beside(database: &Path, extension: &str) -> PathBuf {

@@ -26,6 +26,7 @@ pub mod whole;
 pub use presence::require;
 pub use question::{Answer, Looked, Question};
 pub use value::{Row, Value};
+pub use whole::READING;
 
 use futures_util::future::{self, Either};
 

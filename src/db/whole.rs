@@ -8,6 +8,9 @@ use super::sqlite::Sqlite;
 use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
 
+/// What a daemon that answers reads alone says of itself.
+pub const READING: &str = "answers reads alone";
+
 /// What [`Db::about`] tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
@@ -95,24 +98,14 @@ impl Db {
         }
     }
 
-    /// Tells everybody who asks [`Db::is_served_for_reading`] that this daemon answers reads alone.
-    /// A server has no place for that.
+    /// Lets [`Db::daemons`] end what they tell of this daemon in [`READING`].
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// [`Error::Io`], `Unavailable`.
     pub fn call_reading(&self) -> Result<()> {
         match &self.engine {
             Engine::Sqlite(sqlite) => sqlite.call_reading(),
-            Engine::Postgres(_) => Ok(()),
-        }
-    }
-
-    /// Whether the daemon that serves the database's file, another process, answers reads alone.
-    #[must_use]
-    pub fn is_served_for_reading(&self) -> bool {
-        match &self.engine {
-            Engine::Sqlite(sqlite) => sqlite.is_served_for_reading(),
-            Engine::Postgres(_) => false,
+            Engine::Postgres(postgres) => postgres.call_reading(),
         }
     }
 

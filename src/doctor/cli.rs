@@ -147,10 +147,7 @@ fn try_mend(
         out.message(change.told())?;
     }
     let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-    let what = match count {
-        1 => "do this".to_owned(),
-        n => format!("do these {n} things"),
-    };
+    let what = format!("mend {}", super::several(count, "thing"));
     confirm.ask(out, &what, count)?;
     back_up(patient, &changes, out)?;
     // What cannot be mended keeps nothing else from being mended.

@@ -8,7 +8,7 @@ use indicatif::DecimalBytes;
 
 use super::{APART, LEAP, Line, Patient, Seen, fix, has_leapt, several, shown, store};
 use crate::audit::{self, Filter};
-use crate::db::{clock as marks, keyring};
+use crate::db::{READING, clock as marks, keyring};
 use crate::error::{Error, Result};
 use crate::migrations::{self, Story};
 use crate::time::{Period, Timestamp, relative};
@@ -63,11 +63,11 @@ pub(super) fn fits(patient: &Patient, fingerprint: &str) -> Result<Option<Seen>>
         }
     });
     let foreign = made?.is_some_and(|made| made != fingerprint);
-    let path = patient.config()?.key_file.display().to_string();
+    let path = &patient.config()?.key_file;
     Ok(foreign.then(|| {
         Seen::fail(
-            format!("{path} {}", keys::FOREIGN),
-            format!("cp COPY {}", shown(&patient.config()?.key_file)),
+            format!("{} {}", path.display(), keys::FOREIGN),
+            format!("cp COPY {}", shown(path)),
         )
     }))
 }
@@ -79,10 +79,12 @@ pub(super) fn daemon(patient: &Patient) -> Result<Seen> {
     let names = daemons.join(", ");
     Ok(if daemons.is_empty() {
         Seen::skip("no daemon serves it now")
-    } else if db.is_served_for_reading() {
-        let about = format!("served by {names}, which answers reads alone: nothing can be changed");
-        let stop = names.replacen("pid", "kill", 1);
-        Seen::warn(about, format!("{stop} && {}", patient.run("serve")))
+    } else if daemons.iter().all(|name| name.ends_with(READING)) {
+        let about = format!("served by {names}: nothing can be changed over HTTP");
+        Seen::warn(
+            about,
+            format!("stop it, and then: {}", patient.run("serve")),
+        )
     } else {
         Seen::ok(format!("served by {names}"))
     })

@@ -443,10 +443,8 @@ fn a_daemon_that_only_reads_answers_reads_and_changes_nothing() {
             .contains("warning: this daemon answers reads alone"),
         "{health:?}"
     );
-    if shell.schema_url().is_none() {
-        let report = shell.run(&["doctor", "--json", "--quick"]).json();
-        assert_eq!(levels(&report)["daemon"], "warn");
-    }
+    let report = shell.run(&["doctor", "--json", "--quick"]).json();
+    assert_eq!(levels(&report)["daemon"], "warn");
     let (status, log) = daemon.stop();
     assert!(log.contains("answers reads alone"), "{log}");
     assert_eq!(status, 0, "{log}");

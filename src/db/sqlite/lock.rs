@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::db::whole::READING;
 use crate::error::{Error, Result};
 use crate::file::{flags, give_to_owner_of_folder};
 
@@ -18,9 +19,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a daemon tries to become the one: whoever looks for it holds its lock for an instant.
 const MOMENT: Duration = Duration::from_millis(500);
-
-/// What a daemon that answers reads alone says of itself.
-const READING: &str = "answers reads alone";
 
 /// The locks that this process holds.
 #[derive(Debug)]

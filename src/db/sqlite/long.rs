@@ -7,7 +7,7 @@ use super::lock::Locks;
 use super::session::{Bound, Session, error, is_fault};
 use super::{Access, Sqlite};
 use crate::db::schema::{Table, list, quoted};
-use crate::db::whole::About;
+use crate::db::whole::{About, READING};
 use crate::db::{Tx, Value, ballast};
 use crate::error::{Error, Result};
 use crate::file;
@@ -121,16 +121,19 @@ impl Sqlite {
 
     pub(in crate::db) fn daemons(&self) -> Vec<String> {
         let pid = self.locks.as_ref().and_then(Locks::other_daemon);
-        pid.map(|pid| format!("pid {pid}")).into_iter().collect()
+        let name = |pid: u32| {
+            let locks = self.locks.as_ref();
+            if locks.is_some_and(Locks::other_daemon_only_reads) {
+                format!("pid {pid}, {READING}")
+            } else {
+                format!("pid {pid}")
+            }
+        };
+        pid.map(name).into_iter().collect()
     }
 
     pub(in crate::db) fn call_reading(&self) -> Result<()> {
         self.locks.as_ref().map_or(Ok(()), Locks::call_reading)
-    }
-
-    pub(in crate::db) fn is_served_for_reading(&self) -> bool {
-        let locks = self.locks.as_ref();
-        locks.is_some_and(|it| it.other_daemon().is_some() && it.other_daemon_only_reads())
     }
 
     /// Device and inode: the same for every name of a file.

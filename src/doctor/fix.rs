@@ -244,7 +244,7 @@ fn folder(path: &Path) -> Result<File> {
 /// Takes a snapshot of a database that can be read and is a file; returns where it is.
 ///
 /// # Errors
-/// As [`snapshots::take`].
+/// As [`snapshots::take_usual`].
 pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
     let readable = patient
         .lacks(Needs::File)
@@ -253,8 +253,7 @@ pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
         return Ok(None);
     }
     let app = patient.app()?;
-    let place = snapshots::usual_place(app)?;
-    let taken = snapshots::take(app, &place, &mut |_, _| Ok(()))?;
+    let taken = snapshots::take_usual(app, &mut |_, _| Ok(()))?;
     Ok(Some(taken.path))
 }
 

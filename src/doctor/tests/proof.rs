@@ -10,7 +10,13 @@ impl Made {
         fs::create_dir_all(&folder).unwrap();
         self.mode("data/backups", 0o700);
         let path = folder.join(name);
-        backup::create(&self.keyed(), &Actor::operator(), &path, &mut |_, _| Ok(())).unwrap();
+        backup::create(
+            &self.keyed(),
+            &Actor::operator(),
+            Some(&path),
+            &mut |_, _| Ok(()),
+        )
+        .unwrap();
         path
     }
 

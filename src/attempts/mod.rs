@@ -13,6 +13,7 @@ mod model;
 mod sheet;
 mod store;
 mod workbook;
+pub mod xapi;
 
 use serde_json::{Value as Json, json};
 

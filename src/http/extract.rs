@@ -348,9 +348,30 @@ fn refused(message: &str, member: &str) -> Error {
 }
 
 /// Names under which the domain's types refuse a value.
-const FIELDS: [&str; 17] = [
-    "scope", "scopes", "kind", "duration", "time", "id", "username", "email", "phone", "name",
-    "password", "role", "limit", "locale", "meta", "state", "network",
+const FIELDS: [&str; 23] = [
+    "scope",
+    "scopes",
+    "kind",
+    "duration",
+    "time",
+    "id",
+    "username",
+    "email",
+    "phone",
+    "name",
+    "password",
+    "role",
+    "limit",
+    "locale",
+    "meta",
+    "state",
+    "network",
+    "slug",
+    "title",
+    "summary",
+    "tag",
+    "visibility",
+    "source",
 ];
 
 /// Members whose types have another name.

@@ -120,7 +120,7 @@ fn question(out: &mut Output, place: u32, asked: &Asked, review: Option<&Reviewe
     out.line("")?;
     out.line(format!("{place}.  {}", below(&asked.text)))?;
     let earned = review.and_then(|it| it.earned);
-    let earned = earned.map_or_else(|| "not graded".to_owned(), |it| it.to_string());
+    let earned = earned.map_or_else(|| "not graded,".to_owned(), |it| it.to_string());
     let (id, kind, points) = (&asked.id, asked.kind, asked.points);
     out.line(format!("    {id}  {kind}  {earned} of {points}"))?;
     let comment = review.and_then(|it| it.comment.clone());

@@ -42,7 +42,9 @@ answers = [{ value = 0.125 }]
 /// A home with a published course and its quiz `week-1`, which the people `p0`, `p1`, … are enrolled
 /// in who all have the same password.
 fn school(people: usize) -> Shell {
-    let shell = Shell::unthrottled();
+    // All of them come from one address.
+    let connections = (people * 2).max(128).to_string();
+    let shell = Shell::unthrottled().with("PROVOST_SERVER_MAX_CONNECTIONS_PER_IP", &connections);
     let ran = shell.run_with(&["user", "create", "p0", "--password-stdin"], PASSWORD);
     assert_eq!(ran.status, 0, "{ran:?}");
     let hash = shell

@@ -7,13 +7,14 @@
 
 mod faults;
 mod hint;
+mod words;
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use faults::{Fault, Refusal};
-use faults::{refused_files, refused_rows};
+pub use faults::{Fault, Flaw, Refusal};
+use faults::{and_others, refused_files, refused_rows};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,12 +39,14 @@ pub enum Error {
         field: String,
     },
     /// A value that a rule refuses.
-    #[error("{field}: {reason}")]
+    #[error("{field}: {reason}{}", and_others(others))]
     Invalid {
         /// The argument or JSON member at fault.
         field: &'static str,
         /// Why, as a sentence without its subject.
         reason: String,
+        /// What else is wrong.
+        others: Vec<Flaw>,
     },
     /// No such object, or one that the caller may not see.
     #[error("no such {noun}{}{given}", if given.is_empty() { "" } else { ": " })]
@@ -129,7 +132,7 @@ pub enum Error {
     SlugTaken,
 
     /// The files of a course are wrong.
-    #[error("{}; nothing was changed", refused_files(faults.len()))]
+    #[error("{}; nothing was changed", refused_files(faults))]
     FilesRefused {
         /// All that is wrong.
         faults: Vec<Fault>,
@@ -429,44 +432,13 @@ impl Error {
         }
     }
 
-    /// All that lies under it, for the operator's log: the sources down to the last.
-    #[must_use]
-    pub fn causes(&self) -> String {
-        let first = StdError::source(self);
-        let chain = std::iter::successors(first, |&cause| cause.source());
-        let chain: Vec<String> = chain.map(ToString::to_string).collect();
-        chain.join(": ")
-    }
-
-    /// There is no `noun` that `given` names. It is repeated so far as it is fit to be seen: cut,
-    /// without characters that steer a terminal, and not at all if it looks like a token.
-    #[must_use]
-    pub fn no_such(noun: &'static str, given: &str) -> Self {
-        // Somebody who pastes a token in place of an id must not find it in a log.
-        let secret = given.contains(':')
-            || given
-                .get(..4)
-                .is_some_and(|it| it.starts_with("pv") && it.ends_with('_'));
-        let mut short: String = given.chars().take(64).collect();
-        if short.len() < given.len() {
-            short.push('…');
-        }
-        Self::NotFound {
-            noun,
-            given: if secret {
-                String::new()
-            } else {
-                crate::escape::line(&short).into_owned()
-            },
-        }
-    }
-
     /// A value that a rule refuses.
     #[must_use]
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid {
             field,
             reason: reason.into(),
+            others: Vec::new(),
         }
     }
 

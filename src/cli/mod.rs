@@ -261,7 +261,7 @@ pub fn main() -> ExitCode {
     let result = cli.command.run(&cli.site, &mut out);
     match out.close(result) {
         Ok(outcome) => outcome.into(),
-        Err(error) => report::report(&error, format),
+        Err(error) => report::report(&error, &cli.site.flags(), format),
     }
 }
 
@@ -304,6 +304,8 @@ pub enum Outcome {
     Findings,
     /// It was asked whether something is allowed, and it is not: 3.
     Denied,
+    /// The schema is not the one that this program knows: 11.
+    Schema,
     /// The time is over; run it again to go on: 12.
     Partial,
     /// Something was found that cannot be right: 13.
@@ -316,6 +318,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Denied => 3,
             Outcome::Findings => 9,
+            Outcome::Schema => 11,
             Outcome::Partial => 12,
             Outcome::Corrupt => 13,
         })

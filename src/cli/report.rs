@@ -15,11 +15,12 @@ use crate::error::Error;
 use crate::escape;
 use crate::problem::Problem;
 
-/// Tells `error` on standard error and gives the exit status of cli.md.
+/// Tells `error` on standard error and gives the exit status of cli.md. `flags` lead a command that
+/// is suggested to the same place.
 #[must_use]
-pub fn report(error: &Error, format: Format) -> ExitCode {
+pub fn report(error: &Error, flags: &str, format: Format) -> ExitCode {
     let colour = format.color.on_stderr(Terminal::detect());
-    tell(error, format.json, colour, &mut io::stderr().lock()).into()
+    tell(error, flags, format.json, colour, &mut io::stderr().lock()).into()
 }
 
 /// Tells what clap made of the command line: help and version on standard output with success,
@@ -29,7 +30,7 @@ pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();
         let usage = Error::Usage(first_paragraph(&text));
-        return tell(&usage, true, false, &mut io::stderr().lock()).into();
+        return tell(&usage, "", true, false, &mut io::stderr().lock()).into();
     }
     // Help into `head` is no failure.
     let _closed_pipe = error.print();
@@ -44,44 +45,49 @@ fn first_paragraph(text: &str) -> String {
     words.join(" ")
 }
 
-fn tell(error: &Error, json: bool, colour: bool, to: &mut impl Write) -> u8 {
+fn tell(error: &Error, flags: &str, json: bool, colour: bool, to: &mut impl Write) -> u8 {
     if is_closed_pipe(error) {
         return 0;
     }
     let text = if json {
-        problem(error)
+        problem(error, flags)
     } else {
-        words(error, colour)
+        words(error, flags, colour)
     };
     // Whoever closed standard error still gets the exit status.
     let _unheard = to.write_all(&text);
     error.spec().exit
 }
 
-fn problem(error: &Error) -> Vec<u8> {
+fn problem(error: &Error, flags: &str) -> Vec<u8> {
     let mut text = Vec::new();
     let problem = Problem {
-        hint: error.hint(),
+        hint: error.hint_at(flags),
+        causes: causes(error).map(ToString::to_string).collect(),
+        migration: error.migration(),
         ..Problem::from(error)
     };
     if json::append(&mut text, &problem).is_err() {
-        return words(error, false);
+        return words(error, flags, false);
     }
     text.push(b'\n');
     text
 }
 
-fn words(error: &Error, colour: bool) -> Vec<u8> {
+fn words(error: &Error, flags: &str, colour: bool) -> Vec<u8> {
     let mut text = line("error", AnsiColor::Red, colour, &error.to_string());
-    let mut cause = error.source();
-    while let Some(under) = cause {
+    for under in causes(error) {
         text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
-        cause = under.source();
     }
-    if let Some(hint) = error.hint() {
+    if let Some(hint) = error.hint_at(flags) {
         text += &line("hint", AnsiColor::Cyan, colour, &hint);
     }
     text.into_bytes()
+}
+
+/// What lies under it, down to the last.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {
@@ -97,22 +103,32 @@ fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Spot;
 
     fn told(error: &Error, json: bool) -> (u8, String) {
         let mut text = Vec::new();
-        let exit = tell(error, json, false, &mut text);
+        let exit = tell(error, " --db x", json, false, &mut text);
         (exit, String::from_utf8(text).unwrap())
+    }
+
+    fn failed() -> Error {
+        let place = Spot {
+            rehearsal: false,
+            statement: Some(3),
+            file: Some("migrations/0007_x.up.sql".into()),
+            line: Some(14),
+        };
+        Error::MigrationFailed {
+            name: "0007_x".into(),
+            place: Box::new(place),
+            kept: "the database is unchanged at version 6".into(),
+            source: Box::new(Error::unavailable("database is locked")),
+        }
     }
 
     #[test]
     fn an_error_is_told_with_its_causes_and_a_hint() {
-        let cause = Error::unavailable("database is locked");
-        let error = Error::MigrationFailed {
-            name: "0007_x".into(),
-            place: "at statement 3 (migrations/0007_x.up.sql, line 14)".into(),
-            kept: "the database is unchanged at version 6".into(),
-            source: Box::new(cause),
-        };
+        let error = failed();
         assert_eq!(
             told(&error, false),
             (
@@ -129,7 +145,7 @@ mod tests {
             (exit, text.as_str()),
             (
                 5,
-                "error: nothing is set up at /d\nhint: run: provost init\n"
+                "error: nothing is set up at /d\nhint: run: provost init --db x\n"
             )
         );
     }
@@ -142,6 +158,19 @@ mod tests {
         let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(problem["type"], "urn:provost:error:username_taken");
         assert_eq!(problem["status"], 409);
+    }
+
+    #[test]
+    fn under_json_the_operator_is_told_the_causes_and_the_place_as_members() {
+        let (exit, text) = told(&failed(), true);
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((exit, &problem["status"]), (7, &422.into()));
+        assert_eq!(problem["causes"][1], "database is locked");
+        let migration = serde_json::json!({
+            "name": "0007_x", "rehearsal": false, "statement": 3,
+            "file": "migrations/0007_x.up.sql", "line": 14,
+        });
+        assert_eq!(problem["migration"], migration);
     }
 
     #[test]
@@ -158,7 +187,7 @@ mod tests {
 
     #[test]
     fn marks_are_coloured_only_where_colour_is_welcome() {
-        let text = String::from_utf8(words(&Error::LastAdmin, true)).unwrap();
+        let text = String::from_utf8(words(&Error::LastAdmin, "", true)).unwrap();
         assert!(text.contains("\u{1b}[31m"), "{text:?}");
         assert!(!told(&Error::LastAdmin, false).1.contains('\u{1b}'));
     }

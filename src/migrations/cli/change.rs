@@ -45,8 +45,8 @@ pub struct Down {
 
 impl Up {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
-        let story = self.of.story()?;
         let operator = site.operator_any_schema(out)?;
+        let story = self.of.story(operator.app().db())?;
         let wish = Wish {
             to: self.to,
             dry_run: self.dry_run,
@@ -59,7 +59,7 @@ impl Up {
 
 impl Down {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
-        let story = self.of.story()?;
+        let story = self.of.what_is_there(out)?;
         let operator = site.operator_any_schema(out)?;
         let (app, actor) = (operator.app(), operator.actor());
         let names = story.undoable(app.db(), self.to)?;
@@ -107,6 +107,11 @@ fn told(
         bar.suspend(|| tell(stage, out))
     });
     bar.finish_and_clear();
+    if let Err(Error::LintRefused { faults }) = &report {
+        for fault in faults {
+            out.finding(fault)?;
+        }
+    }
     let report = report?;
     if out.format().json {
         out.value(&report)?;
@@ -143,11 +148,11 @@ fn tell(stage: Stage<'_>, out: &mut Output) -> Result<()> {
         Stage::Rehearsed(rehearsal) => {
             line(out, "rehearse", &rehearsed(rehearsal))?;
             for gone in &rehearsal.dropped {
-                let (table, rows) = (&gone.table, gone.rows);
+                let (table, rows) = (&gone.table, rows(gone.rows));
                 line(
                     out,
                     "",
-                    &format!("the table {table} goes away, with {rows} rows"),
+                    &format!("the table {table} goes away, with {rows}"),
                 )?;
             }
             Ok(())
@@ -185,13 +190,19 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
         [] => String::new(),
         some => format!(" in {}", some.join(", ")),
     };
-    found.push(format!("{lost} rows lost{from}"));
+    found.push(format!("{} lost{from}", rows(lost)));
     format!(
         "{form}, applied {} in {:.2} s; {}",
         rehearsal.migrations.len(),
         rehearsal.seconds,
         found.join(", ")
     )
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn rows(n: u64) -> String {
+    let word = if n == 1 { "row" } else { "rows" };
+    format!("{n} {word}")
 }
 
 fn conclude(report: &Report, out: &mut Output) -> Result<()> {

@@ -12,6 +12,7 @@ mod manage;
 mod model;
 mod sheet;
 mod store;
+pub mod xapi;
 
 use serde_json::{Value as Json, json};
 

@@ -99,6 +99,9 @@ enum Command {
     /// Manage the lessons of courses
     #[command(subcommand, visible_alias = "lessons")]
     Lesson(lessons::cli::Command),
+    /// Manage the files of courses
+    #[command(subcommand, visible_alias = "attachments")]
+    Attachment(courses::attachments::cli::Command),
     /// Manage who takes which course
     #[command(subcommand, visible_alias = "enrolments")]
     Enrol(enrolments::cli::Command),
@@ -119,6 +122,9 @@ enum Command {
     /// See what people have got for the quizzes of a course
     #[command(subcommand, visible_alias = "grades")]
     Grade(attempts::cli::GradeCommand),
+    /// Hand out what people have learnt, for a learning record store (xAPI)
+    #[command(subcommand)]
+    Xapi(attempts::xapi::cli::Command),
     /// Delete what has ended, in short batches; for a person or a cron line
     Purge(purge::cli::Purge),
     /// See the periodic jobs, and run one now
@@ -168,6 +174,7 @@ impl Command {
             Self::Ban(command) => command.run(&site.operator(out)?, out),
             Self::Course(command) => command.run(&site.operator(out)?, out),
             Self::Lesson(command) => command.run(&site.operator(out)?, out),
+            Self::Attachment(command) => command.run(&site.operator(out)?, out),
             Self::Enrol(command) => command.run(&site.operator(out)?, out),
             Self::Progress(command) => command.run(&site.operator(out)?, out),
             Self::Import(command) => command.run(&site.operator(out)?, out),
@@ -175,6 +182,7 @@ impl Command {
             Self::Quiz(command) => command.run(&site.operator(out)?, out),
             Self::Attempt(command) => command.run(&site.operator(out)?, out),
             Self::Grade(command) => command.run(&site.operator(out)?, out),
+            Self::Xapi(command) => command.run(&site.operator(out)?, out),
             Self::Purge(command) => command.run(&site.operator(out)?, out),
             Self::Job(command) => command.run(&site.operator(out)?, out),
             Self::Migrate(command) => command.run(site, out),

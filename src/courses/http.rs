@@ -3,13 +3,11 @@
 
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
-use http::header::{CONTENT_DISPOSITION, CONTENT_SECURITY_POLICY, CONTENT_TYPE};
-use http::{HeaderValue, StatusCode};
+use http::StatusCode;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::attachments::{self, Attachment};
 use super::{
     Admission, Changes, Course, Filter, NewCourse, Slug, State, Summary, Tag, Title, Visibility,
 };
@@ -25,8 +23,7 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, create))
         .routes(routes!(show, update, remove))
-        .routes(routes!(files))
-        .routes(routes!(file))
+        .merge(super::attachments::http::routes())
 }
 
 /// Which courses to list.
@@ -266,38 +263,4 @@ async fn remove(caller: Caller, known: Known, Path(id): Path<String>) -> Result<
         .write(move |cx| super::delete_if(cx, &id, |course| known.check_stamp(&course.stamp())))
         .await?;
     Ok(StatusCode::NO_CONTENT)
-}
-
-/// List the files of a course
-///
-/// By name. A token needs `course:read`.
-#[utoipa::path(get, path = "/api/v1/courses/{id}/attachments", operation_id = "list_attachments", tag = "courses", security(("bearer" = []), ("cookie" = [])),
-    params(("id" = String, Path, description = "The slug, or the id, or its first characters", example = "operating-provost")),
-    responses((status = 200, description = "all of them", body = Page<Attachment>), Problems))]
-async fn files(caller: Caller, Path(id): Path<String>) -> Result<impl IntoResponse> {
-    let items = caller.read(move |cx| attachments::list(cx, &id)).await?;
-    Ok(Json(Page { items, next: None }))
-}
-
-/// Get a file of a course
-///
-/// Always as something to be saved, and never as something that runs (security.md, rule 44). A
-/// token needs `course:read`.
-#[utoipa::path(get, path = "/api/v1/courses/{id}/attachments/{name}", operation_id = "get_attachment", tag = "courses", security(("bearer" = []), ("cookie" = [])),
-    params(("id" = String, Path, description = "The slug, or the id, or its first characters", example = "operating-provost"),
-        ("name" = String, Path, description = "The name of the file", example = "map.png")),
-    responses((status = 200, description = "the file", body = String, content_type = "application/octet-stream"), Problems))]
-async fn file(caller: Caller, Path((id, name)): Path<(String, String)>) -> Result<Response> {
-    let (file, bytes) = caller
-        .read(move |cx| attachments::get(cx, &id, &name))
-        .await?;
-    let mut response = Response::new(bytes.into());
-    let headers = response.headers_mut();
-    let value = |text: String| HeaderValue::try_from(text).map_err(Error::internal);
-    headers.insert(CONTENT_TYPE, value(file.media_type)?);
-    let saved = format!("attachment; filename=\"{}\"", file.name);
-    headers.insert(CONTENT_DISPOSITION, value(saved)?);
-    let policy = "default-src 'none'; sandbox; frame-ancestors 'none'";
-    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    Ok(response)
 }

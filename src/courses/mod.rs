@@ -17,7 +17,7 @@ use serde_json::json;
 pub use attachments::AttachmentName;
 pub use model::{Admission, Changes, Course, Filter, NewCourse, Stamp, State, Visibility};
 pub use names::{Slug, Summary, Tag, Title};
-pub use sight::{Gate, Tie};
+pub use sight::{Gate, Tie, own};
 
 use sight::Reach;
 use store::Key;
@@ -353,4 +353,4 @@ pub fn delete_if(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -87,6 +87,20 @@ pub(super) fn reach(actor: &Actor) -> Result<Reach<'_>> {
     }
 }
 
+/// The id of the person for whom the actor asks if it names nobody: of a session its own, of a token
+/// with `scope` its owner's. Nobody's at the shell.
+///
+/// # Errors
+/// [`Error::Unauthenticated`]; [`Error::Forbidden`] for a token without `scope`.
+pub fn own<'a>(actor: &'a Actor, scope: &str) -> Result<Option<&'a str>> {
+    match &actor.who {
+        Who::Session { user, .. } => Ok(Some(user)),
+        Who::Operator { .. } | Who::Job(_) | Who::Token { .. } | Who::Anonymous => {
+            actor.require(scope).map(|()| actor.user())
+        }
+    }
+}
+
 /// Whether the actor may make courses.
 ///
 /// # Errors

@@ -11,7 +11,7 @@ use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, MaybePosted, Query};
 use crate::http::{Caller, Problems};
-use crate::page::{Limit, Page};
+use crate::page::{self, Limit, Page};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new().routes(routes!(list, add, withdraw))
@@ -24,6 +24,9 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 struct Wanted {
     /// In this state.
     state: Option<State>,
+    /// The order: `-created_at`, those who came last first, is the only one.
+    #[param(pattern = "^-created_at$", default = "-created_at")]
+    sort: Option<String>,
     /// How many, 1 to 200.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
@@ -46,9 +49,11 @@ async fn list(
 ) -> Result<impl IntoResponse> {
     let Wanted {
         state,
+        sort,
         limit,
         cursor,
     } = wanted;
+    page::newest_first(sort.as_deref(), "-created_at")?;
     let filter = Filter { state };
     let page = caller
         .read(move |cx| super::list(cx, &id, filter, cursor.as_deref(), limit.get()))
@@ -60,7 +65,7 @@ async fn list(
 #[derive(Clone, Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct Entrant {
-    /// The user, by any name; without one, the person who asks.
+    /// The user, by any name; without one, the person who asks, or the owner of the token.
     #[serde(default)]
     user: Option<String>,
     /// Ask them first: they are in it once they enrol themselves.
@@ -93,7 +98,7 @@ async fn add(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Leaving {
-    /// The user, by any name; without one, the person who asks.
+    /// The user, by any name; without one, the person who asks, or the owner of the token.
     user: Option<String>,
 }
 

@@ -16,6 +16,7 @@ use crate::courses::{self, Admission, Gate, Tie};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::page::{self, Page};
+use crate::scope::known;
 use crate::time::Timestamp;
 use crate::users;
 
@@ -134,8 +135,8 @@ pub fn list(
 }
 
 /// Brings somebody into a course: whoever manages it anybody, at once or, with `invite`, by their
-/// leave; a person themselves, where that is open to them or they were invited. Who is in it already
-/// stays as they are.
+/// leave; a person themselves, where that is open to them or they were invited. A token that names
+/// nobody brings its owner. Who is in it already stays as they are.
 ///
 /// # Errors
 /// As [`courses::gate`]; [`Error::NotFound`] for a user who does not exist; [`Error::Forbidden`];
@@ -147,12 +148,8 @@ pub fn add(
     invite: bool,
 ) -> Result<Enrolment> {
     let gate = courses::gate(cx, course)?;
-    let own = cx.actor.person().ok().map(str::to_owned);
-    let asked = match user {
-        Some(user) if own.as_deref() == Some(user) => None,
-        Some(user) => Some(user),
-        None => None,
-    };
+    let own = courses::own(cx.actor, known::COURSE_WRITE)?.map(str::to_owned);
+    let asked = user.filter(|user| own.as_deref() != Some(*user));
     match (asked, own) {
         (Some(user), _) => {
             gate.require_manager(cx.actor)?;
@@ -218,14 +215,15 @@ pub fn of(cx: &mut Cx<'_, '_>, gate: &Gate, user: &str) -> Result<Enrolment> {
     store::of(cx.tx, &gate.id, user)?.ok_or_else(|| Error::no_such("enrolment", ""))
 }
 
-/// Takes somebody out of a course: whoever manages it anybody, a person themselves. What they did
+/// Takes somebody out of a course: whoever manages it anybody, a person themselves, a token that
+/// names nobody its owner. What they did
 /// is kept, and counts again should they come back.
 ///
 /// # Errors
 /// As [`courses::gate`]; [`Error::NotFound`] for who is not in it; [`Error::Forbidden`].
 pub fn withdraw(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result<Enrolment> {
     let gate = courses::gate(cx, course)?;
-    let own = cx.actor.person().ok().map(str::to_owned);
+    let own = courses::own(cx.actor, known::COURSE_WRITE)?.map(str::to_owned);
     let user = match (user, own) {
         (Some(user), Some(own)) if user == own => own,
         (Some(user), _) => {

@@ -207,6 +207,20 @@ fn is(headers: &HeaderMap, wanted: &str) -> bool {
     given.trim().eq_ignore_ascii_case(wanted)
 }
 
+/// The body as it is: a file.
+///
+/// # Errors
+/// [`Error::PayloadTooLarge`] over `limit` bytes; [`Error::UnsupportedMediaType`] for a form, whose
+/// parts are no file.
+pub async fn file(request: Request, limit: usize) -> Result<Bytes> {
+    if is(request.headers(), "multipart/form-data") {
+        return Err(Error::UnsupportedMediaType {
+            expected: "the file itself, and no form",
+        });
+    }
+    read_within(request, limit).await
+}
+
 async fn read(request: Request) -> Result<Bytes> {
     read_within(request, LARGEST).await
 }
@@ -334,9 +348,30 @@ fn refused(message: &str, member: &str) -> Error {
 }
 
 /// Names under which the domain's types refuse a value.
-const FIELDS: [&str; 17] = [
-    "scope", "scopes", "kind", "duration", "time", "id", "username", "email", "phone", "name",
-    "password", "role", "limit", "locale", "meta", "state", "network",
+const FIELDS: [&str; 23] = [
+    "scope",
+    "scopes",
+    "kind",
+    "duration",
+    "time",
+    "id",
+    "username",
+    "email",
+    "phone",
+    "name",
+    "password",
+    "role",
+    "limit",
+    "locale",
+    "meta",
+    "state",
+    "network",
+    "slug",
+    "title",
+    "summary",
+    "tag",
+    "visibility",
+    "source",
 ];
 
 /// Members whose types have another name.

@@ -102,6 +102,25 @@ impl Known {
         }
     }
 
+    /// Before something is put where `there` may be already, whose version that is: `If-Match`
+    /// wants it as it is known, `If-None-Match: *` wants nothing there (RFC 9110 §13.1).
+    ///
+    /// # Errors
+    /// [`Error::PreconditionFailed`].
+    pub fn check_place(&self, there: Option<&impl Display>) -> Result<()> {
+        let Some(there) = there else {
+            return match self.must {
+                Some(_) => Err(Error::PreconditionFailed),
+                None => Ok(()),
+            };
+        };
+        self.check_stamp(there)?;
+        match &self.not {
+            Some(not) if not.has(&there.to_string(), true) => Err(Error::PreconditionFailed),
+            Some(_) | None => Ok(()),
+        }
+    }
+
     /// Whether the request knows a version, so that it may be spared the object itself.
     #[must_use]
     pub fn has_one(&self) -> bool {
@@ -192,7 +211,11 @@ fn tag(body: &[u8]) -> String {
     tag
 }
 
-fn mark(response: &mut Response, tag: &str) -> Result<()> {
+/// Gives `response` its `ETag`.
+///
+/// # Errors
+/// [`Error::Internal`] for what cannot stand in a header.
+pub(crate) fn mark(response: &mut Response, tag: &str) -> Result<()> {
     let value = HeaderValue::try_from(quoted(tag)).map_err(Error::internal)?;
     response.headers_mut().insert(ETAG, value);
     Ok(())

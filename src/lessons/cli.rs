@@ -181,7 +181,7 @@ impl Command {
             Self::Show {
                 lesson,
                 source: false,
-            } => out.one(&operator.read(|cx| super::get(cx, &lesson.lesson))?)?,
+            } => show(operator.read(|cx| super::get(cx, &lesson.lesson))?, out)?,
             Self::Show { lesson, .. } => {
                 let reading = operator.read(|cx| super::get(cx, &lesson.lesson))?;
                 out.line(reading.source.trim_end_matches('\n'))?;
@@ -226,4 +226,14 @@ impl Command {
         }
         Ok(Outcome::Done)
     }
+}
+
+/// The whole as one document for programs; for people what it is, and below that what it says.
+fn show(reading: Reading, out: &mut Output) -> Result<()> {
+    if out.format().json || out.format().quiet {
+        return out.one(&reading);
+    }
+    out.one(&reading.lesson)?;
+    out.line("")?;
+    out.line(reading.source.trim_end_matches('\n'))
 }

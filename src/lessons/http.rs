@@ -214,16 +214,19 @@ async fn remove(caller: Caller, known: Known, Path(id): Path<String>) -> Result<
 }
 
 /// How far one has come.
-#[derive(Clone, Copy, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MarkBody {
     /// How far; `not_started` begins anew.
     state: Step,
+    /// The user, by any name; without one, the person who asks, or the owner of the token.
+    #[serde(default)]
+    user: Option<String>,
 }
 
-/// Note how far one has come with a lesson
+/// Note how far somebody has come with a lesson
 ///
-/// For the person who asks.
+/// The person who asks; others, as the course's author or with `course:write`.
 #[utoipa::path(put, path = "/api/v1/lessons/{id}/progress", operation_id = "mark_progress", tag = "lessons", request_body = MarkBody, security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, or its first characters")),
     responses((status = 200, description = "noted", body = Mark), Problems))]
@@ -233,7 +236,7 @@ async fn mark(
     Json(body): Json<MarkBody>,
 ) -> Result<impl IntoResponse> {
     let mark = caller
-        .write(move |cx| super::mark(cx, &id, body.state))
+        .write(move |cx| super::mark(cx, &id, body.user.as_deref(), body.state))
         .await?;
     Ok(Json(mark))
 }
@@ -243,7 +246,7 @@ async fn mark(
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Whose {
-    /// The user, by any name; without one, the person who asks.
+    /// The user, by any name; without one, the person who asks, or the owner of the token.
     user: Option<String>,
 }
 

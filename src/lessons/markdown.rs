@@ -6,6 +6,8 @@ use std::sync::LazyLock;
 use ammonia::Builder;
 use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
 
+use crate::courses::AttachmentName;
+
 /// What may stay. Beyond the library's own choice only the language of a block of code.
 static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::default();
@@ -62,11 +64,16 @@ pub(super) fn html(source: &str, course: &str) -> String {
 }
 
 fn address<'a>(url: CowStr<'a>, course: &str) -> CowStr<'a> {
-    let name = url.strip_prefix("../").unwrap_or(&url);
-    match name.strip_prefix("assets/") {
-        Some(name) => format!("/api/v1/courses/{course}/attachments/{name}").into(),
-        None => url,
+    let below = url.strip_prefix("../").unwrap_or(&url);
+    let Some(name) = below.strip_prefix("assets/") else {
+        return url;
+    };
+    // A place in the file may follow; what leads elsewhere is no name of a file.
+    let file = name.split(['#', '?']).next().unwrap_or_default();
+    if file.parse::<AttachmentName>().is_err() {
+        return url;
     }
+    format!("/api/v1/courses/{course}/attachments/{name}").into()
 }
 
 #[cfg(test)]
@@ -103,5 +110,16 @@ mod tests {
             html.contains("src=\"/api/v1/courses/c/attachments/map.png\""),
             "{html}"
         );
+    }
+
+    #[test]
+    fn an_address_that_leads_out_of_the_files_is_left_alone() {
+        let html = html(
+            "[a](assets/../../../users) [b](../assets/a.pdf#page=2)",
+            "c",
+        );
+        assert!(html.contains("href=\"assets/../../../users\""), "{html}");
+        let place = "href=\"/api/v1/courses/c/attachments/a.pdf#page=2\"";
+        assert!(html.contains(place), "{html}");
     }
 }

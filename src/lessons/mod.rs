@@ -15,11 +15,11 @@ mod store;
 use serde_json::json;
 
 pub use model::{Changes, Lesson, Mark, NewLesson, Place, Progress, Reading, Source, Step};
-pub use progress::{mark, progress, reset};
+pub use progress::{Completion, completions, mark, progress, reset};
 
 use crate::app::Cx;
 use crate::audit::{self, Event};
-use crate::courses::{self, Gate, Slug, Stamp, Title};
+use crate::courses::{self, Gate, Slug, Title};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::page::Page;
@@ -111,7 +111,7 @@ fn reading(cx: &mut Cx<'_, '_>, lesson: Lesson, gate: &Gate) -> Result<Reading> 
 ///
 /// # Errors
 /// As [`find`].
-pub fn stamp(cx: &mut Cx<'_, '_>, text: &str) -> Result<Stamp> {
+pub fn stamp(cx: &mut Cx<'_, '_>, text: &str) -> Result<String> {
     find(cx, text).map(|(lesson, _)| lesson.stamp())
 }
 
@@ -171,7 +171,9 @@ fn insert(cx: &mut Cx<'_, '_>, gate: &Gate, new: &NewLesson) -> Result<String> {
     if !store::insert(cx.tx, &id, (&gate.id, &module), new, cx.now)? {
         return Err(Error::SlugTaken);
     }
-    arrange(cx, &module, Some((&id, new.place.position)))?;
+    if new.place.position.is_some() {
+        arrange(cx, &module, Some((&id, new.place.position)))?;
+    }
     let details = json!({ "course": gate.id, "slug": new.slug });
     audit::record(cx, Event::new("lesson.created", object(&id)).with(details))?;
     Ok(id)
@@ -240,41 +242,47 @@ pub fn update_if(
 ) -> Result<Reading> {
     let (lesson, gate) = hold(cx, text)?;
     still(&lesson)?;
-    let reading = reading(cx, lesson, &gate)?;
-    let differs = |to: Option<&str>, now: &str| to.is_some_and(|to| to != now);
-    let members: Vec<&str> = [
+    let source = store::source(cx.tx, &lesson.id)?;
+    let source = source.ok_or_else(|| Error::no_such("lesson", text))?;
+    change(cx, &gate, (&lesson, &source), changes)?;
+    get(cx, &lesson.id)
+}
+
+/// Writes what differs from what there is.
+fn change(
+    cx: &mut Cx<'_, '_>,
+    gate: &Gate,
+    (lesson, source): (&Lesson, &str),
+    changes: &Changes,
+) -> Result<()> {
+    let to = |to: Option<&str>, now: &str| to.is_some_and(|to| to != now);
+    let members = [
         (
             "slug",
-            differs(
-                changes.slug.as_ref().map(Slug::as_str),
-                &reading.lesson.slug,
-            ),
+            to(changes.slug.as_ref().map(Slug::as_str), &lesson.slug),
         ),
         (
             "title",
-            differs(
-                changes.title.as_ref().map(Title::as_str),
-                &reading.lesson.title,
-            ),
+            to(changes.title.as_ref().map(Title::as_str), &lesson.title),
         ),
         (
             "source",
-            differs(changes.source.as_ref().map(Source::as_str), &reading.source),
+            to(changes.source.as_ref().map(Source::as_str), source),
         ),
-    ]
-    .into_iter()
-    .filter_map(|(member, differs)| differs.then_some(member))
-    .collect();
+    ];
+    let members: Vec<&str> = members
+        .into_iter()
+        .filter_map(|(member, differs)| differs.then_some(member))
+        .collect();
     if members.is_empty() {
-        return Ok(reading);
+        return Ok(());
     }
-    let id = reading.lesson.id;
-    if !store::set(cx.tx, (&id, &gate.id), changes, cx.now)? {
+    if !store::set(cx.tx, (&lesson.id, &gate.id), changes, cx.now)? {
         return Err(Error::SlugTaken);
     }
     let details = json!({ "course": gate.id, "changed": members });
-    audit::record(cx, Event::new("lesson.updated", object(&id)).with(details))?;
-    get(cx, &id)
+    let event = Event::new("lesson.updated", object(&lesson.id));
+    audit::record(cx, event.with(details))
 }
 
 /// Brings a lesson to another place of its course.

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::courses::{Slug, Stamp, Title};
+use crate::courses::{Slug, Title};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
 
@@ -43,13 +43,17 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// Which version of which lesson this is.
+    /// Which version of which lesson this is, for an `ETag`. Where it stands is part of that: other
+    /// lessons, its module and its course are changed without it, and it is shown with them.
     #[must_use]
-    pub fn stamp(&self) -> Stamp {
-        Stamp {
-            id: self.id.clone(),
-            version: self.version,
+    pub fn stamp(&self) -> String {
+        let mut around = crc32fast::Hasher::new();
+        for part in [&self.course, &self.module, &self.module_title] {
+            around.update(part.as_bytes());
+            around.update(&[0]);
         }
+        let (position, around) = (self.position, around.finalize());
+        format!("{}.{}.{position}-{around:08x}", self.id, self.version)
     }
 }
 

@@ -7,17 +7,35 @@ use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::courses;
 use crate::error::{Error, Result};
+use crate::scope::known;
+use crate::time::Timestamp;
 use crate::users;
 
-/// Notes how far the person who asks has come with a lesson.
+/// Notes how far somebody has come with a lesson: the person who asks, the owner of the token that
+/// does, or, for who manages the course, `user`, by any name.
 ///
 /// # Errors
-/// As [`find`]; [`Error::Forbidden`] for who is no person.
-pub fn mark(cx: &mut Cx<'_, '_>, lesson: &str, to: Step) -> Result<Mark> {
-    let user = cx.actor.person()?.to_owned();
+/// As [`find`]; [`Error::Forbidden`]; [`Error::NotFound`] for a user who does not exist;
+/// [`Error::Invalid`] if nobody is named by who is no person, and for an account that is disabled.
+pub fn mark(cx: &mut Cx<'_, '_>, lesson: &str, user: Option<&str>, to: Step) -> Result<Mark> {
     let (lesson, gate) = find(cx, lesson)?;
+    let own = courses::own(cx.actor, known::COURSE_WRITE)?.map(str::to_owned);
+    let user = match (user, own) {
+        (Some(user), Some(own)) if user == own => own,
+        (Some(user), _) => {
+            gate.require_manager(cx.actor)?;
+            let user = users::resolve(cx, user)?;
+            if user.state != users::State::Active {
+                let rule = "is disabled: enable the account first";
+                return Err(Error::invalid("user", rule));
+            }
+            user.id
+        }
+        (None, Some(own)) => own,
+        (None, None) => return Err(Error::invalid("user", "is missing: say whose progress")),
+    };
     if store::mark(cx.tx, (&user, &lesson.id), to, cx.now)? {
-        let details = json!({ "course": gate.id, "state": to });
+        let details = json!({ "course": gate.id, "user": user, "state": to });
         let event = Event::new("progress.marked", object(&lesson.id));
         audit::record(cx, event.with(details))?;
     }
@@ -26,15 +44,15 @@ pub fn mark(cx: &mut Cx<'_, '_>, lesson: &str, to: Step) -> Result<Mark> {
     found.ok_or_else(|| Error::no_such("lesson", &lesson.id))
 }
 
-/// How far somebody has come with a course: the person who asks, or, for who oversees the course,
-/// `user`, by any name.
+/// How far somebody has come with a course: the person who asks, the owner of the token that does,
+/// or, for who oversees the course, `user`, by any name.
 ///
 /// # Errors
 /// As [`courses::gate`]; [`Error::NotFound`]; [`Error::Forbidden`]; [`Error::Invalid`] if nobody is
 /// named by who is no person.
 pub fn progress(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result<Progress> {
     let gate = readable(cx, course)?;
-    let own = cx.actor.person().ok().map(str::to_owned);
+    let own = courses::own(cx.actor, known::COURSE_READ)?.map(str::to_owned);
     let user = match (user, own) {
         (Some(user), Some(own)) if user == own => own,
         (Some(user), _) => {
@@ -64,4 +82,34 @@ pub fn reset(cx: &mut Cx<'_, '_>, course: &str, user: &str) -> Result<u64> {
         audit::record(cx, event.with(json!({ "lessons": count })))?;
     }
     Ok(count)
+}
+
+/// Somebody who has completed a lesson.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Completion {
+    /// The id of the user.
+    pub user: String,
+    /// The name of the user.
+    pub username: String,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Who completed the lesson with this id from the one instant to before the other, in the order of
+/// the users' ids and behind `after`. For the verbs of other slices.
+///
+/// # Errors
+/// As [`find`]; [`Error::Forbidden`] for who does not oversee the course.
+pub fn completions(
+    cx: &mut Cx<'_, '_>,
+    lesson: &str,
+    during: (Timestamp, Timestamp),
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Completion>> {
+    let (lesson, gate) = find(cx, lesson)?;
+    if !gate.oversees(cx.actor) {
+        gate.require_manager(cx.actor)?;
+    }
+    store::completions(cx.tx, &lesson.id, during, after, limit)
 }

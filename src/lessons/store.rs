@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Changes, Lesson, Mark, NewLesson, Step};
+use super::{Changes, Completion, Lesson, Mark, NewLesson, Step};
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
@@ -261,6 +261,38 @@ pub(super) fn marks(tx: &mut Tx<'_>, course: &str, user: &str) -> Result<Vec<Mar
                 title: row.text("title")?,
                 state: Step::read(&row.text("state")?)?,
                 at: row.opt_time("at")?,
+            })
+        })
+        .collect()
+}
+
+/// Who completed a lesson in a time, in the order of their ids and behind `after`.
+pub(super) fn completions(
+    tx: &mut Tx<'_>,
+    lesson: &str,
+    (since, until): (Timestamp, Timestamp),
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Completion>> {
+    let rows = tx.all(
+        "SELECT p.user_id, u.username, p.at FROM progress p JOIN users u ON u.id = p.user_id
+         WHERE p.lesson_id = $1 AND p.user_id > $2 AND p.state = 'completed'
+           AND p.at >= $3 AND p.at < $4
+         ORDER BY p.user_id LIMIT $5",
+        &[
+            lesson.into(),
+            after.into(),
+            since.into(),
+            until.into(),
+            limit.into(),
+        ],
+    )?;
+    rows.iter()
+        .map(|row| {
+            Ok(Completion {
+                user: row.text("user_id")?,
+                username: row.text("username")?,
+                at: row.time("at")?,
             })
         })
         .collect()

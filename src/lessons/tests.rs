@@ -94,7 +94,7 @@ fn progress_is_counted_in_percent_kept_when_somebody_leaves_and_forgotten_when_t
     let app = App::memory();
     course(&app);
     let ivan = student(&app, "ivan");
-    let of_draft = app.at(START, &ivan, |cx| mark(cx, "sql/a", Step::Completed));
+    let of_draft = app.at(START, &ivan, |cx| mark(cx, "sql/a", None, Step::Completed));
     assert!(matches!(of_draft, Err(Error::NotFound { .. })));
     publish(&app);
     let percent = |actor: &Actor, user: Option<&str>| {
@@ -104,8 +104,8 @@ fn progress_is_counted_in_percent_kept_when_somebody_leaves_and_forgotten_when_t
     app.at(START, &ivan, |cx| enrolments::add(cx, "sql", None, false))
         .unwrap();
     app.at(START, &ivan, |cx| {
-        mark(cx, "sql/a", Step::Completed)?;
-        mark(cx, "sql/b", Step::InProgress)
+        mark(cx, "sql/a", None, Step::Completed)?;
+        mark(cx, "sql/b", None, Step::InProgress)
     })
     .unwrap();
     assert_eq!(percent(&ivan, None), (1, 33));
@@ -119,6 +119,103 @@ fn progress_is_counted_in_percent_kept_when_somebody_leaves_and_forgotten_when_t
     app.at(START, &Actor::operator(), |cx| reset(cx, "sql", "ivan"))
         .unwrap();
     assert_eq!(percent(&ivan, None), (0, 0));
+}
+
+#[test]
+fn a_program_notes_progress_for_its_owner_or_for_whom_it_names() {
+    let app = App::memory();
+    course(&app);
+    publish(&app);
+    let (ivan, anna) = (student(&app, "ivan"), student(&app, "anna"));
+    let program = |scopes: &str, owner: Option<&Actor>| {
+        let mut actor = Actor::token(scopes);
+        if let Who::Token { owner: of, .. } = &mut actor.who {
+            *of = owner.and_then(|it| it.user()).map(str::to_owned);
+        }
+        actor
+    };
+    let done = |actor: &Actor, user: Option<&'static str>| {
+        app.at(START, actor, move |cx| {
+            mark(cx, "sql/a", user, Step::Completed)
+        })
+    };
+    let percent = |actor: &Actor, user: Option<&str>| {
+        let found = app.read(actor, |cx| progress(cx, "sql", user)).unwrap();
+        found.percent
+    };
+    for refused in [
+        done(&program("course:read", Some(&ivan)), None),
+        done(&program("course:read", Some(&ivan)), Some("ivan")),
+        done(&ivan, Some("anna")),
+    ] {
+        assert!(matches!(refused, Err(Error::Forbidden { .. })));
+    }
+    let nobody = done(&program("course:*", None), None);
+    assert!(matches!(nobody, Err(Error::Invalid { field: "user", .. })));
+    assert_eq!((percent(&ivan, None), percent(&anna, None)), (0, 0));
+    let owned = program("course:*", Some(&ivan));
+    done(&owned, None).unwrap();
+    assert_eq!((percent(&ivan, None), percent(&anna, None)), (33, 0));
+    assert_eq!(percent(&owned, None), 33);
+    done(&owned, Some("anna")).unwrap();
+    assert_eq!(percent(&owned, Some("anna")), 33);
+    let gone = done(&owned, Some("nobody"));
+    assert!(matches!(gone, Err(Error::NotFound { .. })));
+    let enter = |user: Option<&'static str>| {
+        app.at(START, &owned, move |cx| {
+            enrolments::add(cx, "sql", user, false)
+        })
+        .unwrap()
+    };
+    assert_eq!(Some(enter(None).user.as_str()), ivan.user());
+    assert_eq!(Some(enter(Some("anna")).user.as_str()), anna.user());
+    let left = app.at(START, &owned, |cx| enrolments::withdraw(cx, "sql", None));
+    assert_eq!(left.unwrap().state, enrolments::State::Withdrawn);
+}
+
+#[test]
+fn whatever_is_shown_of_a_lesson_changes_its_tag() {
+    let app = App::memory();
+    course(&app);
+    let root = Actor::operator();
+    let tag = || app.read(&root, |cx| stamp(cx, "sql/b")).unwrap();
+    let mut seen = vec![tag()];
+    let mut changed = |what: &str| {
+        let now = tag();
+        assert!(!seen.contains(&now), "{what}");
+        seen.push(now);
+    };
+    app.at(START, &root, |cx| {
+        let first = Place {
+            position: Some(1),
+            ..Place::default()
+        };
+        move_to(cx, "sql/c", &first)
+    })
+    .unwrap();
+    changed("another lesson came before it");
+    app.db()
+        .write(|tx| tx.script("UPDATE modules SET title = 'Other'"))
+        .unwrap();
+    changed("its module has another title");
+    app.at(START, &root, |cx| {
+        let other = Changes {
+            title: Some("B".parse()?),
+            ..Changes::default()
+        };
+        update_if(cx, "sql/b", &other, |_| Ok(()))
+    })
+    .unwrap();
+    changed("it has another title");
+    let before = tag();
+    let renamed = courses::Changes {
+        slug: Some("sequel".parse().unwrap()),
+        ..courses::Changes::default()
+    };
+    app.at(START, &root, move |cx| courses::update(cx, "sql", &renamed))
+        .unwrap();
+    let after = app.read(&root, |cx| stamp(cx, "sequel/b")).unwrap();
+    assert_ne!(before, after, "its course has another slug");
 }
 
 #[test]
@@ -182,7 +279,7 @@ fn a_course_that_is_exported_taken_in_elsewhere_and_exported_again_is_the_same()
     let told = taken_in(&here, &files);
     assert_eq!(
         (told.created, told.lessons_created, told.files_written),
-        (true, 7, 1)
+        (true, 9, 1)
     );
     let written = |app: &App| {
         app.read(&Actor::operator(), |cx| write(cx, "operating-provost"))
@@ -206,7 +303,7 @@ fn taking_a_course_in_again_changes_it_in_its_place_and_keeps_what_people_did() 
         .unwrap();
     let ivan = student(&app, "ivan");
     app.at(START, &ivan, |cx| {
-        mark(cx, "operating-provost/setting-up", Step::Completed)
+        mark(cx, "operating-provost/setting-up", None, Step::Completed)
     })
     .unwrap();
     let old = files
@@ -230,13 +327,14 @@ fn taking_a_course_in_again_changes_it_in_its_place_and_keeps_what_people_did() 
         },
         planned.unwrap()
     );
-    assert_eq!((told.lessons_created, told.lessons_updated), (0, 1));
+    // One was changed and moved, one moved up.
+    assert_eq!((told.lessons_created, told.lessons_updated), (0, 2));
     assert_eq!(
         (told.lessons_kept.as_slice(), told.files_unchanged),
         (&["the-database".to_owned()][..], 1)
     );
     let found = app.read(&ivan, |cx| progress(cx, slug, None)).unwrap();
-    assert_eq!((found.lessons, found.completed), (7, 1));
+    assert_eq!((found.lessons, found.completed), (9, 1));
     let reading = app
         .read(&ivan, |cx| get(cx, "operating-provost/setting-up"))
         .unwrap();

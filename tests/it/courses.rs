@@ -5,8 +5,9 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::support::Shell;
 use crate::support::client::{Answer, Client};
+use crate::support::engine::only_on_sqlite;
+use crate::support::{Ran, Shell};
 
 const PASSWORD: &str = "correct horse battery staple";
 
@@ -69,11 +70,16 @@ fn a_course_goes_from_a_folder_to_a_person_who_completes_it() {
 
     let entered = client.must("POST", &format!("{path}/enrolments"), &ivan, "");
     assert_eq!(entered.text("state"), "active", "{entered:?}");
+    for (order, status) in [("-created_at", 200), ("state", 422)] {
+        let listed = format!("{path}/enrolments?sort={order}");
+        let listed = client.must("GET", &listed, &ivan, "");
+        assert_eq!(listed.status, status, "{listed:?}");
+    }
     let lessons = client
         .must("GET", &format!("{path}/lessons"), &ivan, "")
         .json();
     let lessons = lessons["items"].as_array().unwrap();
-    assert_eq!(lessons.len(), 7);
+    assert_eq!(lessons.len(), 9);
     for lesson in lessons {
         let path = format!("/api/v1/lessons/{}", lesson["id"].as_str().unwrap());
         let read = client.must("GET", &path, &ivan, "");
@@ -131,6 +137,13 @@ fn an_author_makes_and_changes_a_course_over_http_and_nobody_else_does() {
     );
     let refused = client.must("POST", "/api/v1/courses", &ivan, body);
     assert_eq!(refused.status, 403, "{refused:?}");
+    let wrong = r#"{"slug":"No Slug","title":"SQL"}"#;
+    let wrong = client.must("POST", "/api/v1/courses", &anna, wrong);
+    assert_eq!(
+        (wrong.status, wrong.text("code").as_str()),
+        (422, "invalid")
+    );
+    assert_eq!(wrong.json()["errors"][0]["pointer"], "/slug", "{wrong:?}");
 
     let path = "/api/v1/courses/introduction-to-sql";
     let lesson = r#"{"title":"SELECT","source":"<script>alert(1)</script>*all*"}"#;
@@ -170,6 +183,187 @@ fn an_author_makes_and_changes_a_course_over_http_and_nobody_else_does() {
 }
 
 #[test]
+fn files_of_a_course_are_put_read_again_only_if_they_changed_and_deleted() {
+    let shell = Shell::unthrottled().with("PROVOST_COURSES_ATTACHMENT_MAX", "1024");
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let anna = person(&shell, &mut client, "anna", "author");
+    let ivan = person(&shell, &mut client, "ivan", "user");
+    let body = r#"{"slug":"sql","title":"SQL"}"#;
+    let made = client.must("POST", "/api/v1/courses", &anna, body);
+    assert_eq!(made.status, 201, "{made:?}");
+    client.must(
+        "PATCH",
+        "/api/v1/courses/sql",
+        &anna,
+        r#"{"state":"published"}"#,
+    );
+    let path = "/api/v1/courses/sql/attachments/page.html";
+    let page = "<html><script>alert(1)</script></html>";
+    let new = format!("{anna}If-None-Match: *\r\n");
+    let put = client.must("PUT", path, &new, page);
+    assert_eq!((put.status, put.header("location")), (201, Some(path)));
+    assert_eq!(put.text("media_type"), "text/plain");
+    assert_eq!(client.must("PUT", path, &new, "other").status, 412);
+    assert_eq!(client.must("PUT", path, &ivan, page).status, 403);
+    let large = client.must("PUT", path, &anna, &"x".repeat(1025));
+    assert_eq!(
+        (large.status, large.text("code").as_str()),
+        (413, "payload_too_large")
+    );
+    let form = format!("{anna}Content-Type: multipart/form-data; boundary=x\r\n");
+    let form = client.must("PUT", path, &form, "--x--");
+    assert_eq!(form.status, 415, "{form:?}");
+
+    let got = client.must("GET", path, &ivan, "");
+    assert_eq!((got.status, got.body.as_str()), (200, page));
+    assert_eq!(got.header("content-type"), Some("text/plain"));
+    assert_eq!(got.header("cache-control"), Some("private, no-cache"));
+    let tag = got.header("etag").unwrap().to_owned();
+    assert_eq!(put.header("etag"), Some(tag.as_str()));
+    let known = format!("{ivan}If-None-Match: {tag}\r\n");
+    let again = client.must("GET", path, &known, "");
+    assert_eq!((again.status, again.body.as_str()), (304, ""));
+    let stale = format!("{anna}If-Match: \"x\"\r\n");
+    assert_eq!(client.must("DELETE", path, &stale, "").status, 412);
+    let current = format!("{anna}If-Match: {tag}\r\n");
+    let replaced = client.must("PUT", path, &current, "plain");
+    assert_eq!(replaced.status, 200, "{replaced:?}");
+    assert_eq!(client.must("PUT", path, &current, "late").status, 412);
+    let changed = client.must("GET", path, &known, "");
+    assert_eq!((changed.status, changed.body.as_str()), (200, "plain"));
+
+    // The shell sees the same, and the daemon what the shell does.
+    let file = shell.path("map.png");
+    std::fs::write(&file, b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR").unwrap();
+    let file = file.to_str().unwrap();
+    let added = shell.json(&["attachment", "add", "sql", file]);
+    assert_eq!(added["media_type"], "image/png");
+    shell.fails(2, &["attachment", "add", "sql", file, "--name", "../x"]);
+    shell.fails(
+        7,
+        &[
+            "attachment",
+            "add",
+            "sql",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml"),
+        ],
+    );
+    let listed = client.must("GET", "/api/v1/courses/sql/attachments?limit=1", &ivan, "");
+    let listed = listed.json();
+    assert_eq!(
+        (&listed["items"][0]["name"], &listed["next"]),
+        (&json!("map.png"), &json!("map.png"))
+    );
+    let copy = shell.path("copy.png");
+    let copy = copy.to_str().unwrap();
+    let line = ["attachment", "export", "sql", "map.png", "-o", copy];
+    shell.ok(&line);
+    assert_eq!(std::fs::read(copy).unwrap(), std::fs::read(file).unwrap());
+    shell.fails(6, &line);
+    assert_eq!(
+        shell.ok(&["attachment", "export", "sql", "page.html"]),
+        "plain"
+    );
+    shell.fails(
+        5,
+        &["attachment", "delete", "sql", "map.png", "none", "--yes"],
+    );
+    shell.fails(2, &["attachment", "delete", "sql", "map.png"]);
+    shell.ok(&["attachment", "delete", "sql", "map.png", "--yes"]);
+    assert_eq!(client.must("DELETE", path, &anna, "").status, 204);
+    assert_eq!(client.must("GET", path, &ivan, "").status, 404);
+    assert_eq!(
+        shell.json(&["attachment", "list", "sql"])["items"],
+        json!([])
+    );
+    assert_eq!(daemon.stop().0, 0);
+}
+
+/// A course of so many lessons, each with a quiz of ten questions, as a folder.
+fn large(folder: &Path, lessons: usize) {
+    use std::fmt::Write as _;
+    std::fs::create_dir_all(folder.join("quiz")).unwrap();
+    let mut head = String::from("slug = \"large\"\ntitle = \"Large\"\n\n[modules]\n");
+    for module in 0..lessons.div_ceil(10) {
+        writeln!(head, "m{module} = \"Module {module}\"").unwrap();
+        std::fs::create_dir(folder.join(format!("{:02}-m{module}", module + 1))).unwrap();
+    }
+    std::fs::write(folder.join("course.toml"), head).unwrap();
+    for lesson in 0..lessons {
+        let (module, place) = (lesson / 10, lesson % 10 + 1);
+        let file = format!("{:02}-m{module}/{place:02}-l{lesson}.md", module + 1);
+        let text = "A *paragraph* of what is to be learnt, with `code` and words.\n\n".repeat(40);
+        let text = format!("+++\ntitle = \"Lesson {lesson}\"\n+++\n\n{text}");
+        std::fs::write(folder.join(file), text).unwrap();
+        let mut quiz = String::new();
+        for question in 0..10 {
+            writeln!(quiz, "::Q{question}:: How many? {{ =one ~two ~three }}\n").unwrap();
+        }
+        std::fs::write(folder.join(format!("quiz/l{lesson}.gift")), quiz).unwrap();
+    }
+}
+
+/// Everything below a folder.
+fn tree(folder: &Path) -> std::collections::BTreeMap<String, Vec<u8>> {
+    let mut found = std::collections::BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in std::fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let name = path.strip_prefix(folder).unwrap().to_str().unwrap();
+                found.insert(name.to_owned(), std::fs::read(&path).unwrap());
+            }
+        }
+    }
+    found
+}
+
+/// Takes a course in, writes it out, takes that in elsewhere, writes that out: both are the same.
+/// Tells how long the first step took.
+fn round_trip(lessons: usize) -> std::time::Duration {
+    let (here, there) = (Shell::new(), Shell::new());
+    let folder = here.path("large");
+    large(&folder, lessons);
+    let start = std::time::Instant::now();
+    let told = here.json(&["course", "import", folder.to_str().unwrap()]);
+    let took = start.elapsed();
+    assert_eq!(
+        (&told["lessons_created"], &told["quizzes_created"]),
+        (&json!(lessons), &json!(lessons))
+    );
+    let (first, second) = (here.path("first"), there.path("second"));
+    let out = first.to_str().unwrap();
+    here.ok(&["course", "export", "large", out]);
+    there.ok(&["course", "import", out]);
+    there.ok(&["course", "export", "large", second.to_str().unwrap()]);
+    let first = tree(&first);
+    assert_eq!(first.len(), 2 * lessons + 1);
+    assert!(first == tree(&second), "the second export differs");
+    let again = here.json(&["course", "import", out]);
+    assert_eq!(
+        (&again["lessons_unchanged"], &again["quizzes_unchanged"]),
+        (&json!(lessons), &json!(lessons))
+    );
+    took
+}
+
+#[test]
+fn what_was_exported_and_taken_in_elsewhere_is_exported_the_same() {
+    round_trip(12);
+}
+
+#[test]
+#[ignore = "200 lessons with 2,000 questions: prints how long taking them in takes"]
+fn a_course_of_two_hundred_lessons_and_two_thousand_questions_is_taken_in() {
+    let took = round_trip(200);
+    crate::support::cluster::say(&format!("200 lessons and 2,000 questions in {took:?}"));
+}
+
+#[test]
 fn what_is_wrong_with_a_folder_is_told_completely_and_nothing_is_changed() {
     let shell = Shell::new();
     let folder = shell.path("wrong");
@@ -205,6 +399,135 @@ fn what_is_wrong_with_a_folder_is_told_completely_and_nothing_is_changed() {
         (&json!("files_refused"), 5)
     );
     assert_eq!(shell.json(&["course", "list"])["items"], json!([]));
+}
+
+/// The lines of the blocks of a page that are marked `sh`, block by block.
+fn commands(page: &Path) -> Vec<String> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let blocks = text.split("```sh\n").skip(1);
+    blocks
+        .map(|block| block.split("```").next().unwrap().to_owned())
+        .collect()
+}
+
+/// Runs what is between two lines; tells the status.
+#[track_caller]
+fn runs(shell: &Shell, line: &str, statuses: &[i32]) {
+    let ran = Ran::of(&mut shell.line(line));
+    assert!(statuses.contains(&ran.status), "{line}: {ran:?}");
+}
+
+#[test]
+fn every_command_of_the_sample_course_does_what_its_lesson_says() {
+    if only_on_sqlite("a backup of a server is made with the server's own tools") {
+        return;
+    }
+    let shell = Shell::new();
+    runs(&shell, &format!("cp -r {} .", sample()), &[0]);
+    std::fs::write(shell.path("week-1.gift"), "One? {T}\n").unwrap();
+    let mut lessons: Vec<_> = tree(Path::new(&sample())).into_keys().collect();
+    lessons.retain(|name| name.ends_with(".md"));
+    let mut seen = 0;
+    for lesson in lessons {
+        for block in commands(&Path::new(&sample()).join(&lesson)) {
+            for line in block.lines() {
+                match line {
+                    // Asks, waits for requests, and needs who waits.
+                    "provost serve" | "provost health" => continue,
+                    line if line.starts_with("provost init --admin") => {
+                        runs(&shell, &format!("{line} --generate"), &[0]);
+                    }
+                    // No, and something found: both are what the lesson is about.
+                    line if line.starts_with("provost can ") => runs(&shell, line, &[3]),
+                    line if line.ends_with("--exit-code --quiet") => runs(&shell, line, &[0, 9]),
+                    line => runs(&shell, line, &[0]),
+                }
+                seen += 1;
+            }
+        }
+    }
+    assert!(seen > 35, "{seen}");
+}
+
+#[test]
+fn the_page_on_courses_works_word_for_word() {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/courses.md");
+    let shell = Shell::new();
+    let blocks = commands(&page);
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        runs(&shell, &format!("set -e\n{block}"), &[0]);
+    }
+    let told = std::fs::read_to_string(shell.path("statements.jsonl")).unwrap();
+    assert_eq!(told, "", "nobody has learnt anything yet");
+    // What it shows of a folder that is wrong.
+    let text = std::fs::read_to_string(&page).unwrap();
+    let shown = text
+        .split("$ provost course import ./sql\n")
+        .nth(1)
+        .unwrap();
+    let lesson = shell.path("sql/01-reading/01-select.md");
+    let good = std::fs::read_to_string(&lesson).unwrap();
+    std::fs::write(&lesson, good.replace("title = \"SELECT\"\n", "")).unwrap();
+    let head = shell.path("sql/course.toml");
+    let good = std::fs::read_to_string(&head).unwrap();
+    let bad = good.replace("language = \"en\"", "colour = \"red\"");
+    std::fs::write(&head, bad).unwrap();
+    let sql = shell.path("sql");
+    let told = shell.fails(7, &["course", "import", sql.to_str().unwrap()]);
+    assert_eq!(told, shown.split("```").next().unwrap());
+}
+
+#[test]
+fn what_people_have_learnt_is_handed_out_as_statements() {
+    let shell = Shell::unthrottled();
+    shell.ok(&["course", "import", &sample()]);
+    shell.ok(&["course", "publish", "operating-provost"]);
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let ivan = person(&shell, &mut client, "ivan", "user");
+    let path = "/api/v1/courses/operating-provost";
+    client.must("POST", &format!("{path}/enrolments"), &ivan, "");
+    let lessons = client.must("GET", &format!("{path}/lessons?limit=1"), &ivan, "");
+    let lesson = lessons.json()["items"][0]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let done = format!("/api/v1/lessons/{lesson}/progress");
+    client.must("PUT", &done, &ivan, r#"{"state":"completed"}"#);
+    let quiz = shell.json(&["quiz", "show", "operating-provost/check-yourself"]);
+    let quiz = format!("/api/v1/quizzes/{}/attempts", quiz["id"].as_str().unwrap());
+    let attempt = client.must("POST", &quiz, &ivan, "").text("id");
+    client.must(
+        "POST",
+        &format!("/api/v1/attempts/{attempt}/submit"),
+        &ivan,
+        "",
+    );
+    assert_eq!(daemon.stop().0, 0);
+
+    shell.fails(2, &["xapi", "export", "--jsonl"]);
+    let base = ["--base", "https://learn.example.org"];
+    shell.fails(2, &["xapi", "export", base[0], base[1]]);
+    let told = shell.ok(&["xapi", "export", "--jsonl", base[0], base[1]]);
+    let lines: Vec<Value> = told
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    // Nothing was answered: no person has to grade anything.
+    let verbs: Vec<&Value> = lines
+        .iter()
+        .map(|it| &it["verb"]["display"]["en"])
+        .collect();
+    assert_eq!(verbs, ["completed", "submitted", "scored"]);
+    let object = format!("https://learn.example.org/api/v1/lessons/{lesson}");
+    assert_eq!(lines[0]["object"]["id"], object.as_str());
+    let shell = shell.with("PROVOST_SERVER_PUBLIC_URL", "https://learn.example.org");
+    let document = shell.json(&["xapi", "export", "--course", "operating-provost"]);
+    assert_eq!(document["items"], json!(lines));
+    let later = shell.json(&["xapi", "export", "--since", "now"]);
+    assert_eq!(later["items"], json!([]));
+    shell.fails(5, &["xapi", "export", "--jsonl", "--course", "none"]);
 }
 
 #[test]

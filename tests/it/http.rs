@@ -10,6 +10,7 @@ use site::{Answer, Site, bearer, is_ok, request, with};
 
 mod api;
 mod compat;
+mod matrix;
 mod recovery;
 mod site;
 mod throttle;

@@ -13,13 +13,35 @@ pub(super) fn by_name(tx: &mut Tx<'_>, course: &str, name: &str) -> Result<Optio
     row.as_ref().map(attachment).transpose()
 }
 
-/// The files of a course by name, without their bytes.
-pub(super) fn list(tx: &mut Tx<'_>, course: &str) -> Result<Vec<Attachment>> {
-    let sql = format!("SELECT {COLUMNS} FROM attachments WHERE course_id = $1 ORDER BY name");
-    tx.all(&sql, &[course.into()])?
-        .iter()
-        .map(attachment)
-        .collect()
+/// The files of a course behind `after` by name, without their bytes.
+pub(super) fn page(
+    tx: &mut Tx<'_>,
+    course: &str,
+    after: &str,
+    limit: u32,
+) -> Result<Vec<Attachment>> {
+    let sql = format!(
+        "SELECT {COLUMNS} FROM attachments WHERE course_id = $1 AND name > $2
+         ORDER BY name LIMIT $3"
+    );
+    let rows = tx.all(&sql, &[course.into(), after.into(), limit.into()])?;
+    rows.iter().map(attachment).collect()
+}
+
+/// How many files with other names than this the course has, and how many bytes they have.
+pub(super) fn others(tx: &mut Tx<'_>, course: &str, name: &str) -> Result<(i64, i64)> {
+    let row = tx.first(
+        "SELECT CAST(COUNT(*) AS BIGINT) AS files, CAST(COALESCE(SUM(size), 0) AS BIGINT) AS bytes
+         FROM attachments WHERE course_id = $1 AND name <> $2",
+        &[course.into(), name.into()],
+    )?;
+    row.map_or(Ok((0, 0)), |row| Ok((row.int("files")?, row.int("bytes")?)))
+}
+
+/// Deletes a file.
+pub(super) fn delete(tx: &mut Tx<'_>, id: &str) -> Result<()> {
+    tx.run("DELETE FROM attachments WHERE id = $1", &[id.into()])?;
+    Ok(())
 }
 
 /// The bytes of a file.

@@ -11,9 +11,10 @@ use std::path::{Component, Path};
 
 use crate::error::{Error, Fault, Result};
 
-/// The most files, and the most bytes that they may have together.
-const FILES: usize = 1000;
-const BYTES: u64 = 100 * 1024 * 1024;
+/// The most files, and the most bytes that they may have together: more than the files that a course
+/// may have besides its text (`courses::attachments`), so that what is exported can be taken in.
+const FILES: usize = 5000;
+const BYTES: u64 = 160 * 1024 * 1024;
 /// How many times larger than an archive what is in it may be, and from which size on that counts.
 const RATIO: u64 = 100;
 const SMALL: u64 = 1024 * 1024;
@@ -39,7 +40,7 @@ impl Files {
         file.take(BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(reading())?;
-        Self::archive(&bytes)
+        Self::archive(&bytes).map_err(|error| called(path, error))
     }
 
     fn folder(&mut self, path: &Path, prefix: &str, left: &mut u64) -> Result<()> {
@@ -156,6 +157,16 @@ fn limited(from: impl Read, left: &mut u64) -> std::io::Result<Vec<u8>> {
 fn is_inside(name: &str) -> bool {
     let normal = |part| matches!(part, Component::Normal(_));
     !name.contains(['\\', '\0', ':']) && Path::new(name).components().all(normal)
+}
+
+/// What is wrong with an archive as a whole is told under its name.
+fn called(path: &Path, mut error: Error) -> Error {
+    if let Error::FilesRefused { faults } = &mut error {
+        for fault in faults.iter_mut().filter(|fault| fault.file.is_empty()) {
+            fault.file = path.display().to_string();
+        }
+    }
+    error
 }
 
 fn refused(file: &str, reason: &str) -> Error {

@@ -5,10 +5,11 @@
 //! that what people have done stays; exporting what was taken in gives the same files.
 
 mod files;
+mod order;
 mod read;
 mod write;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -16,7 +17,7 @@ pub use files::Files;
 pub use read::{Chapter, Draft, Text, read};
 pub use write::write;
 
-use super::{Changes, NewLesson, Place, store};
+use super::{Changes, Lesson, NewLesson, Place};
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::courses::{self, Course, Gate, NewCourse};
@@ -67,11 +68,11 @@ pub fn plan(cx: &mut Cx<'_, '_>, draft: &Draft) -> Result<Imported> {
         Some(gate) => super::all(cx, gate)?,
         None => Vec::new(),
     };
+    let known = by_slug(&old);
     for (chapter, position, text) in draft.texts() {
-        let found = old.iter().find(|(it, _)| it.slug == text.slug.as_str());
+        let found = known.get(text.slug.as_str());
         let same = found.is_some_and(|(it, source)| {
-            it.title == text.title.as_str()
-                && source == text.source.as_str()
+            says(it, source, text)
                 && it.module == chapter.slug.as_str()
                 && it.position == i64::from(position)
         });
@@ -127,35 +128,53 @@ pub fn apply(cx: &mut Cx<'_, '_>, draft: &Draft) -> Result<Imported> {
         courses::attachments::put(cx, &gate, name, bytes)?;
     }
     let old = super::all(cx, &gate)?;
-    for (chapter, position, text) in draft.texts() {
-        let place = Place {
-            module: Some(chapter.slug.clone()),
-            module_title: Some(chapter.title.clone()),
-            position: Some(position),
-        };
-        let Some((lesson, _)) = old.iter().find(|(it, _)| it.slug == text.slug.as_str()) else {
-            let new = NewLesson {
-                slug: text.slug.clone(),
-                title: text.title.clone(),
-                source: text.source.clone(),
-                place,
-            };
-            super::insert(cx, &gate, &new)?;
-            continue;
-        };
-        let changes = Changes {
-            slug: None,
-            title: Some(text.title.clone()),
-            source: Some(text.source.clone()),
-        };
-        super::update_if(cx, &lesson.id, &changes, |_| Ok(()))?;
-        super::move_to(cx, &lesson.id, &place)?;
+    let known = by_slug(&old);
+    for chapter in &draft.chapters {
+        super::module(cx, &gate, &place(chapter))?;
     }
-    arrange(cx, &gate, draft)?;
+    for (chapter, _, text) in draft.texts() {
+        if let Some((lesson, source)) = known.get(text.slug.as_str()) {
+            let changes = Changes {
+                slug: None,
+                title: Some(text.title.clone()),
+                source: Some(text.source.clone()),
+            };
+            super::change(cx, &gate, (lesson, source), &changes)?;
+            continue;
+        }
+        let new = NewLesson {
+            slug: text.slug.clone(),
+            title: text.title.clone(),
+            source: text.source.clone(),
+            place: place(chapter),
+        };
+        super::insert(cx, &gate, &new)?;
+    }
+    order::lessons(cx, &gate, draft)?;
+    order::modules(cx, &gate, draft)?;
     let event = Event::new("course.imported", format!("course:{}", gate.id));
     let details = serde_json::to_value(&told).map_err(Error::internal)?;
     audit::record(cx, event.with(details))?;
     Ok(told)
+}
+
+/// The end of a chapter.
+fn place(chapter: &Chapter) -> Place {
+    Place {
+        module: Some(chapter.slug.clone()),
+        module_title: Some(chapter.title.clone()),
+        position: None,
+    }
+}
+
+/// What there is of a course, by slug.
+fn by_slug(old: &[(Lesson, String)]) -> HashMap<&str, &(Lesson, String)> {
+    old.iter().map(|one| (one.0.slug.as_str(), one)).collect()
+}
+
+/// Whether a lesson says what the file says, wherever it stands.
+fn says(lesson: &Lesson, source: &str, text: &Text) -> bool {
+    lesson.title == text.title.as_str() && source == text.source.as_str()
 }
 
 /// The course itself, made or changed.
@@ -177,28 +196,4 @@ fn course(cx: &mut Cx<'_, '_>, new: &NewCourse) -> Result<Course> {
         Ok(_) | Err(Error::NotFound { .. } | Error::Ambiguous { .. }) => courses::create(cx, new),
         Err(other) => Err(other),
     }
-}
-
-/// Gives the modules the titles and the order of the folder; those that it does not have follow.
-fn arrange(cx: &mut Cx<'_, '_>, gate: &Gate, draft: &Draft) -> Result<()> {
-    let place = |slug: &str| {
-        let found = draft
-            .chapters
-            .iter()
-            .position(|it| it.slug.as_str() == slug);
-        found.unwrap_or(usize::MAX)
-    };
-    let mut modules = store::modules(cx.tx, &gate.id)?;
-    modules.sort_by_key(|module| place(&module.slug));
-    for (position, module) in (1_i64..).zip(modules) {
-        let chapter = draft
-            .chapters
-            .iter()
-            .find(|it| it.slug.as_str() == module.slug);
-        let title = chapter.map_or(module.title.as_str(), |it| it.title.as_str());
-        if (position, title) != (module.position, module.title.as_str()) {
-            store::set_module(cx.tx, &module.id, title, position)?;
-        }
-    }
-    Ok(())
 }

@@ -1,11 +1,12 @@
 //! Reading the files of a course: all that is wrong with them, or what they say.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::str::FromStr;
 
 use toml::{Table, Value};
 
 use super::Files;
+use crate::courses::attachments::{BYTES, FILES};
 use crate::courses::{Admission, AttachmentName, NewCourse, Slug, Summary, Tag, Title, Visibility};
 use crate::error::{Error, Fault, Result};
 use crate::lessons::Source;
@@ -99,6 +100,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
     let mut found: BTreeMap<(u32, String), BTreeMap<u32, Text>> = BTreeMap::new();
     let mut slugs: BTreeMap<String, String> = BTreeMap::new();
     let mut assets = BTreeMap::new();
+    let mut folders = HashSet::new();
     for (name, bytes) in &files.0 {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
@@ -119,6 +121,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
                     faults.add(name, 0, rule);
                     continue;
                 };
+                folders.insert(slug);
                 let place = file.strip_suffix(".md").and_then(numbered);
                 let Some((position, own)) = place else {
                     continue;
@@ -141,6 +144,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
             ),
         }
     }
+    too_many(&assets, &mut faults);
     let mut chapters: Vec<Chapter> = Vec::new();
     for ((number, slug), texts) in found {
         let folder = format!("{number:02}-{slug}");
@@ -162,7 +166,11 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
             chapters.push(Chapter { slug, title, texts });
         }
     }
-    for name in titles.keys() {
+    // A folder is there, too, if something is wrong with all of its lessons: that was told.
+    for name in titles
+        .keys()
+        .filter(|name| !folders.contains(name.as_str()))
+    {
         faults.add(
             COURSE,
             0,
@@ -179,6 +187,17 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
             faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             Err(Error::FilesRefused { faults })
         }
+    }
+}
+
+/// Files beyond what a course may have.
+fn too_many(assets: &BTreeMap<AttachmentName, Vec<u8>>, faults: &mut Faults) {
+    let within = |size: usize, most: i64| i64::try_from(size).is_ok_and(|size| size <= most);
+    if !within(assets.len(), FILES) {
+        faults.add("assets", 0, format!("holds more than {FILES} files"));
+    }
+    if !within(assets.values().map(Vec::len).sum(), BYTES) {
+        faults.add("assets", 0, format!("holds more than {BYTES} bytes"));
     }
 }
 
@@ -218,6 +237,8 @@ fn line_of_key(text: &str, key: &str) -> u64 {
 }
 
 fn utf8<'a>(file: &str, bytes: &'a [u8], faults: &mut Faults) -> Option<&'a str> {
+    // Some editors begin with a mark of the order of bytes, which UTF-8 does not have.
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     std::str::from_utf8(bytes)
         .map_err(|error| {
             let before = bytes.iter().take(error.valid_up_to());
@@ -332,9 +353,11 @@ fn tags(given: &Given<'_>, faults: &mut Faults) -> Vec<Tag> {
 fn lesson(file: &str, slug: &str, bytes: &[u8], faults: &mut Faults) -> Option<Text> {
     let text = utf8(file, bytes, faults)?.replace("\r\n", "\n");
     let slug = faults.take(file, 0, slug.parse());
-    let parts = text
-        .strip_prefix("+++\n")
-        .and_then(|rest| rest.split_once("\n+++\n"));
+    let rest = text.strip_prefix("+++\n");
+    let parts = rest.and_then(|rest| match rest.strip_prefix("+++\n") {
+        Some(body) => Some(("", body)),
+        None => rest.split_once("\n+++\n"),
+    });
     let Some((head, body)) = parts else {
         let rule = "must begin with a line +++, then title = \"…\", then another line +++";
         faults.add(file, 1, rule);

@@ -25,6 +25,7 @@ fn body(method: &str, path: &str) -> Option<Value> {
             json!({ "title": "Mallory" })
         }
         ("PATCH", "/api/v1/lessons/{id}") => json!({ "source": "Mallory" }),
+        ("PUT", "/api/v1/courses/{id}/attachments/{name}") => json!("Dig here."),
         ("PUT", "/api/v1/lessons/{id}/progress") => json!({ "state": "completed" }),
         ("PUT", "/api/v1/attempts/{id}/answers/{question}") => json!({ "seq": 1, "answer": true }),
         ("PUT", "/api/v1/attempts/{id}/answers/{question}/points") => json!({ "points": 1 }),
@@ -194,6 +195,7 @@ fn rows(shell: &Shell) -> Vec<String> {
             "id || generation || COALESCE(CAST(revoked_at AS TEXT), '-')",
         ),
         ("courses", "slug || version || state"),
+        ("attachments", "name || sha256"),
         ("lessons", "slug || version"),
         ("enrolments", "user_id || state"),
         ("progress", "user_id || state"),

@@ -78,7 +78,7 @@ impl Client {
         headers: &str,
         body: &str,
     ) -> Result<Answer> {
-        let kind = if body.is_empty() {
+        let kind = if body.is_empty() || headers.contains("Content-Type: ") {
             ""
         } else {
             "Content-Type: application/json\r\n"

@@ -6,61 +6,72 @@ use crate::escape;
 impl Error {
     /// What to do next, where the program can know it.
     #[must_use]
-    pub fn hint(&self) -> Option<String> {
-        self.hint_at("")
-    }
-
-    /// The same for who has to name the place: `flags` lead every command of this program there
-    /// (` --data-dir /srv/provost`).
-    #[must_use]
     #[expect(
         clippy::wildcard_enum_match_arm,
         reason = "most errors say it all by themselves"
     )]
-    pub fn hint_at(&self, flags: &str) -> Option<String> {
+    pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Ambiguous { noun, .. } => {
-                format!("give more characters of the id; they are listed by: provost {noun} list{flags}")
+                format!("give more characters of the id; they are listed by: provost {noun} list")
             }
-            Self::LastAdmin => format!("make another administrator first: provost user role add USER admin{flags}"),
+            Self::LastAdmin => "make another administrator first: provost user role add USER admin".into(),
             Self::CountDiffers { .. } => "look with --dry-run, then give the right number".into(),
             Self::Unavailable(_) => "try again; if it stays so, look at the daemon's log".into(),
-            Self::StorageFull(_) => format!("reads go on; to get room to clear up: provost db release-space{flags}"),
+            Self::StorageFull(_) => "reads go on; to get room to clear up: provost db release-space".into(),
             // `kill 0` would end the operator's own shell.
             Self::DaemonRunning { pid: 0 } => "stop it first, or use another --data-dir".into(),
             Self::DaemonRunning { pid } => format!("stop it first (kill {pid}), or use another --data-dir"),
             Self::DaemonsServing { .. } => "stop them first".into(),
-            Self::NotSetUp { .. } => format!("run: provost init{flags}"),
-            Self::DatabaseMissing { .. } => format!(
-                "restore the last good backup (provost backup list{flags}, provost restore FILE{flags}), or, to start anew, move the key file away first"
-            ),
-            Self::SchemaBehind { .. } => format!("run: provost migrate up{flags}"),
+            Self::NotSetUp { .. } => "run: provost init".into(),
+            Self::DatabaseMissing { .. } => {
+                "restore the last good backup (provost backup list, provost restore FILE), or, to start anew, move the key file away first".into()
+            }
+            Self::SchemaBehind { .. } => "run: provost migrate up".into(),
             Self::SchemaDiffers { place, schema, binary } if schema < binary => {
                 format!("run: provost --db {place} migrate up")
             }
             Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => "install the newer provost; nothing was changed".into(),
             Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
             Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
-            Self::MigrationEdited { found, .. } => edited(found, flags),
+            Self::MigrationEdited { found, .. } => edited(found),
             Self::MigrationMissing { files, dir, before } => {
                 let (it, text) = if files.len() == 1 { ("it", "that text") } else { ("them", "those texts") };
                 format!(
                     "put {it} back as it was in your version control; to undo what was made, and all after it, without {text}: \
-                     provost migrate down{}{flags} --to {before} --destroy-data",
+                     provost migrate down{} --to {before} --destroy-data",
                     within(dir.as_deref()),
                 )
             }
             Self::LintRefused { .. } => {
                 "correct it, or accept what is meant so by a comment of its own line: -- lint: allow RULE: the reason".into()
             }
-            Self::Corrupt(_) => {
-                format!("stop the daemon, keep the files, restore the last good backup: provost restore FILE{flags}")
-            }
-            Self::BackupDamaged { .. } => format!("nothing was changed; take another one: provost backup list{flags}"),
+            Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup: provost restore FILE".into(),
+            Self::BackupDamaged { .. } => "nothing was changed; take another one: provost backup list".into(),
             _ => return None,
         };
         Some(hint)
     }
+
+    /// [`Error::hint`] with commands that lead to the same place as this one: `flags` begin with a
+    /// space, or are none.
+    #[must_use]
+    pub fn hint_at(&self, flags: &str) -> Option<String> {
+        self.hint().map(|hint| led(&hint, flags))
+    }
+}
+
+/// Puts the flags behind the program's name wherever a command follows it.
+fn led(hint: &str, flags: &str) -> String {
+    let mut parts = hint.split("provost ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // A command begins in lower case; one that names its place already begins with a flag.
+        let is_command = part.starts_with(|first: char| first.is_ascii_lowercase());
+        let flags = if is_command { flags } else { "" };
+        text = format!("{text}provost{flags} {part}");
+    }
+    text
 }
 
 /// The flag that names the folder of a team's migrations.
@@ -68,7 +79,7 @@ fn within(dir: Option<&str>) -> String {
     dir.map_or(String::new(), |dir| format!(" --dir {}", escape::word(dir)))
 }
 
-fn edited(found: &Edited, flags: &str) -> String {
+fn edited(found: &Edited) -> String {
     let Edited {
         applied,
         found: now,
@@ -89,7 +100,26 @@ fn edited(found: &Edited, flags: &str) -> String {
     }
     let what = if renamed { "name" } else { "text" };
     format!(
-        "{texts}put its {what} back as it was, then: provost migrate verify{dir}{flags}; \
+        "{texts}put its {what} back as it was, then: provost migrate verify{dir}; \
          what should be different is a migration of its own: provost migrate new NAME{dir}"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_a_hint_lead_to_the_same_place() {
+        let missing = Error::DatabaseMissing { path: "x".into() };
+        let hint = missing.hint_at(" --data-dir /d").unwrap();
+        assert!(
+            hint.contains(
+                "(provost --data-dir /d backup list, provost --data-dir /d restore FILE)"
+            ),
+            "{hint}"
+        );
+        let placed = "run: provost --db x migrate up; or install the newer provost; done";
+        assert_eq!(led(placed, " --data-dir /d"), placed);
+    }
 }

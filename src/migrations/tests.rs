@@ -495,7 +495,7 @@ fn what_was_applied_and_has_no_file_any_more_is_named_and_stops_all_but_the_way_
         );
         assert_eq!(refused.spec().exit, 11);
         let hint = refused.hint_at(" --db x.db").unwrap();
-        let down = "provost migrate down --dir 'my own' --db x.db --to 1 --destroy-data";
+        let down = "provost --db x.db migrate down --dir 'my own' --to 1 --destroy-data";
         assert!(hint.ends_with(down), "{hint}");
     }
     let undone = undo(&less, &app, 1).unwrap();

@@ -90,6 +90,7 @@ fn told(
 ) -> Result<Outcome> {
     let interrupt = Interrupt::watch()?;
     let bar = progress(out, "copying", 0);
+    bar.finish_and_clear();
     // Under `--json` there is one document at the end, under `--quiet` the names.
     let silent = out.format().json || out.format().quiet;
     let report = work(&mut |stage| {
@@ -97,14 +98,26 @@ fn told(
             return Err(Error::Cancelled);
         }
         if let Stage::Copying(left, all) = stage {
+            // What comes after the copy has no length.
+            if bar.is_finished() {
+                bar.reset();
+            }
+            let word = if left == 0 {
+                "trying it on the copy"
+            } else {
+                "copying"
+            };
+            bar.set_message(word);
             bar.set_length(all);
             bar.set_position(all.saturating_sub(left));
             return Ok(());
         }
+        // The line that says what came of it takes its place.
+        bar.finish_and_clear();
         if silent {
             return Ok(());
         }
-        bar.suspend(|| tell(stage, out))
+        tell(stage, out)
     });
     bar.finish_and_clear();
     if let Err(Error::LintRefused { faults }) = &report {

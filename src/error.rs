@@ -7,15 +7,15 @@
 
 mod faults;
 mod hint;
-mod make;
 mod schema;
+mod words;
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use faults::{Fault, Refusal};
-use faults::{refused_files, refused_rows};
+pub use faults::{Fault, Flaw, Refusal};
+use faults::{and_others, refused_files, refused_rows};
 pub use schema::{Edited, Spot};
 use schema::{differs, linted, missing};
 
@@ -42,12 +42,14 @@ pub enum Error {
         field: String,
     },
     /// A value that a rule refuses.
-    #[error("{field}: {reason}")]
+    #[error("{field}: {reason}{}", and_others(others))]
     Invalid {
         /// The argument or JSON member at fault.
         field: &'static str,
         /// Why, as a sentence without its subject.
         reason: String,
+        /// What else is wrong.
+        others: Vec<Flaw>,
     },
     /// No such object, or one that the caller may not see.
     #[error("no such {noun}{}{given}", if given.is_empty() { "" } else { ": " })]
@@ -453,13 +455,32 @@ impl Error {
         }
     }
 
-    /// All that lies under it, for the operator's log: the sources down to the last.
+    /// A value that a rule refuses.
     #[must_use]
-    pub fn causes(&self) -> String {
-        let first = StdError::source(self);
-        let chain = std::iter::successors(first, |&cause| cause.source());
-        let chain: Vec<String> = chain.map(ToString::to_string).collect();
-        chain.join(": ")
+    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
+        Self::Invalid {
+            field,
+            reason: reason.into(),
+            others: Vec::new(),
+        }
+    }
+
+    /// Something that must not happen; the details are for the log only.
+    #[must_use]
+    pub fn internal(source: impl Into<Source>) -> Self {
+        Self::Internal(source.into())
+    }
+
+    /// Busy or out of reach for now; the details are for the log only.
+    #[must_use]
+    pub fn unavailable(source: impl Into<Source>) -> Self {
+        Self::Unavailable(source.into())
+    }
+
+    /// For `map_err` on file and socket calls: `read(&p).map_err(Error::io("read …"))`.
+    pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let doing = doing.into();
+        move |source| Self::Io { doing, source }
     }
 }
 

@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use super::flags::Format;
 use super::json;
 use super::output::{Terminal, is_closed_pipe};
-use crate::error::Error;
+use crate::error::{Error, Flaw};
 use crate::escape;
 use crate::problem::Problem;
 
@@ -28,16 +28,32 @@ pub fn report(error: &Error, format: Format, flags: &str) -> ExitCode {
 }
 
 /// Tells what clap made of the command line: help and version on standard output with success,
-/// a mistake on standard error with exit status 2 (under `--json`, as a problem object).
+/// mistakes, the first and the others, on standard error with exit status 2 (under `--json`, as a
+/// problem object).
 #[must_use]
-pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+pub fn report_usage(error: &clap::Error, others: &[clap::Error], json: bool) -> ExitCode {
     if json && error.use_stderr() {
-        let text = error.render().to_string();
-        let usage = Error::Usage(first_paragraph(&text));
+        let all = std::iter::once(error).chain(others);
+        let all: Vec<_> = all
+            .map(|error| first_paragraph(&error.render().to_string()))
+            .collect();
+        let usage = Error::Usage(all.join("; "));
         return tell(&Told::of(&usage), true, false, &mut io::stderr().lock()).into();
     }
-    // Help into `head` is no failure.
-    let _closed_pipe = error.print();
+    if others.is_empty() {
+        // Help into `head` is no failure.
+        let _closed_pipe = error.print();
+    } else {
+        let all: Vec<_> = std::iter::once(error)
+            .chain(others)
+            .map(|error| error.render().ansi().to_string())
+            .collect();
+        let paragraphs = all.iter().filter_map(|text| text.split("\n\n").next());
+        // How to get help is the same for all.
+        let help = all.first().and_then(|text| text.rsplit("\n\n").next());
+        let text: Vec<_> = paragraphs.chain([""]).chain(help).collect();
+        let _closed_pipe = write!(anstream::stderr(), "{}", text.join("\n"));
+    }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
@@ -93,7 +109,10 @@ fn problem(told: &Told<'_>) -> Vec<u8> {
 
 fn words(told: &Told<'_>, colour: bool) -> Vec<u8> {
     let error = told.error;
-    let mut text = line("error", AnsiColor::Red, colour, &error.to_string());
+    let mut text = String::new();
+    for told in faults(error) {
+        text += &line("error", AnsiColor::Red, colour, &told);
+    }
     for under in causes(error) {
         text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
     }
@@ -106,6 +125,22 @@ fn words(told: &Told<'_>, colour: bool) -> Vec<u8> {
 /// What lies under it, down to the last.
 fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
     std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// What is wrong, a line each.
+fn faults(error: &Error) -> Vec<String> {
+    if let Error::Invalid {
+        field,
+        reason,
+        others,
+    } = error
+    {
+        let first = format!("{field}: {reason}");
+        let others = others.iter();
+        let others = others.map(|Flaw { member, reason }| format!("{member}: {reason}"));
+        return std::iter::once(first).chain(others).collect();
+    }
+    vec![error.to_string()]
 }
 
 fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {

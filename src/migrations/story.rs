@@ -54,6 +54,7 @@ pub const ALL: &[Migration] = &[
     migration!(13, "0013_suspended_tokens"),
     migration!(14, "0014_courses"),
     migration!(15, "0015_quizzes"),
+    migration!(16, "0016_last_login"),
 ];
 
 impl Migration {

@@ -1,8 +1,19 @@
-//! Short ways to make the errors that are made most.
+//! Errors in words: what lies under one, and what of a text that names nothing may be repeated.
 
-use super::{Error, Source};
+use std::error::Error as StdError;
+
+use super::Error;
 
 impl Error {
+    /// All that lies under it, for the operator's log: the sources down to the last.
+    #[must_use]
+    pub fn causes(&self) -> String {
+        let first = StdError::source(self);
+        let chain = std::iter::successors(first, |&cause| cause.source());
+        let chain: Vec<String> = chain.map(ToString::to_string).collect();
+        chain.join(": ")
+    }
+
     /// There is no `noun` that `given` names. It is repeated so far as it is fit to be seen: cut,
     /// without characters that steer a terminal, and not at all if it looks like a token.
     #[must_use]
@@ -26,30 +37,14 @@ impl Error {
         }
     }
 
-    /// A value that a rule refuses.
+    /// The same refusal, where the member `from` is called `to`.
     #[must_use]
-    pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
-        Self::Invalid {
-            field,
-            reason: reason.into(),
+    pub fn called(mut self, from: &str, to: &'static str) -> Self {
+        if let Self::Invalid { field, .. } = &mut self
+            && *field == from
+        {
+            *field = to;
         }
-    }
-
-    /// Something that must not happen; the details are for the log only.
-    #[must_use]
-    pub fn internal(source: impl Into<Source>) -> Self {
-        Self::Internal(source.into())
-    }
-
-    /// Busy or out of reach for now; the details are for the log only.
-    #[must_use]
-    pub fn unavailable(source: impl Into<Source>) -> Self {
-        Self::Unavailable(source.into())
-    }
-
-    /// For `map_err` on file and socket calls: `read(&p).map_err(Error::io("read …"))`.
-    pub fn io(doing: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
-        let doing = doing.into();
-        move |source| Self::Io { doing, source }
+        self
     }
 }

@@ -10,13 +10,17 @@ use serde::Serialize;
 
 use crate::audit;
 use crate::databases::{self, Check, Finding};
-use crate::db::schema::Object;
+use crate::db::shape::Part;
 use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
+use crate::file::folder_of;
 use crate::keys::Keys;
 use crate::migrations;
-use crate::snapshots::{self, Manifest};
+use crate::snapshots::{self, Draft, Manifest};
 use crate::time::Timestamp;
+
+/// Findings about a new copy that are told one by one.
+const TOLD: usize = 20;
 
 /// What a backup is held against, besides its manifest.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,9 +57,12 @@ impl Verified {
 /// Verifies the backup in the file at `path`.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is neither a manifest nor a check sum to hold it against;
+/// [`Error::NotFound`] if there is none; [`Error::Usage`] if there is neither a manifest nor a check sum to hold it against;
 /// [`Error::SchemaNewer`]; [`Error::Io`]. What is wrong with it is a finding.
 pub fn verify(path: &Path, against: Against<'_>) -> Result<Verified> {
+    if !path.exists() {
+        return Err(Error::no_such("backup", &path.display().to_string()));
+    }
     let manifest = match Manifest::of(path) {
         Err(Error::Corrupt(reason)) => Err(reason),
         read => Ok(read?),
@@ -110,6 +117,23 @@ pub(super) fn examine(
         other => other?,
     }
     Ok(verified)
+}
+
+/// Looks through a copy that has no name yet, as a restore would, but for what was looked at when it
+/// was copied: returned is why a restore would refuse it, and what is wrong with its audit log.
+pub(super) fn look(draft: &Draft, keys: &Keys) -> Result<(Vec<String>, Vec<String>)> {
+    let db = Db::open_still(draft.path())?;
+    let manifest = Some(&draft.manifest);
+    let checks = [
+        of_schema(&db, draft.manifest.schema, manifest)?,
+        databases::history(&db)?,
+        of_keys(&db, manifest, Some(keys))?,
+    ];
+    let faults = checks.iter().flat_map(|check| &check.findings);
+    let faults = faults.map(|it| format!("{}: {}", it.check, it.detail));
+    let audit = of_audit(&db, draft.path(), manifest, Some(keys))?;
+    let audit = audit.findings.into_iter().map(|it| it.detail);
+    Ok((faults.take(TOLD).collect(), audit.take(TOLD).collect()))
 }
 
 /// The manifest itself.
@@ -185,26 +209,25 @@ fn inside(
         verified.checks.push(of_counts(&db, manifest)?);
     }
     verified.checks.push(of_keys(&db, manifest, against.keys)?);
-    verified.checks.push(of_audit(&db, manifest, against.keys)?);
+    let audit = of_audit(&db, path, manifest, against.keys)?;
+    verified.checks.push(audit);
     Ok(())
 }
 
-/// What the database is made of, word for word. Tables of others may be in it, and views if the
-/// file is as it was made, but nothing that works by itself: a trigger could undo what a restore
-/// does.
+/// What the database is made of, word for word but for comments. Tables of others may be in it, and
+/// views if the file is as it was made, but nothing that works by itself: a trigger could undo what
+/// a restore does.
 fn of_schema(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Check> {
-    let words = |db: &Db| -> Result<BTreeMap<(String, String), String>> {
-        #[expect(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method's path is not general enough over the transaction's life"
-        )]
-        let objects = db.export(|tx| tx.objects())?;
-        let keyed = objects
-            .into_iter()
-            .map(|it: Object| ((it.sort, it.name), it.sql));
-        Ok(keyed.collect())
+    let words = |parts: Vec<Part>| -> BTreeMap<(String, String), String> {
+        let parts = parts.into_iter();
+        parts.map(|it| ((it.sort, it.name), it.text)).collect()
     };
-    let (real, expected) = (words(db)?, words(&migrations::sample(schema)?)?);
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's path is not general enough over the transaction's life"
+    )]
+    let real = words(db.export(|tx| tx.shape())?);
+    let expected = words(migrations::made(schema)?);
     let mut findings = Vec::new();
     if manifest.is_some_and(|it| it.schema != schema) {
         findings.push(format!(
@@ -281,11 +304,24 @@ fn of_keys(db: &Db, manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<
     Ok(check(NAME, "the key file to which it belongs", findings))
 }
 
-fn of_audit(db: &Db, manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<Check> {
-    let options = audit::Options {
-        keys,
-        head: manifest.and_then(|it| it.audit_head.clone()),
+/// The log is held against the newest head that this manifest, or one of an earlier backup in the
+/// same folder, has noted: all seals may have been taken off before this one was made.
+fn of_audit(
+    db: &Db,
+    path: &Path,
+    manifest: Option<&Manifest>,
+    keys: Option<&Keys>,
+) -> Result<Check> {
+    let noted = match (manifest, keys) {
+        (Some(manifest), Some(keys)) => {
+            let restores = db.read(audit::restores)?;
+            snapshots::noted(folder_of(path), keys, manifest.created_at, &restores)
+        }
+        (_, None) | (None, _) => None,
     };
+    let own = || manifest.and_then(|it| it.audit_head.clone());
+    let head = noted.or_else(own);
+    let options = audit::Options { keys, head };
     let found = audit::verify(db, &options, &mut |_, _| Ok(()))?;
     let findings = found.findings.into_iter().map(|it| it.detail).collect();
     Ok(check(

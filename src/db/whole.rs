@@ -3,10 +3,13 @@
 
 use std::path::{Path, PathBuf};
 
-use super::schema::{Object, Table, list, quoted};
+use super::schema::{Table, list, quoted};
 use super::sqlite::Sqlite;
 use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
+
+/// What a daemon that answers reads alone says of itself.
+pub const READING: &str = "answers reads alone";
 
 /// What [`Db::about`] tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -92,6 +95,17 @@ impl Db {
         match &self.engine {
             Engine::Sqlite(sqlite) => Ok(sqlite.daemons()),
             Engine::Postgres(postgres) => postgres.daemons(),
+        }
+    }
+
+    /// Lets [`Db::daemons`] end what they tell of this daemon in [`READING`].
+    ///
+    /// # Errors
+    /// [`Error::Io`], `Unavailable`.
+    pub fn call_reading(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.call_reading(),
+            Engine::Postgres(postgres) => postgres.call_reading(),
         }
     }
 
@@ -189,18 +203,6 @@ impl Tx<'_> {
             TxEngine::Sqlite(session) => session.schema(),
             TxEngine::Postgres(link) => link.describe(),
             TxEngine::Asked(_) => question::refuse(),
-        }
-    }
-
-    /// Everything of which the database is made, word for word, but for what `SQLite` makes by
-    /// itself.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] on a server, which keeps no words; else as [`Tx::all`].
-    pub fn objects(&mut self) -> Result<Vec<Object>> {
-        match &mut self.engine {
-            TxEngine::Sqlite(session) => session.objects(),
-            TxEngine::Postgres(_) | TxEngine::Asked(_) => question::refuse(),
         }
     }
 

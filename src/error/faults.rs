@@ -1,4 +1,19 @@
-//! What is wrong with rows and files that were to be taken in.
+//! What is wrong with members of a body, and with rows and files that were to be taken in.
+
+/// What is wrong with a member, beside another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Which member.
+    pub member: String,
+    /// Why, as a sentence without its subject.
+    pub reason: String,
+}
+
+pub(super) fn and_others(others: &[Flaw]) -> String {
+    let others = others.iter();
+    let told = others.map(|Flaw { member, reason }| format!("; {member}: {reason}"));
+    told.collect()
+}
 
 /// Why a row of a file, or of another program's table, cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -46,10 +61,16 @@ impl std::fmt::Display for Fault {
     }
 }
 
-pub(super) fn refused_files(faults: usize) -> String {
-    match faults {
-        1 => "1 fault in the files of the course".to_owned(),
-        _ => format!("{faults} faults in the files of the course"),
+pub(super) fn refused_files(faults: &[Fault]) -> String {
+    let same = |first: &Fault| faults.iter().all(|fault| fault.file == first.file);
+    let one = faults.first().filter(|first| same(first));
+    let files = match one {
+        Some(fault) if !fault.file.is_empty() => fault.file.as_str(),
+        Some(_) | None => "the files of the course",
+    };
+    match faults.len() {
+        1 => format!("1 fault in {files}"),
+        several => format!("{several} faults in {files}"),
     }
 }
 

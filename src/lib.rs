@@ -94,10 +94,5 @@ pub mod time;
 pub mod tokens;
 pub mod users;
 
-/// A request asks for memory some forty times and a write more often, on one thread, and gives it
-/// back on another: a tenth of what a request costs with the system's allocator.
-#[global_allocator]
-static MEMORY: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 #[cfg(test)]
 mod testing;

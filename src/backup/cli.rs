@@ -3,16 +3,17 @@
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
+use indicatif::DecimalBytes;
 use serde_json::json;
 
-use super::{Against, Backup, Keep, Kept, Verified};
+use super::{Against, Backup, Keep, Kept, State, Verified};
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
 use crate::cli::prompt::{Confirm, progress};
 use crate::cli::{Operator, Outcome, Site};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
-use crate::snapshots;
+use crate::time::{relative, wall};
 
 mod restore;
 
@@ -32,7 +33,7 @@ pub enum Command {
     /// Copy the database as it is now into a new file, beside a running daemon, and check the copy;
     /// for PostgreSQL, tell the command of its own tool
     Create(Create),
-    /// List the backups in the usual folder, the newest first
+    /// List the backups in the usual folder, the newest first; also with the database gone
     List,
     /// Look through a backup as a whole: is it the file that was made, is it sound, is it ours
     Verify(Verify),
@@ -48,15 +49,43 @@ impl Command {
     pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         match self {
             Self::Create(create) => create.run(&site.operator(out)?, out),
-            Self::List => {
-                let operator = site.operator(out)?;
-                let kept = super::list(operator.app(), operator.actor())?;
-                out.table(kept).map(|()| Outcome::Done)
-            }
+            Self::List => list(site, out),
             Self::Verify(verify) => verify.run(site, out),
             Self::Delete(delete) => delete.run(&site.operator(out)?, out),
         }
     }
+}
+
+/// Lists the backups. Whoever has lost the database needs that most.
+fn list(site: &Site, out: &mut Output) -> Result<Outcome> {
+    let config = site.config(out)?;
+    let there = super::there(&config)?;
+    let operator = Operator::open(config, site.on_behalf_of());
+    let kept = match operator.and_then(|it| super::list(it.app(), it.actor())) {
+        Ok(kept) => kept,
+        Err(error) if there.is_empty() => return Err(error),
+        Err(error) => {
+            let causes = error.causes();
+            let mark = if causes.is_empty() { "" } else { ": " };
+            out.warn(format_args!("{error}{mark}{causes}"))?;
+            there
+        }
+    };
+    let told = kept.iter().filter_map(|it| {
+        let reason = it.reason.as_ref()?;
+        let path = it.path.display();
+        match it.state {
+            State::Complete => None,
+            State::Faulty => Some(format!("provost restore refuses {path}: {reason}")),
+            State::Broken => Some(format!("{path} is broken: {reason}")),
+        }
+    });
+    let told: Vec<String> = told.collect();
+    out.table(kept)?;
+    for line in told {
+        out.warn(line)?;
+    }
+    Ok(Outcome::Done)
 }
 
 impl Record for Backup {
@@ -71,6 +100,7 @@ impl Record for Backup {
 impl Record for Kept {
     const COLUMNS: &'static [&'static str] = &[
         "created_at",
+        "state",
         "schema",
         "bytes",
         "sha256",
@@ -122,8 +152,7 @@ impl Create {
         let made = if to_stdout {
             super::stream(app, actor, &mut tell, &mut |piece| out.document(piece))
         } else {
-            let path = self.out.map_or_else(|| snapshots::usual_place(app), Ok)?;
-            super::create(app, actor, &path, &mut tell)
+            super::create(app, actor, self.out.as_deref(), &mut tell)
         };
         bar.finish_and_clear();
         let backup = made?;
@@ -141,11 +170,25 @@ impl Create {
                 out.message(format_args!("deleted {}", path.display()))?;
             }
         }
+        for finding in &backup.audit {
+            out.warn(format_args!(
+                "the audit log is not as it was sealed: {finding}"
+            ))?;
+        }
+        for fault in &backup.faults {
+            out.warn(format_args!(
+                "provost restore will refuse this backup: {fault}"
+            ))?;
+        }
         out.message(format_args!(
             "the key file is not in it, and without that no token of it is good: keep a copy of {} elsewhere",
             app.config().key_file.display()
         ))?;
-        Ok(Outcome::Done)
+        Ok(if backup.faults.is_empty() {
+            Outcome::Done
+        } else {
+            Outcome::Findings
+        })
     }
 }
 
@@ -172,12 +215,17 @@ impl Verify {
         };
         let verified = super::verify(&self.file, against)?;
         let good = verified.fault().is_none();
-        if good && let Ok(operator) = site.operator(out) {
+        if good && let Ok(operator) = Operator::open(config, site.on_behalf_of()) {
             let real = self.file.canonicalize();
             let path = real.as_deref().unwrap_or(&self.file);
-            super::record_verified(operator.app(), operator.actor(), path, &verified.sha256)?;
+            let (app, actor) = (operator.app(), operator.actor());
+            if let Err(error) = super::record_verified(app, actor, path, &verified.sha256) {
+                out.warn(format_args!(
+                    "that it is good could not be written down: {error}"
+                ))?;
+            }
         }
-        told(verified, out)?;
+        told(verified, site, out)?;
         Ok(if good {
             Outcome::Done
         } else {
@@ -186,12 +234,25 @@ impl Verify {
     }
 }
 
+/// A backup in one line.
+fn described(it: &Verified) -> String {
+    let at = it.created_at.map_or("unknown age".to_owned(), |at| {
+        format!("{at} ({})", relative(at, wall()))
+    });
+    let schema = it
+        .schema
+        .map_or("?".to_owned(), |schema| schema.to_string());
+    let (bytes, sha256) = (DecimalBytes(it.bytes), &it.sha256);
+    format!("backup of {at}: {bytes}, schema {schema}, sha256 {sha256}")
+}
+
 /// Prints what was found out about a backup.
-fn told(verified: Verified, out: &mut Output) -> Result<()> {
+fn told(verified: Verified, site: &Site, out: &mut Output) -> Result<()> {
     let good = verified.fault().is_none();
     if out.format().json {
         return out.value(&json!({ "ok": good, "backup": verified }));
     }
+    out.message(described(&verified))?;
     if !out.format().quiet {
         for check in &verified.checks {
             let told = match check.findings.len() {
@@ -206,7 +267,10 @@ fn told(verified: Verified, out: &mut Output) -> Result<()> {
     if !good {
         let findings = verified.checks.into_iter().flat_map(|it| it.findings);
         out.table(findings.collect())?;
-        out.message("hint: take another one: provost backup list")?;
+        let flags = site.flags();
+        out.message(format_args!(
+            "hint: take another one: provost{flags} backup list"
+        ))?;
     }
     Ok(())
 }
@@ -231,7 +295,7 @@ pub struct Delete {
 impl Delete {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         for file in &self.files {
-            super::recognised(file)?;
+            super::recognised(operator.app().config(), file)?;
         }
         let count = u64::try_from(self.files.len()).map_err(Error::internal)?;
         let backups = if count == 1 { "backup" } else { "backups" };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::config::Config;
 use crate::error::{Error, Result};
+use crate::file::folder_of;
 use crate::snapshots::{self, Manifest, manifest_of};
 use crate::time::Timestamp;
 
@@ -21,15 +23,32 @@ pub struct Kept {
     /// The file.
     pub path: PathBuf,
     /// When it was begun: what was committed before is in it.
-    pub created_at: Timestamp,
+    pub created_at: Option<Timestamp>,
+    /// Whether anything can be restored from it, as far as its manifest says.
+    pub state: State,
+    /// What is wrong with it.
+    pub reason: Option<String>,
     /// The schema of the database in it.
-    pub schema: u32,
-    /// Its size.
-    pub bytes: u64,
+    pub schema: Option<u32>,
+    /// The size of the file.
+    pub bytes: Option<u64>,
     /// SHA-256 of the file, as the manifest says.
-    pub sha256: String,
-    /// When it was last looked through as a whole: when it was made, or verified since.
-    pub verified_at: Timestamp,
+    pub sha256: Option<String>,
+    /// When it was last looked through as a whole: when it was made, or verified since, as far as
+    /// the audit log tells.
+    pub verified_at: Option<Timestamp>,
+}
+
+/// What a backup is worth.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It was whole and sound when it was made.
+    Complete,
+    /// It is a whole copy of a database that was not as it should be: a restore refuses it.
+    Faulty,
+    /// Its manifest cannot be read, or the file is not the one of which that speaks.
+    Broken,
 }
 
 /// Which backups are kept, of those that were made in the usual place under the usual name.
@@ -89,37 +108,89 @@ fn newest_of_each(times: &[Timestamp], hours: u64, most: usize) -> Vec<usize> {
     firsts.map(|(place, _)| place).take(most).collect()
 }
 
-/// The backups in the usual place that have a manifest, the newest first.
+/// The backups in the usual place, the newest first, and what the audit log says of them.
 ///
 /// # Errors
-/// [`Error::Usage`] where the engine's own tools make backups; [`Error::Io`].
+/// [`Error::Usage`] where the engine's own tools make backups; [`Error::Io`]; those of the database.
 pub fn list(app: &App, actor: &Actor) -> Result<Vec<Kept>> {
-    let folder = snapshots::folder(app)?;
+    snapshots::database(app, None)?;
+    let mut kept = there(app.config())?;
+    for kept in kept.iter_mut().filter(|kept| kept.state == State::Complete) {
+        let verified = verified_at(app, actor, &kept.path)?;
+        kept.verified_at = verified.or(kept.verified_at);
+    }
+    Ok(kept)
+}
+
+/// The backups in the usual place, the newest first, without a look at the database: it may be
+/// gone. What is there without a manifest is no backup.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn there(config: &Config) -> Result<Vec<Kept>> {
+    let Some(folder) = snapshots::usual_folder(config) else {
+        return Ok(Vec::new());
+    };
     let reading = || Error::io(format!("read the folder {}", folder.display()));
-    let mut found = Vec::new();
-    for entry in fs::read_dir(&folder).map_err(reading())? {
-        let path = entry.map_err(reading())?.path();
-        // What is there without a good manifest is no backup that anybody can count on.
-        if path.extension().is_some_and(|it| it == "db")
-            && let Ok(Some(manifest)) = Manifest::of(&path)
-        {
-            found.push((path, manifest));
+    let entries = match fs::read_dir(&folder) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(reading())?,
+    };
+    let mut kept = Vec::new();
+    for entry in entries {
+        let beside = entry.map_err(reading())?.path();
+        let is_manifest = beside.extension().is_some_and(|it| it == "json");
+        let path = beside.with_extension("");
+        if is_manifest && path.extension().is_some_and(|it| it == "db") {
+            kept.extend(kept_at(path)?);
         }
     }
-    let kept = found.into_iter().map(|(path, manifest)| {
-        let verified = verified_at(app, actor, &path)?;
-        Ok(Kept {
-            verified_at: verified.unwrap_or(manifest.created_at),
-            path,
-            created_at: manifest.created_at,
-            schema: manifest.schema,
-            bytes: manifest.bytes,
-            sha256: manifest.sha256,
-        })
-    });
-    let mut kept: Vec<Kept> = kept.collect::<Result<_>>()?;
     kept.sort_by(|a, b| (b.created_at, &b.path).cmp(&(a.created_at, &a.path)));
     Ok(kept)
+}
+
+/// The backup of which the manifest is beside `path`; none, if that is gone meanwhile.
+fn kept_at(path: PathBuf) -> Result<Option<Kept>> {
+    let size = path.symlink_metadata().map(|it| it.len());
+    let broken = |reason: String| Kept {
+        path: path.clone(),
+        created_at: None,
+        state: State::Broken,
+        reason: Some(reason),
+        schema: None,
+        bytes: size.as_ref().ok().copied(),
+        sha256: None,
+        verified_at: None,
+    };
+    let manifest = match Manifest::of(&path) {
+        Ok(Some(manifest)) => manifest,
+        Ok(None) => return Ok(None),
+        Err(Error::Corrupt(reason)) => return Ok(Some(broken(reason))),
+        Err(other) => return Err(other),
+    };
+    let mut kept = broken(String::new());
+    kept.created_at = Some(manifest.created_at);
+    kept.schema = Some(manifest.schema);
+    kept.sha256 = Some(manifest.sha256);
+    kept.reason = match size {
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            Some("there is only its manifest".to_owned())
+        }
+        Ok(bytes) if bytes != manifest.bytes => Some(format!(
+            "it has {bytes} bytes, and had {} when it was made",
+            manifest.bytes
+        )),
+        _ => None,
+    };
+    if kept.reason.is_none() {
+        kept.verified_at = kept.created_at;
+        kept.reason = manifest.faults.first().cloned();
+        kept.state = match kept.reason {
+            Some(_) => State::Faulty,
+            None => State::Complete,
+        };
+    }
+    Ok(Some(kept))
 }
 
 /// When it was verified last, as the audit log says.
@@ -133,48 +204,44 @@ fn verified_at(app: &App, actor: &Actor, path: &Path) -> Result<Option<Timestamp
     Ok(page.items.first().map(|entry| entry.at))
 }
 
-/// Deletes what is kept no longer: only backups in the usual place that have the usual name.
-/// Returns what is gone.
+/// Deletes what is kept no longer: only backups in the usual place that have the usual name, and
+/// are not broken. Those from which nothing can be restored take no other's place. Returns what is
+/// gone.
 ///
 /// # Errors
 /// As [`list`] and [`delete`].
 pub fn prune(app: &App, actor: &Actor, keep: &Keep) -> Result<Vec<PathBuf>> {
-    let usual = snapshots::usual_place(app)?;
-    let mut own = list(app, actor)?;
-    own.retain(|kept| is_like(&kept.path, &usual));
-    let times: Vec<Timestamp> = own.iter().map(|kept| kept.created_at).collect();
-    let chosen = keep.chosen(&times);
-    let gone = own.into_iter().enumerate();
-    let gone = gone.filter(|(place, _)| !chosen.contains(place));
-    let paths: Vec<PathBuf> = gone.map(|(_, kept)| kept.path).collect();
-    for path in &paths {
-        delete(app, actor, path)?;
+    let database = snapshots::database(app, None)?;
+    let mut own = there(app.config())?;
+    own.retain(|kept| snapshots::is_usual(&kept.path, database));
+    let mut gone = Vec::new();
+    for state in [State::Complete, State::Faulty] {
+        let of_state = own.iter().filter(|kept| kept.state == state);
+        let times = of_state.clone().filter_map(|kept| kept.created_at);
+        let chosen = keep.chosen(&times.collect::<Vec<_>>());
+        for (place, kept) in of_state.enumerate() {
+            if !chosen.contains(&place) {
+                delete(app, actor, &kept.path)?;
+                gone.push(kept.path.clone());
+            }
+        }
     }
-    Ok(paths)
-}
-
-/// Whether two names differ in digits alone: those of their time.
-fn is_like(path: &Path, usual: &Path) -> bool {
-    let name = |path: &Path| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let blank = |c: char| if c.is_ascii_digit() { '0' } else { c };
-        name.chars().map(blank).collect::<String>()
-    };
-    name(path) == name(usual)
+    Ok(gone)
 }
 
 /// Deletes a backup and its manifest, and writes that down in the audit log.
 ///
 /// # Errors
-/// [`Error::NotFound`] if there is none; [`Error::Invalid`] for a file that has no manifest, and so
-/// may be anything; [`Error::Io`].
+/// As [`recognised`]; [`Error::Io`].
 pub fn delete(app: &App, actor: &Actor, path: &Path) -> Result<()> {
-    recognised(path)?;
-    let removing = |path: &Path| Error::io(format!("remove {}", path.display()));
+    recognised(app.config(), path)?;
     // In this order: what is left when it is cut off is no backup.
-    fs::remove_file(path).map_err(removing(path))?;
-    let beside = manifest_of(path);
-    fs::remove_file(&beside).map_err(removing(&beside))?;
+    for path in [path, &manifest_of(path)] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            removed => removed.map_err(Error::io(format!("remove {}", path.display())))?,
+        }
+    }
     let object = super::object(path);
     app.write(actor, move |cx| {
         audit::record(
@@ -184,24 +251,31 @@ pub fn delete(app: &App, actor: &Actor, path: &Path) -> Result<()> {
     })
 }
 
-/// Refuses what is no backup.
+/// Refuses what is no backup. In the folder of backups one may be broken, or there only its
+/// manifest: nothing else has such names there.
 ///
 /// # Errors
-/// As [`delete`].
-pub fn recognised(path: &Path) -> Result<Manifest> {
-    if !path.symlink_metadata().is_ok_and(|it| it.is_file()) {
+/// [`Error::NotFound`] if there is none; [`Error::Invalid`] for a file that has no manifest, and so
+/// may be anything.
+pub fn recognised(config: &Config, path: &Path) -> Result<()> {
+    let is_file = |path: &Path| path.symlink_metadata().is_ok_and(|it| it.is_file());
+    let real = |path: &Path| path.canonicalize().ok();
+    let usual = snapshots::usual_folder(config).and_then(|usual| real(&usual));
+    let ours = usual.is_some()
+        && real(folder_of(path)) == usual
+        && path.extension().is_some_and(|it| it == "db");
+    let listed = ours && is_file(&manifest_of(path));
+    if !is_file(path) && !listed {
         return Err(Error::no_such("backup", &path.display().to_string()));
     }
-    match Manifest::of(path) {
-        Ok(Some(manifest)) => Ok(manifest),
-        Ok(None) | Err(_) => Err(Error::invalid(
-            "file",
-            format!(
-                "{} has no manifest beside it, and may be anything",
-                path.display()
-            ),
-        )),
-    }
+    let reason = match Manifest::of(path) {
+        Ok(Some(_)) => return Ok(()),
+        Err(_) if listed => return Ok(()),
+        Ok(None) => "has no manifest beside it",
+        Err(_) => "has a manifest beside it that cannot be read",
+    };
+    let reason = format!("{} {reason}, and may be anything", path.display());
+    Err(Error::invalid("file", reason))
 }
 
 #[cfg(test)]
@@ -241,18 +315,5 @@ mod tests {
     fn several_backups_of_one_hour_count_once() {
         let times = [50, 40, 30, -10, -20].map(|minute| Timestamp(HOUR + minute * 60_000));
         assert_eq!(newest_of_each(&times, 1, 9), [0, 3]);
-    }
-
-    #[test]
-    fn only_what_has_the_usual_name_is_taken_for_a_scheduled_backup() {
-        let usual = Path::new("/b/provost-20261120T083400Z.db");
-        for (name, like) in [
-            ("/b/provost-20251231T235959Z.db", true),
-            ("/b/provost-before-the-move.db", false),
-            ("/b/pre-0013-20261120T083400Z.db", false),
-            ("/b/provost-20261120T083400Z.db.json", false),
-        ] {
-            assert_eq!(is_like(Path::new(name), usual), like, "{name}");
-        }
     }
 }

@@ -4,7 +4,9 @@
 
 pub mod cli;
 mod kept;
+mod plan;
 mod restore;
+mod since;
 mod stage;
 mod verify;
 
@@ -13,8 +15,10 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
-pub use kept::{Keep, Kept, delete, list, prune, recognised};
+pub use kept::{Keep, Kept, State, delete, list, prune, recognised, there};
+pub use plan::{Plan, Rows, plan};
 pub use restore::{Options, Restored, TakenBack, in_place, live, restore};
+pub use since::Changes;
 pub use stage::{Staged, stage};
 pub use verify::{Against, Verified, verify};
 
@@ -22,7 +26,7 @@ use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::error::Result;
 use crate::file;
-use crate::snapshots::{self, Manifest, Tell};
+use crate::snapshots::{self, Draft, Manifest, Tell};
 use crate::time::Timestamp;
 
 /// A backup that was made.
@@ -38,29 +42,66 @@ pub struct Backup {
     pub schema: u32,
     /// When it was begun: what was committed before is in it.
     pub created_at: Timestamp,
+    /// Why a restore would refuse it: the database is not as it should be. Nothing, if all is well.
+    pub faults: Vec<String>,
+    /// What is wrong with the audit log in it, which keeps nobody from restoring it.
+    pub audit: Vec<String>,
 }
 
 impl Backup {
-    fn new(path: Option<PathBuf>, manifest: &Manifest) -> Self {
+    fn new(path: Option<PathBuf>, manifest: &Manifest, audit: Vec<String>) -> Self {
         Self {
             path,
             bytes: manifest.bytes,
             sha256: manifest.sha256.clone(),
             schema: manifest.schema,
             created_at: manifest.created_at,
+            faults: manifest.faults.clone(),
+            audit,
         }
     }
 }
 
-/// Makes a backup in the new file `path`, and writes that down in the audit log.
+/// Makes a backup in the new file `path`, or in the usual place, and writes that down in the audit
+/// log. It is looked through as a restore would before it gets its name. What a restore would refuse
+/// is kept all the same, and told: a copy of a database that is not as it should be is better than
+/// none.
 ///
 /// # Errors
 /// As [`snapshots::take`].
-pub fn create(app: &App, actor: &Actor, path: &Path, tell: &mut Tell<'_>) -> Result<Backup> {
-    let taken = snapshots::take(app, path, tell)?;
-    let backup = Backup::new(Some(taken.path), &taken.manifest);
+pub fn create(
+    app: &App,
+    actor: &Actor,
+    path: Option<&Path>,
+    tell: &mut Tell<'_>,
+) -> Result<Backup> {
+    snapshots::database(app, path)?;
+    let folder = match path {
+        Some(path) => {
+            snapshots::vacant(path)?;
+            file::folder_of(path).to_owned()
+        }
+        None => snapshots::folder(app)?,
+    };
+    let (draft, audit) = draft(app, &folder, tell)?;
+    let taken = match path {
+        Some(path) => snapshots::publish(draft, path)?,
+        None => snapshots::publish_usual(app, draft)?,
+    };
+    let backup = Backup::new(Some(taken.path), &taken.manifest, audit);
     record(app, actor, &backup)?;
     Ok(backup)
+}
+
+/// A copy that was looked through, and what is wrong with its audit log.
+fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<(Draft, Vec<String>)> {
+    let mut draft = snapshots::draft(app, folder, tell)?;
+    let keys = &app.kit().keys;
+    let (faults, audit) = verify::look(&draft, keys)?;
+    if !faults.is_empty() {
+        draft.blame(faults, keys)?;
+    }
+    Ok((draft, audit))
 }
 
 /// Makes a backup and hands it over piece by piece.
@@ -75,16 +116,23 @@ pub fn stream(
 ) -> Result<Backup> {
     // Where the database has room, there is room for its copy.
     let folder = file::folder_of(snapshots::database(app, Some(Path::new("-")))?);
-    let draft = snapshots::draft(app, folder, tell)?;
+    let (draft, audit) = draft(app, folder, tell)?;
     draft.read(to)?;
-    let backup = Backup::new(None, &draft.manifest);
+    let backup = Backup::new(None, &draft.manifest, audit);
     record(app, actor, &backup)?;
     Ok(backup)
 }
 
 fn record(app: &App, actor: &Actor, backup: &Backup) -> Result<()> {
     let object = object(backup.path.as_deref().unwrap_or(Path::new("-")));
-    let details = json!({ "bytes": backup.bytes, "sha256": backup.sha256 });
+    let mut details = json!({ "bytes": backup.bytes, "sha256": backup.sha256 });
+    for (name, found) in [("faults", &backup.faults), ("audit", &backup.audit)] {
+        if !found.is_empty()
+            && let Some(details) = details.as_object_mut()
+        {
+            details.insert(name.to_owned(), json!(found));
+        }
+    }
     app.write(actor, move |cx| {
         let event = Event::new("backup.created", object.clone());
         audit::record(cx, event.with(details.clone()))

@@ -11,23 +11,19 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde_json::json;
 
+use super::since::{Changes, Since};
 use super::stage::Staged;
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::config::{Config, DbUrl};
 use crate::db::{Db, Role, Tidy, clock};
 use crate::error::{Error, Result};
-use crate::factors::{self, Code};
 use crate::file::folder_of;
 use crate::keys::Keys;
-use crate::snapshots::compact;
+use crate::snapshots::{compact, word};
 use crate::time::Timestamp;
-use crate::tokens::{self, ApiTokens, TokenId};
-use crate::users::{self, Changed};
-use crate::{idempotency, migrations, outbox, sessions};
-
-/// Accounts that are listed as changed since the backup, at most.
-const LISTED: u32 = 1000;
+use crate::tokens::{self, ApiTokens};
+use crate::{factors, idempotency, migrations, outbox, sessions};
 
 /// How a backup is restored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,17 +72,9 @@ pub struct Restored {
     pub kept: Vec<PathBuf>,
     /// What is not good any more.
     pub taken_back: TakenBack,
-    /// The accounts that were made or changed since the backup, as the old database had them; none
-    /// if it could not be asked.
-    pub changed: Option<Vec<Changed>>,
-}
-
-/// What the database that makes room knows of the time since the backup.
-#[derive(Debug, Default)]
-struct Since {
-    changed: Option<Vec<Changed>>,
-    codes: Option<Vec<Code>>,
-    tokens: Option<Vec<TokenId>>,
+    /// The accounts that were made or changed since the backup.
+    #[serde(flatten)]
+    pub changes: Changes,
 }
 
 /// Puts a staged backup in the place of the database.
@@ -100,7 +88,7 @@ pub fn restore(
     actor: &Actor,
     options: Options,
 ) -> Result<Restored> {
-    let live = live(config)?;
+    let live = live(config, &staged.from)?;
     let verified = &staged.verified;
     let app = open(staged, config)?;
     // A schema of long ago has no place for what has to be written down.
@@ -108,14 +96,18 @@ pub fn restore(
     let aside = free_name(live, app.clock().now());
     let done = Db::replace(live, &staged.database, &aside, |old| {
         let at = verified.created_at;
-        let since = old.map_or_else(Since::default, |old| ask(old, &app, actor, at));
+        let since = match old {
+            Some(old) => Since::ask(Db::open_still(old), &app, actor, at),
+            None if live.exists() => Since::unknown("the database that was there is damaged"),
+            None => Since::unknown("there was no database"),
+        };
         let details = json!({ "sha256": verified.sha256, "created_at": at,
             "schema": verified.schema, "kept": aside, "audit": staged.audit });
         let taken_back = app.import(actor, |cx| take_back(cx, options, &since, details))?;
         settle(app, &staged.database)?;
-        Ok((taken_back, since.changed))
+        Ok((taken_back, since.changes))
     })?;
-    let ((taken_back, changed), kept) = done;
+    let ((taken_back, changes), kept) = done;
     Ok(Restored {
         database: live.to_owned(),
         created_at: verified.created_at,
@@ -124,7 +116,7 @@ pub fn restore(
         schema: migrations::needed(),
         kept,
         taken_back,
-        changed,
+        changes,
     })
 }
 
@@ -142,7 +134,7 @@ pub fn in_place(app: &App, actor: &Actor, options: Options) -> Result<TakenBack>
 }
 
 /// Ends everything that may have been ended since the backup was made.
-fn take_back(
+pub(super) fn take_back(
     cx: &mut Cx<'_, '_>,
     options: Options,
     since: &Since,
@@ -180,23 +172,28 @@ fn take_back(
     Ok(done)
 }
 
-/// The database's file.
+/// The database's file, in the place of which the backup `from` is to be put.
 ///
 /// # Errors
 /// [`Error::Usage`] with what to do where the server has its own tool.
-pub fn live(config: &Config) -> Result<&Path> {
+pub fn live<'c>(config: &'c Config, from: &Path) -> Result<&'c Path> {
     config.db.file().ok_or_else(|| {
         let url = config.db.for_tools().unwrap_or_default();
+        // Without a name it reads standard input.
+        let from = match from.display().to_string() {
+            piped if piped == "-" => String::new(),
+            from => format!(" {}", word(&from)),
+        };
         Error::Usage(format!(
             "a PostgreSQL database is restored by its own tool: stop the daemons, run: \
-             pg_restore --clean --if-exists --single-transaction --dbname='{url}' FILE, and then, \
+             pg_restore --clean --if-exists --single-transaction --dbname='{url}'{from}, and then, \
              before anything else: provost restore --in-place"
         ))
     })
 }
 
 /// The staged database, as the program sees it.
-fn open(staged: &Staged, config: &Config) -> Result<App> {
+pub(super) fn open(staged: &Staged, config: &Config) -> Result<App> {
     let db = DbUrl::Sqlite(staged.database.clone());
     let opened = Db::open(&db, Role::Shell)?;
     let mut config = config.clone();
@@ -225,37 +222,8 @@ fn settle(app: App, database: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Asks the database that makes room. It may be damaged, of another schema, or not the one of which
-/// the backup was made, but a new one: then there is nothing to ask.
-fn ask(old: &Path, staged: &App, actor: &Actor, at: Option<Timestamp>) -> Since {
-    let asked = || -> Result<Since> {
-        let db = Db::open_still(old)?;
-        migrations::check(&db)?;
-        // When the first migration was applied tells one database from another.
-        let born = |db: &Db| -> Result<Option<Timestamp>> {
-            let history = migrations::verify(db)?;
-            Ok(history.first().and_then(|first| first.applied_at))
-        };
-        if born(&db)? != born(staged.db())? {
-            return Ok(Since::default());
-        }
-        let config = staged.config().clone();
-        let keys = Keys::load(&config.key_file)?;
-        let app = App::new(config, keys, db);
-        app.read(actor, |cx| {
-            let changed = at.map(|at| users::changed_since(cx, at, LISTED));
-            Ok(Since {
-                changed: changed.transpose()?,
-                codes: Some(factors::unused(cx)?),
-                tokens: Some(tokens::good(cx)?),
-            })
-        })
-    };
-    asked().unwrap_or_default()
-}
-
 /// A name beside the database that nothing has.
-fn free_name(live: &Path, now: Timestamp) -> PathBuf {
+pub(super) fn free_name(live: &Path, now: Timestamp) -> PathBuf {
     let stem = live.file_stem().unwrap_or_default().to_string_lossy();
     let at = compact(now);
     let name = |n: u32| {

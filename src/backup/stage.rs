@@ -1,20 +1,22 @@
 //! Staging: a copy of a backup beside the database, whose bytes are verified where nobody else can
 //! change them any more.
 //!
-//! It lies in a folder of its own, locked (`flock`) by its maker; a folder that is locked by nobody
-//! is left over, and the next run removes it.
+//! It lies in a folder of its own, locked (`flock`) by its maker: of several restores of one database
+//! at once only the first goes on. A folder that is locked by nobody is left over, and the next run
+//! removes it.
 
-use std::fs::{self, File};
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read, Write as _};
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
-use tempfile::TempDir;
 
 use super::verify::{Against, Verified, examine};
 use crate::error::{Error, Result};
-use crate::file::{folder_of, give_to_owner_of_folder};
+use crate::file::{flags, folder_of, give_to_owner_of_folder};
 use crate::keys::Keys;
 use crate::secret::hex;
 use crate::snapshots::Manifest;
@@ -25,13 +27,26 @@ const PREFIX: &str = ".provost-restore-";
 /// A copy of a good backup beside the database whose place it is to take.
 #[derive(Debug)]
 pub struct Staged {
+    pub(super) from: PathBuf,
     pub(super) database: PathBuf,
     /// What was found out about it: nothing that is wrong but with its audit log.
     pub verified: Verified,
     /// What is wrong with the audit log, and was when the backup was made.
     pub audit: Vec<String>,
-    _folder: TempDir,
+    _folder: Folder,
+}
+
+/// A folder beside the database, locked; gone when it is dropped.
+#[derive(Debug)]
+struct Folder {
+    path: PathBuf,
     _lock: File,
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _the_next_run_removes_it = fs::remove_dir_all(&self.path);
+    }
 }
 
 /// Copies the backup `from` beside the database at `live`, and verifies the copy. `from` may be `-`
@@ -39,8 +54,9 @@ pub struct Staged {
 ///
 /// # Errors
 /// [`Error::BackupDamaged`], [`Error::KeyFile`] if it belongs to another key file,
-/// [`Error::SchemaNewer`]; [`Error::Usage`] if there is nothing to hold it against; whatever `tell`
-/// returns, which hears of each piece.
+/// [`Error::SchemaNewer`]; [`Error::Usage`] if there is nothing to hold it against; `Unavailable`
+/// while another restore of the database goes on; whatever `tell` returns, which hears of each
+/// piece.
 pub fn stage(
     from: &Path,
     live: &Path,
@@ -76,9 +92,8 @@ pub fn stage(
         }
         Box::new(File::open(from).map_err(opening())?)
     };
-    sweep(folder_of(live));
-    let (folder, lock) = make(live)?;
-    let database = folder.path().join(live.file_name().unwrap_or_default());
+    let folder = make(live)?;
+    let database = folder.path.join(live.file_name().unwrap_or_default());
     let (bytes, digest) = copy(source, &database, live, tell)?;
     let against = Against {
         sha256,
@@ -103,46 +118,54 @@ pub fn stage(
     }
     let audit = audit.into_iter().map(|it| it.detail.clone()).collect();
     Ok(Staged {
+        from: from.to_owned(),
         database,
         verified,
         audit,
         _folder: folder,
-        _lock: lock,
     })
 }
 
-/// A folder beside the database, locked.
-fn make(live: &Path) -> Result<(TempDir, File)> {
-    let making = || Error::io(format!("make a folder beside {}", live.display()));
+/// Makes the folder beside the database, which has the same name for all.
+fn make(live: &Path) -> Result<Folder> {
+    let mut name = OsString::from(PREFIX);
+    name.push(live.file_name().unwrap_or_default());
+    let path = folder_of(live).join(name);
+    let making = || Error::io(format!("make the folder {}", path.display()));
     loop {
-        let made = tempfile::Builder::new()
-            .prefix(PREFIX)
-            .tempdir_in(folder_of(live))
-            .map_err(making())?;
-        let lock = File::open(made.path()).map_err(making())?;
-        lock.lock().map_err(making())?;
-        // Before it was locked, somebody may have taken it for left over.
-        if made.path().exists() {
-            return Ok((made, lock));
+        let made = match DirBuilder::new().mode(0o700).create(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => false,
+            made => made.map(|()| true).map_err(making())?,
+        };
+        let opened = OpenOptions::new()
+            .read(true)
+            .custom_flags(flags() | OFlags::DIRECTORY.bits().cast_signed())
+            .open(&path);
+        let lock = match opened {
+            // Somebody took it for left over, or has finished.
+            Err(error) if error.kind() == ErrorKind::NotFound => continue,
+            opened => opened.map_err(making())?,
+        };
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let place = live.display();
+                let reason = format!("another restore of {place} is going on");
+                return Err(Error::unavailable(reason));
+            }
+            Err(TryLockError::Error(error)) => return Err(making()(error)),
         }
-    }
-}
-
-/// Removes what runs that were cut off have left. That it cannot be removed is no reason to stop.
-fn sweep(folder: &Path) {
-    let Ok(entries) = fs::read_dir(folder) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX);
-        let is_folder = entry.file_type().is_ok_and(|it| it.is_dir());
-        if ours
-            && is_folder
-            && let Ok(lock) = File::open(entry.path())
-            && lock.try_lock().is_ok()
-        {
-            let _gone_already = fs::remove_dir_all(entry.path());
+        let own = lock.metadata().map_err(making())?;
+        let same = |named: fs::Metadata| (named.dev(), named.ino()) == (own.dev(), own.ino());
+        if !fs::symlink_metadata(&path).is_ok_and(same) {
+            continue;
         }
+        if made {
+            give_to_owner_of_folder(&lock, &path)?;
+            return Ok(Folder { path, _lock: lock });
+        }
+        // Left over; what is in it, and whose it is, nobody knows.
+        fs::remove_dir_all(&path).map_err(making())?;
     }
 }
 

@@ -10,6 +10,17 @@ use crate::snapshots::manifest_of;
 use crate::tokens::ApiTokens;
 use crate::{migrations, users};
 
+mod after_tests;
+mod odd_tests;
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "what hears of the progress may refuse"
+)]
+fn quiet(_: u64, _: u64) -> Result<()> {
+    Ok(())
+}
+
 /// A data folder with a database that is in use, and a backup of it.
 struct Place {
     folder: tempfile::TempDir,
@@ -19,11 +30,18 @@ struct Place {
 
 impl Place {
     fn new() -> Self {
+        Self::with(&[])
+    }
+
+    fn with(variables: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let at = |name: &str| folder.path().join(name);
         let environment = Environment::bare(folder.path())
             .with("PROVOST_DB", at("provost.db").to_str().unwrap())
             .with("PROVOST_KEY_FILE", at("provost.key").to_str().unwrap());
+        let environment = variables
+            .iter()
+            .fold(environment, |all, (name, value)| all.with(name, value));
         let config = Config::load(&Sources::default(), &environment).unwrap();
         let keys = Keys::create(&at("provost.key")).unwrap();
         let db = Db::open_file(&at("provost.db"), Role::Shell).unwrap();
@@ -35,7 +53,7 @@ impl Place {
             users::create(&app, &Actor::operator(), new).unwrap();
         }
         let backup = at("b.db");
-        create(&app, &Actor::operator(), &backup, &mut |_, _| Ok(())).unwrap();
+        create(&app, &Actor::operator(), Some(&backup), &mut quiet).unwrap();
         Self {
             folder,
             app,
@@ -47,6 +65,30 @@ impl Place {
         self.folder.path().join(name)
     }
 
+    /// Runs statements in the database, as other hands would.
+    fn sql(&self, sql: &str) {
+        let sql = sql.to_owned();
+        self.app.db().write(move |tx| tx.script(&sql)).unwrap();
+    }
+
+    /// Makes a backup in the usual place.
+    fn back_up(&self) -> Backup {
+        create(&self.app, &Actor::operator(), None, &mut quiet).unwrap()
+    }
+
+    /// Puts the backup in the place of the database.
+    fn restored(self) -> (tempfile::TempDir, Restored) {
+        let staged = self.staged(&self.backup, None).unwrap();
+        let Self { folder, app, .. } = self;
+        let config = app.config().clone();
+        drop(app);
+        let options = Options {
+            api_tokens: ApiTokens::Suspend,
+        };
+        let restored = restore(&staged, &config, &Actor::operator(), options);
+        (folder, restored.unwrap())
+    }
+
     /// A file made of these bytes, and their check sum.
     fn file(&self, name: &str, bytes: &[u8]) -> (PathBuf, String) {
         fs::write(self.at(name), bytes).unwrap();
@@ -55,7 +97,7 @@ impl Place {
 
     fn staged(&self, from: &Path, sha256: Option<&str>) -> Result<Staged> {
         let (config, keys) = (self.app.config(), &self.app.kit().keys);
-        let live = live(config)?;
+        let live = live(config, from)?;
         stage(
             from,
             live,
@@ -280,18 +322,11 @@ fn the_database_itself_and_what_is_not_there_are_no_backups() {
 #[test]
 fn a_restored_database_is_the_backup_and_the_old_one_is_kept() {
     let place = Place::new();
-    let (actor, config) = (Actor::operator(), place.app.config().clone());
     let new = users::NewUser::named("late".parse().unwrap());
-    users::create(&place.app, &actor, new).unwrap();
-    let staged = place.staged(&place.backup, None).unwrap();
-    let Place { folder, app, .. } = place;
-    drop(app);
-    let options = Options {
-        api_tokens: ApiTokens::Suspend,
-    };
-    let restored = restore(&staged, &config, &actor, options).unwrap();
-    drop(staged);
+    users::create(&place.app, &Actor::operator(), new).unwrap();
+    let (folder, restored) = place.restored();
     let changed: Vec<String> = restored
+        .changes
         .changed
         .unwrap()
         .into_iter()
@@ -339,12 +374,13 @@ fn backups_are_listed_pruned_and_deleted_and_nothing_else_is() {
         "mine.db",
     ];
     for name in names {
-        create(app, &actor, &folder.join(name), &mut |_, _| Ok(())).unwrap();
+        create(app, &actor, Some(&folder.join(name)), &mut quiet).unwrap();
     }
     fs::write(folder.join("notes.db"), "no backup").unwrap();
     let listed = list(app, &actor).unwrap();
     assert_eq!(listed.len(), 3);
-    assert!(listed.iter().all(|it| it.verified_at == it.created_at));
+    let complete = |it: &Kept| it.verified_at == it.created_at && it.state == State::Complete;
+    assert!(listed.iter().all(complete), "{listed:?}");
     record_verified(app, &actor, &listed[0].path, "").unwrap();
     assert!(list(app, &actor).unwrap()[0].verified_at > listed[0].created_at);
     let gone = prune(app, &actor, &Keep::Newest(1)).unwrap();
@@ -371,6 +407,6 @@ fn a_backup_with_a_teams_view_can_be_restored() {
     let view = "CREATE VIEW names AS SELECT username FROM users";
     place.app.db().write(move |tx| tx.script(view)).unwrap();
     let backup = place.at("viewed.db");
-    create(&place.app, &Actor::operator(), &backup, &mut |_, _| Ok(())).unwrap();
+    create(&place.app, &Actor::operator(), Some(&backup), &mut quiet).unwrap();
     place.staged(&backup, None).unwrap();
 }

@@ -15,8 +15,11 @@ use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::migrations;
-use crate::snapshots::{self, Manifest};
+use crate::snapshots::{self, Draft, Manifest};
 use crate::time::Timestamp;
+
+/// Findings about a new copy that are told one by one.
+const TOLD: usize = 20;
 
 /// What a backup is held against, besides its manifest.
 #[derive(Clone, Copy, Debug, Default)]
@@ -53,9 +56,12 @@ impl Verified {
 /// Verifies the backup in the file at `path`.
 ///
 /// # Errors
-/// [`Error::Usage`] if there is neither a manifest nor a check sum to hold it against;
+/// [`Error::NotFound`] if there is none; [`Error::Usage`] if there is neither a manifest nor a check sum to hold it against;
 /// [`Error::SchemaNewer`]; [`Error::Io`]. What is wrong with it is a finding.
 pub fn verify(path: &Path, against: Against<'_>) -> Result<Verified> {
+    if !path.exists() {
+        return Err(Error::no_such("backup", &path.display().to_string()));
+    }
     let manifest = match Manifest::of(path) {
         Err(Error::Corrupt(reason)) => Err(reason),
         read => Ok(read?),
@@ -110,6 +116,23 @@ pub(super) fn examine(
         other => other?,
     }
     Ok(verified)
+}
+
+/// Looks through a copy that has no name yet, as a restore would, but for what was looked at when it
+/// was copied: returned is why a restore would refuse it, and what is wrong with its audit log.
+pub(super) fn look(draft: &Draft, keys: &Keys) -> Result<(Vec<String>, Vec<String>)> {
+    let db = Db::open_still(draft.path())?;
+    let manifest = Some(&draft.manifest);
+    let checks = [
+        of_schema(&db, draft.manifest.schema, manifest)?,
+        databases::history(&db)?,
+        of_keys(&db, manifest, Some(keys))?,
+    ];
+    let faults = checks.iter().flat_map(|check| &check.findings);
+    let faults = faults.map(|it| format!("{}: {}", it.check, it.detail));
+    let audit = of_audit(&db, manifest, Some(keys))?;
+    let audit = audit.findings.into_iter().map(|it| it.detail);
+    Ok((faults.take(TOLD).collect(), audit.take(TOLD).collect()))
 }
 
 /// The manifest itself.

@@ -142,7 +142,11 @@ pub fn check(db: &Db) -> Result<Vec<Check>> {
     Ok(examined.chain([history]).collect())
 }
 
-fn history(db: &Db) -> Result<Check> {
+/// Looks at the history of migrations alone.
+///
+/// # Errors
+/// As [`check`].
+pub fn history(db: &Db) -> Result<Check> {
     const NAME: &str = "history";
     let finding = |object: &str, detail: String| Finding {
         check: NAME,

@@ -210,7 +210,7 @@ fn folder(path: &Path) -> Result<File> {
 /// Takes a snapshot of a database that can be read and is a file.
 ///
 /// # Errors
-/// As [`snapshots::take`].
+/// As [`snapshots::take_usual`].
 pub fn back_up(patient: &Patient) -> Result<Option<Snapshot>> {
     let readable = patient
         .lacks(Needs::File)
@@ -219,8 +219,7 @@ pub fn back_up(patient: &Patient) -> Result<Option<Snapshot>> {
         return Ok(None);
     }
     let app = patient.app()?;
-    let place = snapshots::usual_place(app)?;
-    snapshots::take(app, &place, &mut |_, _| Ok(())).map(Some)
+    snapshots::take_usual(app, &mut |_, _| Ok(())).map(Some)
 }
 
 /// Writes down what was mended.

@@ -10,7 +10,7 @@ use crate::app::{Actor, App, Uses};
 use crate::db::{Tidy, ballast, clock};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;
-use crate::{attempts, audit, backup, outbox, purge, sessions, snapshots, throttle, tokens, users};
+use crate::{attempts, audit, backup, outbox, purge, sessions, throttle, tokens, users};
 
 /// How long a daemon that stops goes on sealing.
 const AT_STOP: Duration = Duration::from_secs(1);
@@ -199,8 +199,7 @@ pub(super) fn back_up(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Resu
             Ok(())
         }
     };
-    let path = snapshots::usual_place(app)?;
-    let made = match backup::create(app, actor, &path, &mut tell) {
+    let made = match backup::create(app, actor, None, &mut tell) {
         // A daemon that stops must not wait for gigabytes; the next one begins anew.
         Err(Error::Cancelled) => {
             return Ok(Done {
@@ -210,11 +209,17 @@ pub(super) fn back_up(app: &App, actor: &Actor, stop: &dyn Fn() -> bool) -> Resu
         }
         made => made?,
     };
+    if let Some(fault) = made.faults.first() {
+        tracing::warn!("provost restore would refuse the new backup: {fault}");
+    }
+    if let Some(finding) = made.audit.first() {
+        tracing::warn!("the audit log is not as it was sealed: {finding}");
+    }
     let removed = backup::prune(app, actor, &backup::Keep::of(app.config()))?;
     Ok(Done {
         complete: true,
         details: json!({ "path": made.path, "bytes": made.bytes, "sha256": made.sha256,
-            "removed": removed.len() }),
+            "faults": made.faults, "audit": made.audit, "removed": removed.len() }),
     })
 }
 

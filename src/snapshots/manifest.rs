@@ -44,6 +44,9 @@ pub struct Manifest {
     /// The newest block of the audit log; none before the first.
     #[serde(default)]
     pub audit_head: Option<Head>,
+    /// Why nothing can be restored from it as it is; nothing, if all is well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<String>,
     /// HMAC of all of this with the key file, as hexadecimal digits: nobody else can write one.
     #[serde(default)]
     pub mac: String,

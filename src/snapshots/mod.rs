@@ -16,7 +16,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 pub use manifest::{FORMAT, Manifest, manifest_of};
-pub use place::{compact, folder, usual_place};
+pub use place::{compact, folder, is_usual, publish, publish_usual, usual_folder, vacant};
 pub use tools::{database, word};
 
 use crate::app::App;
@@ -24,6 +24,7 @@ use crate::audit::{self, Head};
 use crate::db::{Db, keyring};
 use crate::error::{Error, Result};
 use crate::file;
+use crate::keys::Keys;
 use crate::secret::hex;
 
 /// Hears how much is left of how much, and stops the work by an error.
@@ -53,9 +54,18 @@ pub struct Draft {
 /// where the engine's own tools make copies; what `tell` returns.
 pub fn take(app: &App, path: &Path, tell: &mut Tell<'_>) -> Result<Snapshot> {
     database(app, Some(path))?;
-    place::vacant(path)?;
+    vacant(path)?;
     let draft = draft(app, file::folder_of(path), tell)?;
-    place::publish(draft, path)
+    publish(draft, path)
+}
+
+/// Takes a snapshot into a new file in the usual [`folder`], named after the database and the time.
+///
+/// # Errors
+/// As [`take`].
+pub fn take_usual(app: &App, tell: &mut Tell<'_>) -> Result<Snapshot> {
+    let draft = draft(app, &folder(app)?, tell)?;
+    publish_usual(app, draft)
 }
 
 /// Copies the database into a file in `folder` that has no name yet, and checks the copy.
@@ -85,6 +95,7 @@ pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
         tables,
         keys,
         audit_head,
+        faults: Vec::new(),
         mac: String::new(),
     };
     let manifest = manifest.signed(&app.kit().keys)?;
@@ -92,6 +103,25 @@ pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
 }
 
 impl Draft {
+    /// Where the copy is as long as it has no name.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.file.path()
+    }
+
+    /// Writes into the manifest why nothing can be restored from it as it is.
+    ///
+    /// # Errors
+    /// None that can happen: a manifest can always be written.
+    pub fn blame(&mut self, faults: Vec<String>, keys: &Keys) -> Result<()> {
+        let manifest = Manifest {
+            faults,
+            ..self.manifest.clone()
+        };
+        self.manifest = manifest.signed(keys)?;
+        Ok(())
+    }
+
     /// Hands the copy over piece by piece.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ use tempfile::NamedTempFile;
 use super::manifest::manifest_of;
 use super::{Draft, Manifest, Snapshot, database};
 use crate::app::App;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::file;
 use crate::time::Timestamp;
@@ -40,15 +41,42 @@ pub fn folder(app: &App) -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Where a backup is written if nobody says: a new file in [`folder`], named after the time.
-///
-/// # Errors
-/// As [`folder`].
-pub fn usual_place(app: &App) -> Result<PathBuf> {
-    let database = database(app, None)?;
-    let name = database.file_stem().unwrap_or_default().to_string_lossy();
-    let at = compact(app.clock().now());
-    Ok(folder(app)?.join(format!("{name}-{at}.db")))
+/// The same folder, whether it is there or not; none where the engine's own tools make backups.
+#[must_use]
+pub fn usual_folder(config: &Config) -> Option<PathBuf> {
+    Some(config.db.file()?.with_file_name("backups"))
+}
+
+/// The name of a snapshot of the database at `database` that was begun `at`; of several in one
+/// second, the `n`-th.
+fn usual_name(database: &Path, at: &str, n: u32) -> String {
+    let stem = database.file_stem().unwrap_or_default().to_string_lossy();
+    match n {
+        0 => format!("{stem}-{at}.db"),
+        n => format!("{stem}-{at}-{n}.db"),
+    }
+}
+
+/// Whether a snapshot of the database at `database` gets such a name if nobody names it.
+#[must_use]
+pub fn is_usual(path: &Path, database: &Path) -> bool {
+    let blank = |text: &str| -> String {
+        let blank = |c: char| if c.is_ascii_digit() { '0' } else { c };
+        text.chars().map(blank).collect()
+    };
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let usual = blank(&usual_name(database, &compact(Timestamp(0)), 0));
+    let name = blank(&name);
+    let ending = usual
+        .strip_suffix(".db")
+        .and_then(|it| name.strip_prefix(it));
+    match ending.and_then(|it| it.strip_suffix(".db")) {
+        None => false,
+        Some("") => true,
+        Some(number) => number
+            .strip_prefix('-')
+            .is_some_and(|it| !it.is_empty() && it.chars().all(|c| c == '0')),
+    }
 }
 
 /// `20261120T083400Z`: an instant as part of a file's name.
@@ -60,7 +88,10 @@ pub fn compact(at: Timestamp) -> String {
 }
 
 /// Refuses a name that is taken.
-pub(super) fn vacant(path: &Path) -> Result<()> {
+///
+/// # Errors
+/// [`Error::Exists`]; [`Error::Io`].
+pub fn vacant(path: &Path) -> Result<()> {
     match path.symlink_metadata() {
         Ok(_) => Err(Error::Exists { path: path.into() }),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
@@ -107,29 +138,57 @@ pub(super) fn sweep(folder: &Path) {
     }
 }
 
-/// Gives a draft and its manifest their names.
-pub(super) fn publish(draft: Draft, path: &Path) -> Result<Snapshot> {
+/// Gives a draft and its manifest their names: `path`, which must be in the draft's folder.
+///
+/// # Errors
+/// [`Error::Exists`]; [`Error::Io`].
+pub fn publish(draft: Draft, path: &Path) -> Result<Snapshot> {
+    name(draft, file::folder_of(path), || {
+        vacant(path)?;
+        Ok(path.to_owned())
+    })
+}
+
+/// Gives a draft that was made in [`folder`] and its manifest the usual names, after the time.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn publish_usual(app: &App, draft: Draft) -> Result<Snapshot> {
+    let database = database(app, None)?;
+    let folder = folder(app)?;
+    let at = compact(draft.manifest.created_at);
+    name(draft, &folder, || {
+        let mut names = (0..1000).map(|n| folder.join(usual_name(database, &at, n)));
+        // Others may have been begun in the same second.
+        let free = |path: &PathBuf| vacant(path).and(vacant(&manifest_of(path))).is_ok();
+        names
+            .find(free)
+            .ok_or_else(|| Error::internal("no name is left for a snapshot"))
+    })
+}
+
+/// Gives a draft and its manifest their names in `folder`: what `choose` says, which nobody else
+/// can take meanwhile.
+fn name(draft: Draft, folder: &Path, choose: impl FnOnce() -> Result<PathBuf>) -> Result<Snapshot> {
     let Draft { file, manifest } = draft;
-    let folder = file::folder_of(path);
-    let beside = manifest_of(path);
     let mut text = temporary(folder)?;
     text.write_all(manifest.text()?.as_bytes())
-        .map_err(Error::io(format!("write {}", beside.display())))?;
-    for made in [file.as_file(), text.as_file()] {
-        file::give_to_owner_of_folder(made, path)?;
+        .map_err(Error::io(format!("write {}", text.path().display())))?;
+    for made in [&file, &text] {
+        file::give_to_owner_of_folder(made.as_file(), made.path())?;
     }
     let _alone = lock(folder)?;
-    vacant(path)?;
+    let path = choose()?;
+    let beside = manifest_of(&path);
     if is_manifest(&beside) {
         // Of a run that was cut off before the database had its name: there is none.
         fs::remove_file(&beside).map_err(Error::io(format!("remove {}", beside.display())))?;
     }
     file::keep(text, &beside)?;
-    if let Err(error) = file::keep(file, path) {
+    if let Err(error) = file::keep(file, &path) {
         let _nothing_to_describe = fs::remove_file(&beside);
         return Err(error);
     }
-    let path = path.to_owned();
     Ok(Snapshot { path, manifest })
 }
 
@@ -156,6 +215,24 @@ mod tests {
     #[test]
     fn an_instant_fits_into_the_name_of_a_file() {
         assert_eq!(compact(Timestamp(1_795_163_640_123)), "20261120T083400Z");
+    }
+
+    #[test]
+    fn the_usual_names_are_known_again_and_no_others() {
+        for (name, usual) in [
+            ("/b/provost-20251231T235959Z.db", true),
+            ("/b/provost-20251231T235959Z-1.db", true),
+            ("/b/provost-20251231T235959Z-12.db", true),
+            ("/b/provost-20251231T235959Z-.db", false),
+            ("/b/provost-20251231T235959Z1.db", false),
+            ("/b/provost-20251231T235959Z-x.db", false),
+            ("/b/provost-before-the-move.db", false),
+            ("/b/pre-0013-20261120T083400Z.db", false),
+            ("/b/provost-20261120T083400Z.db.json", false),
+        ] {
+            let database = Path::new("/b/provost.db");
+            assert_eq!(is_usual(Path::new(name), database), usual, "{name}");
+        }
     }
 
     #[test]

@@ -23,12 +23,17 @@ pub struct Changed {
     pub updated_at: Timestamp,
 }
 
-/// The accounts that were made or changed at or after `at`: at most `most` of them, in the order of
-/// their ids.
+/// The accounts that were made or changed at or after `at`, in the order of their ids: at most `most`
+/// of those whose id is above `above`.
 ///
 /// # Errors
 /// [`crate::error::Error::Forbidden`] without `user:read`; those of the database.
-pub fn changed_since(cx: &mut Cx<'_, '_>, at: Timestamp, most: u32) -> Result<Vec<Changed>> {
+pub fn changed_since(
+    cx: &mut Cx<'_, '_>,
+    at: Timestamp,
+    above: &str,
+    most: u32,
+) -> Result<Vec<Changed>> {
     cx.actor.require(known::USER_READ)?;
-    store::changed_since(cx.tx, at, most)
+    store::changed_since(cx.tx, at, above, most)
 }

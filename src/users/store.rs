@@ -332,12 +332,17 @@ pub(super) fn touch(tx: &mut Tx<'_>, id: &str, now: Timestamp) -> Result<u64> {
     tx.run(sql, &[id.into(), now.into()])
 }
 
-/// At most `most` of the accounts that were made or changed at or after `at`.
-pub(super) fn changed_since(tx: &mut Tx<'_>, at: Timestamp, most: u32) -> Result<Vec<Changed>> {
+/// At most `most` of the accounts above `above` that were made or changed at or after `at`.
+pub(super) fn changed_since(
+    tx: &mut Tx<'_>,
+    at: Timestamp,
+    above: &str,
+    most: u32,
+) -> Result<Vec<Changed>> {
     let rows = tx.all(
         "SELECT u.id, u.username, u.state, u.created_at, u.updated_at FROM users u
-         WHERE u.id > '' AND u.updated_at >= $1 ORDER BY u.id LIMIT $2",
-        &[at.into(), most.into()],
+         WHERE u.id > $3 AND u.updated_at >= $1 ORDER BY u.id LIMIT $2",
+        &[at.into(), most.into(), above.into()],
     )?;
     let changed = |row: &Row| {
         Ok(Changed {

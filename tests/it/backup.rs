@@ -17,7 +17,8 @@ use crate::support::engine::only_on_sqlite;
 use crate::support::files::{number, open, texts};
 use crate::support::{PROVOST, Ran, Shell};
 
-const PASSWORD: &str = "correct horse battery staple";
+mod credentials;
+mod gone;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
@@ -229,136 +230,6 @@ fn a_restore_that_is_cut_off_leaves_the_old_database_or_the_new_one() {
 #[ignore = "killed at every call"]
 fn a_restore_that_is_cut_off_at_any_call_leaves_the_old_database_or_the_new_one() {
     restore_cut_off(1);
-}
-
-/// What somebody holds of a session.
-struct Session {
-    access: String,
-    refresh: String,
-}
-
-impl Session {
-    fn open(client: &mut Client) -> Self {
-        let body = json!({ "login": "maria", "password": PASSWORD }).to_string();
-        let answer = client.must("POST", "/api/v1/auth/login", "", &body);
-        Self {
-            access: answer.text("access_token"),
-            refresh: answer.text("refresh_token"),
-        }
-    }
-}
-
-/// Restores a backup after the world has moved on; `each` credentials of each sort.
-fn moved_on(each: usize) {
-    if only_on_sqlite("its backups are pg_dump's") {
-        return;
-    }
-    let shell = Shell::unthrottled().with("PROVOST_AUTH_MAX_SESSIONS", "1000");
-    let made = ["user", "create", "maria", "--admin", "--password-stdin"];
-    assert_eq!(shell.run_with(&made, PASSWORD).status, 0);
-    let scopes = "token:create,token:revoke,token:consume,token:read";
-    let hers = ["token", "create", "--owner", "maria", "--quiet", "--scope"];
-    let admin = shell.ok(&[&hers[..], &[scopes]].concat());
-    let bearer = |token: &str| format!("Authorization: Bearer {token}\r\n");
-    let daemon = shell.serve();
-    let mut client = Client::connect(&daemon.address).unwrap();
-    let mut issued = |kind: &str| -> Vec<(String, String)> {
-        let one = |_| {
-            let body = json!({ "kind": kind, "max_uses": 1 });
-            let answer = client.must("POST", "/api/v1/tokens", &bearer(&admin), &body.to_string());
-            assert_eq!(answer.status, 201, "{answer:?}");
-            let id = answer.json()["id"].as_str().unwrap().to_owned();
-            (id, answer.text("token"))
-        };
-        (0..each).map(one).collect()
-    };
-    let (api, passing) = (issued("api"), issued("temporary"));
-    let sessions: Vec<Session> = (0..each).map(|_| Session::open(&mut client)).collect();
-    let backup = shell.path("b.db");
-    shell.ok(&["backup", "create", "-o", text(&backup)]);
-    // Of each sort every second one is ended or used up since, in its own way.
-    for (n, (id, token)) in api.iter().chain(&passing).enumerate() {
-        if n % 2 == 0 {
-            client.must(
-                "DELETE",
-                &format!("/api/v1/tokens/{id}"),
-                &bearer(&admin),
-                "",
-            );
-        } else {
-            let body = json!({ "token": token }).to_string();
-            client.must("POST", "/api/v1/tokens/consume", &bearer(&admin), &body);
-        }
-    }
-    let mut refreshed = Vec::new();
-    for session in &sessions {
-        let body = json!({ "refresh_token": session.refresh }).to_string();
-        let answer = client.must("POST", "/api/v1/auth/refresh", "", &body);
-        refreshed.push(answer.text("refresh_token"));
-    }
-    drop(client);
-    let refused = shell.run(&["restore", text(&backup), "--yes"]);
-    assert_eq!(refused.status, 10, "{refused:?}");
-    assert!(
-        refused.stderr.contains(&daemon.pid().to_string()),
-        "{refused:?}"
-    );
-    daemon.stop();
-    let restored = shell.json(&["restore", text(&backup), "--yes"]);
-    assert_eq!(restored["taken_back"]["suspended_tokens"], each / 2 + 1);
-    assert_eq!(restored["taken_back"]["revoked_tokens"], each / 2);
-    let daemon = shell.serve();
-    let mut client = Client::connect(&daemon.address).unwrap();
-    let mut accepted = Vec::new();
-    for (_, token) in api.iter().chain(&passing) {
-        let looked = shell.run_with(&["--json", "token", "lookup", "-"], token);
-        if looked.json()["reason"] == "ok" || client.is_valid(token) {
-            accepted.push(token.clone());
-        }
-    }
-    assert_eq!(
-        client
-            .must("GET", "/api/v1/tokens", &bearer(&admin), "")
-            .status,
-        401
-    );
-    let mut refused = |method: &str, path: &str, headers: &str, body: &str| {
-        client.must(method, path, headers, body).status == 401
-    };
-    for (session, later) in sessions.iter().zip(&refreshed) {
-        if !refused("GET", "/api/v1/auth/verify", &bearer(&session.access), "") {
-            accepted.push(session.access.clone());
-        }
-        for refresh in [&session.refresh, later] {
-            let body = json!({ "refresh_token": refresh }).to_string();
-            if !refused("POST", "/api/v1/auth/refresh", "", &body) {
-                accepted.push(refresh.clone());
-            }
-        }
-    }
-    assert_eq!(accepted, [""; 0]);
-    // Until somebody looks at them and says so.
-    shell.fails(6, &["token", "enable", "--all", "--yes=1"]);
-    let all = (each / 2 + 1).to_string();
-    shell.ok(&["token", "enable", "--all", &format!("--yes={all}")]);
-    assert_eq!(
-        client
-            .must("GET", "/api/v1/tokens", &bearer(&admin), "")
-            .status,
-        200
-    );
-    eprintln!("0 of {} credentials accepted", 3 * each);
-}
-
-#[test]
-fn what_was_ended_since_a_backup_is_not_accepted_after_it_is_restored() {
-    moved_on(4);
-}
-
-#[test]
-#[ignore = "120 credentials"]
-fn of_120_credentials_that_ended_since_a_backup_none_is_accepted_after_it_is_restored() {
-    moved_on(40);
 }
 
 #[test]

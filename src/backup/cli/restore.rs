@@ -1,14 +1,14 @@
 //! `provost restore`: a backup in the place of the database.
 
-use std::path::PathBuf;
+use std::borrow::Cow;
+use std::path::{Path, PathBuf};
 
-use indicatif::DecimalBytes;
 use serde_json::json;
 
-use super::sum;
-use crate::backup::{self, Options, Restored, Staged, TakenBack};
+use super::{described, sum};
+use crate::backup::{self, Changes, Options, Plan, Restored, Rows, Staged, TakenBack, Verified};
 use crate::cli::interrupt::Interrupt;
-use crate::cli::output::Output;
+use crate::cli::output::{Output, Record};
 use crate::cli::prompt::{Confirm, progress};
 use crate::cli::{Outcome, Site, operator};
 use crate::config::Config;
@@ -26,9 +26,10 @@ const NAMED: usize = 20;
 #[command(after_help = "\
 The backup is copied beside the database and looked through there, as by `provost backup verify`.
 What was revoked, rotated or used up since it was made must not be good again: every session, link
-and temporary token of it is dead, waiting mail is dropped, and API tokens are suspended until
+and temporary token of it is dead, waiting mail is dropped, recovery codes and API tokens that the
+database knows as used up or revoked are so for good, and the other API tokens are suspended until
 `provost token enable`. Then it takes the place of the database, which is kept beside it. Whoever is
-interrupted runs the same again. No daemon may be running.
+interrupted runs the same again. No daemon may be running, but for --dry-run.
 
 Examples:
   provost restore /var/lib/provost/backups/provost-20261120T083400Z.db --dry-run
@@ -44,12 +45,13 @@ pub struct Restore {
     /// Another tool has put a backup into the database: end what must not be good again
     #[arg(long, conflicts_with_all = ["file", "sha256", "dry_run"])]
     in_place: bool,
-    /// Let the backup's API tokens be good again, also those that were revoked since
+    /// Suspend no API token: those go on that the database knows as good, and, where there is no
+    /// database to ask, also those that were revoked since the backup
     #[arg(long)]
     keep_tokens: bool,
     #[command(flatten)]
     confirm: Confirm,
-    /// Only look through the backup, and tell what would be done
+    /// Do it all on a copy that is thrown away, and tell what would be done
     #[arg(long)]
     dry_run: bool,
 }
@@ -64,9 +66,9 @@ impl Restore {
             return self.here(site, out);
         };
         let config = site.config(out)?;
-        let live = backup::live(&config)?.to_owned();
+        let live = backup::live(&config, &file)?.to_owned();
         // Before anything that takes time.
-        if live.parent().is_some_and(std::path::Path::exists) {
+        if !self.dry_run && live.parent().is_some_and(Path::exists) {
             Db::refuse_daemon(&live)?;
         }
         let keys = Keys::load(&config.key_file)?;
@@ -88,18 +90,17 @@ impl Restore {
         bar.finish_and_clear();
         let staged = staged?;
         tell(&staged, out)?;
+        let actor = operator::actor(site.on_behalf_of());
         if self.dry_run {
-            if out.format().json {
-                out.value(&json!({ "ok": true, "backup": staged.verified }))?;
-            }
-            return Ok(Outcome::Done);
+            let backup = staged.verified.clone();
+            let plan = backup::plan(staged, &config, &actor, self.options())?;
+            return self.planned(&backup, plan, site, out);
         }
         let what = format!("put this backup in the place of {}", live.display());
         self.confirm.ask(out, &what, 1)?;
         if interrupt.seen() {
             return Err(Error::Cancelled);
         }
-        let actor = operator::actor(site.on_behalf_of());
         let restored = backup::restore(&staged, &config, &actor, self.options())?;
         self.report(&restored, site, &config, out)?;
         Ok(Outcome::Done)
@@ -151,33 +152,55 @@ impl Restore {
             }
             lines(&restored.taken_back, out)?;
         }
-        match &restored.changed {
-            None => out.message("what was changed since the backup, nobody can tell here")?,
-            Some(changed) if changed.is_empty() => {
-                out.message("no account was made or changed since the backup")?;
-            }
-            Some(changed) => {
-                out.message(format_args!(
-                    "{} accounts were made or changed since the backup, look at each (passwords, roles, who is disabled):",
-                    changed.len()
-                ))?;
-                for it in changed.iter().take(NAMED) {
-                    let (name, state) = (&it.username, it.state.as_str());
-                    out.message(format_args!(
-                        "  {name}, {state} when it was changed {}",
-                        it.updated_at
-                    ))?;
-                }
-                if changed.len() > NAMED {
-                    out.message("  … and more: --json has them all")?;
-                }
-            }
-        }
+        changed(&restored.changes, out)?;
         self.warn(&restored.taken_back, site, out)?;
         out.message(format_args!(
             "the key file is not in a backup; {} goes with this database",
             config.key_file.display()
         ))
+    }
+
+    /// What would be done.
+    fn planned(
+        &self,
+        backup: &Verified,
+        plan: Plan,
+        site: &Site,
+        out: &mut Output,
+    ) -> Result<Outcome> {
+        if out.format().json {
+            out.value(&json!({ "ok": true, "backup": backup, "plan": plan }))?;
+            return Ok(Outcome::Done);
+        }
+        if !out.format().quiet {
+            out.line("a restore would do this:")?;
+            out.line(format!("database      {}", plan.database.display()))?;
+            out.line(match &plan.kept {
+                Some(kept) => format!("kept          {}", kept.display()),
+                None => "kept          nothing: there is no database".to_owned(),
+            })?;
+            if !plan.migrations.is_empty() {
+                let (from, to) = (plan.from_schema, plan.schema);
+                let names = plan.migrations.join(", ");
+                out.line(format!("schema        {from} → {to}: {names}"))?;
+            }
+            lines(&plan.taken_back, out)?;
+            let differ = |rows: &Rows| rows.now != rows.backup;
+            let rows: Vec<Rows> = plan.rows.into_iter().filter(differ).collect();
+            if rows.is_empty() {
+                out.line("rows          as many in each table as there are now")?;
+            } else {
+                out.line("rows of the tables that have more or fewer now:")?;
+                out.table(rows)?;
+            }
+        }
+        changed(&plan.changes, out)?;
+        self.warn(&plan.taken_back, site, out)?;
+        if let Some(daemon) = plan.daemon {
+            out.message(format_args!("{daemon}, which has to be stopped first"))?;
+        }
+        out.message("nothing was changed")?;
+        Ok(Outcome::Done)
     }
 
     fn warn(&self, done: &TakenBack, site: &Site, out: &mut Output) -> Result<()> {
@@ -188,10 +211,15 @@ impl Restore {
         }
         let flags = site.flags();
         if self.keep_tokens {
-            return out.warn(
-                "the backup's API tokens are good again, and with them every one that was revoked \
-                 since: look at each with provost token list, and revoke what must not be",
-            );
+            // What was asked for the recovery codes was asked for the tokens.
+            let since = if done.all_codes {
+                ", and with them every one that was revoked since"
+            } else {
+                ""
+            };
+            return out.warn(format_args!(
+                "API tokens of the backup are good{since}: look at each with provost{flags} token list, and revoke what must not be"
+            ));
         }
         if done.suspended_tokens > 0 {
             out.message(format_args!(
@@ -202,23 +230,57 @@ impl Restore {
     }
 }
 
+/// Which accounts were made or changed since the backup.
+fn changed(changes: &Changes, out: &mut Output) -> Result<()> {
+    if let Some(reason) = &changes.unknown {
+        return out.warn(format_args!(
+            "nobody can tell which accounts were made or changed since the backup: {reason}"
+        ));
+    }
+    let listed = changes.changed.as_deref().unwrap_or_default();
+    match changes.changed_count.unwrap_or(0) {
+        0 => return out.message("no account was made or changed since the backup"),
+        1 => out.message(
+            "1 account was made or changed since the backup, look at it (password, roles, whether it is disabled):",
+        )?,
+        count => out.message(format_args!(
+            "{count} accounts were made or changed since the backup, look at each (passwords, roles, who is disabled):"
+        ))?,
+    }
+    for it in listed.iter().take(NAMED) {
+        let (name, state) = (&it.username, it.state.as_str());
+        out.message(format_args!(
+            "  {name}, {state} when it was changed {}",
+            it.updated_at
+        ))?;
+    }
+    match changes.changed_count {
+        Some(count) if usize::try_from(count) != Ok(listed.len()) => out.message(format_args!(
+            "  … and more: --json has the first {}, the database that is kept has them all",
+            listed.len()
+        )),
+        _ if listed.len() > NAMED => out.message("  … and more: --json has them all"),
+        _ => Ok(()),
+    }
+}
+
+impl Record for Rows {
+    const COLUMNS: &'static [&'static str] = &["table", "now", "backup"];
+
+    fn id(&self) -> Cow<'_, str> {
+        self.table.as_str().into()
+    }
+}
+
 /// What is about to be restored.
 fn tell(staged: &Staged, out: &mut Output) -> Result<()> {
-    let it = &staged.verified;
-    let at = it
-        .created_at
-        .map_or("unknown".to_owned(), |at| at.to_string());
-    let schema = it.schema.unwrap_or(0);
+    let schema = staged.verified.schema.unwrap_or(0);
     let sound = if staged.audit.is_empty() {
         "everything in it is sound"
     } else {
         "everything in it but the audit log is sound"
     };
-    out.message(format_args!(
-        "backup of {at}: {}, schema {schema}, sha256 {}; {sound}",
-        DecimalBytes(it.bytes),
-        it.sha256
-    ))?;
+    out.message(format_args!("{}; {sound}", described(&staged.verified)))?;
     for finding in &staged.audit {
         out.warn(format_args!(
             "the audit log was altered before the backup was made: {finding}"

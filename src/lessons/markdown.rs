@@ -8,7 +8,7 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
 
 use crate::courses::AttachmentName;
 
-/// What is understood beyond CommonMark.
+/// What is understood beyond the common form of Markdown.
 const OPTIONS: Options = Options::ENABLE_TABLES
     .union(Options::ENABLE_STRIKETHROUGH)
     .union(Options::ENABLE_FOOTNOTES);

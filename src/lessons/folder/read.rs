@@ -146,11 +146,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
         }
     }
     too_many(&assets, &mut faults);
-    for (file, line, asset) in links {
-        if !assets.contains_key(&asset) {
-            faults.add(file, line, format!("there is no file assets/{asset}"));
-        }
-    }
+    missing(links, &assets, &mut faults);
     let mut chapters: Vec<Chapter> = Vec::new();
     for ((number, slug), texts) in found {
         let folder = format!("{number:02}-{slug}");
@@ -192,6 +188,19 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
         (_, mut faults) => {
             faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             Err(Error::FilesRefused { faults })
+        }
+    }
+}
+
+/// Files that lessons name and that are not there.
+fn missing(
+    links: Vec<(&str, u64, AttachmentName)>,
+    assets: &BTreeMap<AttachmentName, Vec<u8>>,
+    faults: &mut Faults,
+) {
+    for (file, line, asset) in links {
+        if !assets.contains_key(&asset) {
+            faults.add(file, line, format!("there is no file assets/{asset}"));
         }
     }
 }

@@ -129,7 +129,7 @@ pub enum Error {
     SlugTaken,
 
     /// The files of a course are wrong.
-    #[error("{}; nothing was changed", refused_files(faults.len()))]
+    #[error("{}; nothing was changed", refused_files(faults))]
     FilesRefused {
         /// All that is wrong.
         faults: Vec<Fault>,

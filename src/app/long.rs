@@ -26,6 +26,25 @@ impl App {
         result
     }
 
+    /// [`App::import`] without the rules of foreign keys.
+    ///
+    /// # Errors
+    /// As [`crate::db::Db::import_loosely`].
+    pub fn import_loosely<T>(
+        &self,
+        actor: &Actor,
+        f: impl FnOnce(&mut Cx<'_, '_>) -> Result<T>,
+    ) -> Result<T> {
+        self.may_write()?;
+        let inner = &*self.0;
+        let mut counts = Counts::default();
+        let result = inner
+            .db
+            .import_loosely(|tx| f(&mut inner.cx(tx, actor, &mut counts)));
+        counts.settle(result.is_ok());
+        result
+    }
+
     /// Runs `f` as `actor`, however long it takes, and keeps nothing of what it does: for a look at
     /// what would come of it.
     ///

@@ -1,20 +1,20 @@
-//! `provost attempt …` and `provost grade …`: what people did with quizzes, at the shell.
+//! `provost attempt …`: what people did with quizzes, at the shell.
+
+mod grades;
 
 use std::borrow::Cow;
-use std::path::PathBuf;
 
-use super::{Attempt, Grade, Regraded};
-use crate::cli::flags::{ListArgs, value, word};
+pub use grades::Command as GradeCommand;
+
+use serde_json::Value;
+
+use super::{Asked, Attempt, Reviewed};
+use crate::cli::flags::{ListArgs, value};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::quizzes::Points;
-use crate::quizzes::cli::new_file;
 use crate::time::Period;
-use crate::users::formulas::guarded;
-
-/// Attempts graded in one transaction, between which the daemon writes.
-const STEP: u32 = 50;
 
 /// The verbs of `attempt`.
 #[derive(Debug, clap::Subcommand)]
@@ -98,12 +98,64 @@ pub struct Show {
 impl Show {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
         let sheet = operator.read(|cx| super::get(cx, &self.id))?;
-        if out.format().quiet && !out.format().json {
-            out.line(&sheet.attempt.id)?;
-        } else {
+        if out.format().json {
             out.value(&sheet)?;
+        } else {
+            out.one(&sheet.attempt)?;
+        }
+        if !out.format().json && !out.format().quiet {
+            for (asked, place) in sheet.questions.iter().zip(1..) {
+                let mut reviews = sheet.review.iter().flatten();
+                let review = reviews.find(|it| it.id == asked.id);
+                question(out, place, asked, review)?;
+            }
         }
         Ok(Outcome::Done)
+    }
+}
+
+/// Prints a question to be graded: what was asked, what was answered, what is right.
+fn question(out: &mut Output, place: u32, asked: &Asked, review: Option<&Reviewed>) -> Result<()> {
+    let below = |text: &str| text.replace('\n', "\n    ");
+    out.line("")?;
+    out.line(format!("{place}.  {}", below(&asked.text)))?;
+    let earned = review.and_then(|it| it.earned);
+    let earned = earned.map_or_else(|| "not graded,".to_owned(), |it| it.to_string());
+    let (id, kind, points) = (&asked.id, asked.kind, asked.points);
+    out.line(format!("    {id}  {kind}  {earned} of {points}"))?;
+    let comment = review.and_then(|it| it.comment.clone());
+    for (name, text) in [
+        ("answered", Some(spoken(asked, &asked.saved.answer))),
+        ("right", review.map(|it| spoken(asked, &it.right))),
+        ("comment", comment),
+    ] {
+        if let Some(text) = text.filter(|text| !text.is_empty()) {
+            out.line(format!("    {name:8}  {}", below(&text)))?;
+        }
+    }
+    Ok(())
+}
+
+/// An answer in the words that were shown, not in their numbers.
+fn spoken(asked: &Asked, answer: &Value) -> String {
+    let choice = |it: &Value| {
+        let place = it.as_u64().and_then(|it| usize::try_from(it).ok());
+        let text = place.and_then(|place| asked.choices.get(place));
+        text.map_or("-", String::as_str)
+    };
+    match answer {
+        Value::Null => String::new(),
+        Value::String(text) => text.clone(),
+        Value::Number(_) => choice(answer).to_owned(),
+        Value::Array(places) if asked.prompts.is_empty() => {
+            places.iter().map(choice).collect::<Vec<_>>().join(", ")
+        }
+        Value::Array(places) => {
+            let pairs = asked.prompts.iter().zip(places);
+            let pairs = pairs.map(|(prompt, place)| format!("{prompt}: {}", choice(place)));
+            pairs.collect::<Vec<_>>().join(", ")
+        }
+        Value::Bool(_) | Value::Object(_) => answer.to_string(),
     }
 }
 
@@ -166,155 +218,7 @@ pub struct Regrade {
 
 impl Regrade {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        let mut all = Regraded::default();
-        let mut after: Option<String> = None;
-        loop {
-            let (quiz, last) = (self.quiz.clone(), after.clone());
-            let done =
-                operator.write(move |cx| super::regrade(cx, &quiz, last.as_deref(), STEP))?;
-            all.attempts += done.attempts;
-            all.changed += done.changed;
-            after = done.last;
-            if after.is_none() {
-                break;
-            }
-        }
-        out.value(&all).map(|()| Outcome::Done)
+        let done = super::regrade_all(operator.app(), operator.actor(), &self.quiz)?;
+        out.value(&done).map(|()| Outcome::Done)
     }
-}
-
-/// The verbs of `grade`.
-#[derive(Debug, clap::Subcommand)]
-pub enum GradeCommand {
-    /// List what everybody has got for each quiz of a course
-    List(Grades),
-    /// Write them as CSV
-    Export(Export),
-}
-
-impl GradeCommand {
-    /// Runs the command.
-    ///
-    /// # Errors
-    /// As the service function behind it.
-    pub fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        match self {
-            Self::List(command) => command.run(operator, out),
-            Self::Export(command) => command.run(operator, out),
-        }
-    }
-}
-
-impl Record for Grade {
-    const COLUMNS: &'static [&'static str] = &[
-        "user", "quiz", "attempts", "ungraded", "points", "most", "percent", "passed",
-    ];
-
-    fn id(&self) -> Cow<'_, str> {
-        self.user.as_str().into()
-    }
-}
-
-/// The flags of `grade list`.
-#[derive(Debug, clap::Args)]
-pub struct Grades {
-    /// The course: its slug or id
-    #[arg(value_name = "COURSE")]
-    course: String,
-    #[command(flatten)]
-    form: ListArgs,
-}
-
-impl Grades {
-    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        out.list(&self.form, |cursor, limit| {
-            operator.read(|cx| super::grades(cx, &self.course, cursor, limit))
-        })?;
-        Ok(Outcome::Done)
-    }
-}
-
-/// In which form grades are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
-    Csv,
-}
-
-impl Form {
-    const ALL: [Self; 1] = [Self::Csv];
-
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Csv => "csv",
-        }
-    }
-}
-
-/// The flags of `grade export`.
-#[derive(Debug, clap::Args)]
-#[command(after_help = "\
-A name that a spreadsheet would take for a formula is written with a ' before it.
-
-Examples:
-  provost grade export operating-provost -o grades.csv")]
-pub struct Export {
-    /// The course: its slug or id
-    #[arg(value_name = "COURSE")]
-    course: String,
-    /// In which form
-    #[arg(long, value_parser = word(Form::ALL, Form::as_str), default_value = "csv")]
-    format: Form,
-    /// The new file [default: standard output]
-    #[arg(short, long, value_name = "FILE")]
-    out: Option<PathBuf>,
-}
-
-impl Export {
-    fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
-        let path = self.out.as_deref().filter(|path| path.as_os_str() != "-");
-        if path.is_none() && out.format().json {
-            return Err(Error::Usage(
-                "--json and CSV cannot both go to standard output; for JSON use grade list".into(),
-            ));
-        }
-        let Form::Csv = self.format;
-        let mut table = csv::Writer::from_writer(Vec::new());
-        table
-            .write_record(Grade::COLUMNS)
-            .map_err(Error::internal)?;
-        let mut cursor: Option<String> = None;
-        loop {
-            let page =
-                operator.read(|cx| super::grades(cx, &self.course, cursor.as_deref(), 500))?;
-            for grade in &page.items {
-                table.write_record(row(grade)).map_err(Error::internal)?;
-            }
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        let bytes = table
-            .into_inner()
-            .map_err(|error| Error::internal(error.into_error()))?;
-        match path {
-            Some(path) => new_file(path, &bytes)?,
-            None => out.document(bytes)?,
-        }
-        Ok(Outcome::Done)
-    }
-}
-
-fn row(grade: &Grade) -> [String; 8] {
-    let shown = |value: Option<String>| value.unwrap_or_default();
-    [
-        guarded(&grade.user).into_owned(),
-        guarded(&grade.quiz).into_owned(),
-        grade.attempts.to_string(),
-        grade.ungraded.to_string(),
-        shown(grade.points.map(|it| it.to_string())),
-        grade.most.to_string(),
-        shown(grade.percent.map(|it| it.to_string())),
-        shown(grade.passed.map(|it| it.to_string())),
-    ]
 }

@@ -7,13 +7,13 @@ use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Allowance, Attempt, Grade, Saved, Sheet};
+use super::{Allowance, Attempt, Grade, Regraded, Saved, Sheet};
 use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, MaybePosted, Query};
 use crate::http::version;
 use crate::http::{Caller, Place, Problems};
-use crate::page::{Page, Part};
+use crate::page::{Limit, Page, Part};
 use crate::quizzes::Points;
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
@@ -23,23 +23,42 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(answer))
         .routes(routes!(submit))
         .routes(routes!(mark))
-        .routes(routes!(allow))
+        .routes(routes!(allowance, allow))
+        .routes(routes!(regrade))
         .routes(routes!(grades))
+}
+
+/// Which attempts to list.
+#[derive(Debug, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+struct Wanted {
+    /// Of this user, by any name; only for who manages the course.
+    user: Option<String>,
+    /// How many, 1 to 200.
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
+    limit: Limit,
+    /// Where the page before ended.
+    cursor: Option<String>,
 }
 
 /// List the attempts at a quiz
 ///
 /// The newest first: one's own, or everybody's for who manages the course.
 #[utoipa::path(get, path = "/api/v1/quizzes/{id}/attempts", operation_id = "list_attempts", tag = "quizzes", security(("bearer" = []), ("cookie" = [])),
-    params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77"), Part),
+    params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77"), Wanted),
     responses((status = 200, description = "a page", body = Page<Attempt>), Problems))]
 async fn list(
     caller: Caller,
     Path(id): Path<String>,
-    Query(part): Query<Part>,
+    Query(wanted): Query<Wanted>,
 ) -> Result<impl IntoResponse> {
     let page = caller
-        .read(move |cx| super::list(cx, &id, None, part.cursor.as_deref(), part.limit.get()))
+        .read(move |cx| {
+            let (user, cursor) = (wanted.user.as_deref(), wanted.cursor.as_deref());
+            super::list(cx, &id, user, cursor, wanted.limit.get())
+        })
         .await?;
     Ok(Json(page))
 }
@@ -161,6 +180,23 @@ async fn mark(
     Ok(Json(attempt))
 }
 
+/// Show what one person is allowed
+///
+/// Beyond others. For who manages the course.
+#[utoipa::path(get, path = "/api/v1/quizzes/{id}/allowances/{user}", operation_id = "show_allowance", tag = "quizzes", security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77"),
+        ("user" = String, Path, description = "The id, or any name of the account", example = "maria")),
+    responses((status = 200, description = "what is allowed", body = Allowance), Problems))]
+async fn allowance(
+    caller: Caller,
+    Path((id, user)): Path<(String, String)>,
+) -> Result<impl IntoResponse> {
+    let allowance = caller
+        .read(move |cx| super::allowance(cx, &id, &user))
+        .await?;
+    Ok(Json(allowance))
+}
+
 /// Allow one person more
 ///
 /// Time, also for an attempt that is under way, and attempts. For who manages the course.
@@ -177,6 +213,20 @@ async fn allow(
         .write(move |cx| super::allow(cx, &id, &user, &allowance))
         .await?;
     Ok(Json(allowed))
+}
+
+/// Grade all attempts anew
+///
+/// Those at a quiz that are over, after a question was corrected. What a person has graded stays. For
+/// who manages the course.
+#[utoipa::path(post, path = "/api/v1/quizzes/{id}/regrade", operation_id = "regrade_quiz", tag = "quizzes", security(("bearer" = []), ("cookie" = [])),
+    params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
+    responses((status = 200, description = "how many there are, and how many have other points now", body = Regraded), Problems))]
+async fn regrade(caller: Caller, Path(id): Path<String>) -> Result<impl IntoResponse> {
+    let done = caller
+        .work(move |app, actor| super::regrade_all(app, actor, &id))
+        .await?;
+    Ok(Json(done))
 }
 
 /// List the grades of a course

@@ -5,12 +5,15 @@ use serde_json::json;
 
 use super::model::{Allowance, Attempt, Row, State};
 use super::{find, graded, held, hold, object, store};
-use crate::app::Cx;
+use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::quizzes::{self, Points};
 use crate::time::Period;
 use crate::users;
+
+/// Attempts graded in one transaction.
+const STEP: u32 = 50;
 
 /// What a regrading did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -66,6 +69,17 @@ pub fn allow(
     let event = Event::new("quiz.allowance", format!("quiz:{}", quiz.id)).with(details);
     audit::record(cx, event)?;
     Ok(*allowance)
+}
+
+/// What one person is allowed beyond others.
+///
+/// # Errors
+/// As [`allow`].
+pub fn allowance(cx: &mut Cx<'_, '_>, quiz: &str, user: &str) -> Result<Allowance> {
+    let (quiz, gate) = quizzes::find(cx, quiz)?;
+    gate.require_manager(cx.actor)?;
+    let user = users::id_of(cx, user)?.ok_or_else(|| Error::no_such("user", user))?;
+    store::allowance(cx.tx, &quiz.id, &user)
 }
 
 /// Opens an attempt that is over once more, for `time` from now, or without an end.
@@ -144,6 +158,34 @@ pub fn mark(
     let event = Event::new("attempt.marked", object(&row.id)).with(details);
     audit::record(cx, event)?;
     Ok(row.told(cx.now))
+}
+
+/// Grades all attempts at a quiz anew that are over, after a question was corrected: some in one
+/// transaction, so that others write in between. What a person has graded stays.
+///
+/// # Errors
+/// As [`regrade`]; what was graded until then stays so.
+pub fn regrade_all(app: &App, actor: &Actor, quiz: &str) -> Result<Regraded> {
+    let mut all = Regraded::default();
+    let mut after: Option<String> = None;
+    loop {
+        let (text, last) = (quiz.to_owned(), after.take());
+        let done = app.write(actor, move |cx| regrade(cx, &text, last.as_deref(), STEP))?;
+        all.attempts += done.attempts;
+        all.changed += done.changed;
+        after = done.last;
+        if after.is_none() {
+            break;
+        }
+    }
+    let text = quiz.to_owned();
+    let details = json!({ "attempts": all.attempts, "changed": all.changed });
+    app.write(actor, move |cx| {
+        let (quiz, _) = quizzes::find(cx, &text)?;
+        let event = Event::new("quiz.regraded", format!("quiz:{}", quiz.id));
+        audit::record(cx, event.with(details.clone()))
+    })?;
+    Ok(all)
 }
 
 /// Grades attempts at a quiz anew, after a question was corrected: at most `most` of those that are

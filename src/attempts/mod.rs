@@ -12,12 +12,13 @@ mod manage;
 mod model;
 mod sheet;
 mod store;
+mod workbook;
 pub mod xapi;
 
 use serde_json::{Value as Json, json};
 
 pub use grades::grades;
-pub use manage::{Regraded, allow, mark, regrade, reopen};
+pub use manage::{Regraded, allow, allowance, mark, regrade, regrade_all, reopen};
 pub use model::{Allowance, Asked, Attempt, Grade, Reviewed, Saved, Sheet, State};
 
 use model::Row;

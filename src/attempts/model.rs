@@ -249,3 +249,10 @@ pub struct Grade {
     /// Whether it is passed; null where nothing is to be passed, or nothing counts yet.
     pub passed: Option<bool>,
 }
+
+impl Grade {
+    /// The names of its members, in their order.
+    pub(super) const MEMBERS: [&'static str; 8] = [
+        "user", "quiz", "attempts", "ungraded", "points", "most", "percent", "passed",
+    ];
+}

@@ -258,6 +258,12 @@ fn one_person_may_be_allowed_more_time_and_more_attempts() {
         allow(cx, "sql/test", "maria", &allowance)
     });
     assert!(matches!(own, Err(Error::Forbidden { .. })));
+    let told = |name: &str| {
+        let actor = session(&app, name);
+        app.read(&actor, |cx| super::allowance(cx, "sql/test", "maria"))
+    };
+    assert_eq!(told("anna").unwrap(), allowance);
+    assert!(matches!(told("maria"), Err(Error::Forbidden { .. })));
 }
 
 #[test]
@@ -292,6 +298,29 @@ fn a_corrected_question_is_graded_anew_and_that_is_written_down() {
         .unwrap();
     assert_eq!((done.attempts, done.changed), (1, 0));
     assert_eq!(audited(&app, "attempt.regraded"), 1);
+}
+
+#[test]
+fn all_attempts_are_graded_anew_however_many_there_are() {
+    let app = school();
+    take_in(&app, at(0), &QUIZ.replace("attempts = 2\n", ""));
+    for number in 0..120 {
+        let sheet = begin(&app, number, "maria").unwrap();
+        give(&app, number, "maria", &sheet, 1, 1, json!("fetch")).unwrap();
+        hand_in(&app, number, "maria", &sheet).unwrap();
+    }
+    let right = QUIZ
+        .replace("attempts = 2\n", "")
+        .replace("SELECT", "FETCH");
+    take_in(&app, at(200), &right);
+    let maria = regrade_all(&app, &session(&app, "maria"), "sql/test");
+    assert!(matches!(maria, Err(Error::Forbidden { .. })));
+    let done = regrade_all(&app, &session(&app, "anna"), "sql/test").unwrap();
+    assert_eq!((done.attempts, done.changed), (120, 120));
+    let sql = "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM attempts WHERE points = 100";
+    assert_eq!(number(&app, sql), 120);
+    assert_eq!(audited(&app, "attempt.regraded"), 120);
+    assert_eq!(audited(&app, "quiz.regraded"), 1);
 }
 
 #[test]

@@ -9,7 +9,9 @@ pub mod cli;
 mod expire;
 mod export;
 pub mod http;
+mod restores;
 mod seal;
+mod start;
 mod store;
 mod verify;
 
@@ -21,7 +23,9 @@ use serde_json::Value as Json;
 pub use block::Head;
 pub use expire::{delete_old, old, oldest_old};
 pub use export::{Exported, export};
+pub use restores::{Restore, restores};
 pub use seal::{Sealed, seal};
+pub use start::note_start;
 pub use verify::{Fault, Finding, Options, Trust, Verified, verify};
 
 use crate::app::{Cx, Denial, Who};

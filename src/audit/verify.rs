@@ -8,6 +8,7 @@ mod compare;
 use serde::Serialize;
 
 use super::block::{self, Block, Head, START, State};
+use super::restores::restores;
 use super::seal::ROWS;
 use super::store::blocks as store;
 use crate::db::{Db, Tx};
@@ -122,8 +123,27 @@ pub fn verify(
         tell(walk.told.blocks, of.max(walk.told.blocks))?;
         if !more {
             walk.told.ok = walk.told.findings.is_empty();
-            return Ok(walk.told);
+            break;
         }
+    }
+    if let Some(noted) = &options.head
+        && let Some(finding) = walk.told.noted_is_missing(noted)
+        && let Some(restore) = db.read(restores)?.first()
+    {
+        finding.detail = format!(
+            "block {} was noted and is not there: either it was noted before the database was \
+             restored at {}, which took back what came after the backup, or the log was rewritten",
+            noted.number, restore.at
+        );
+    }
+    Ok(walk.told)
+}
+
+impl Verified {
+    /// What says that a head which was noted is not there.
+    fn noted_is_missing(&mut self, noted: &Head) -> Option<&mut Finding> {
+        let mut findings = self.findings.iter_mut();
+        findings.find(|it| it.fault == Fault::Head && it.block == noted.number)
     }
 }
 

@@ -104,6 +104,8 @@ pub fn restore(
         let details = json!({ "sha256": verified.sha256, "created_at": at,
             "schema": verified.schema, "kept": aside, "audit": staged.audit });
         let taken_back = app.import(actor, |cx| take_back(cx, options, &since, details))?;
+        // From here on it is proven that what came after the backup was not cut off, but taken back.
+        audit::seal(&app, actor, &|| false)?;
         settle(app, &staged.database)?;
         Ok((taken_back, since.changes))
     })?;

@@ -13,6 +13,7 @@ use crate::databases::{self, Check, Finding};
 use crate::db::schema::Object;
 use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
+use crate::file::folder_of;
 use crate::keys::Keys;
 use crate::migrations;
 use crate::snapshots::{self, Draft, Manifest};
@@ -130,7 +131,7 @@ pub(super) fn look(draft: &Draft, keys: &Keys) -> Result<(Vec<String>, Vec<Strin
     ];
     let faults = checks.iter().flat_map(|check| &check.findings);
     let faults = faults.map(|it| format!("{}: {}", it.check, it.detail));
-    let audit = of_audit(&db, manifest, Some(keys))?;
+    let audit = of_audit(&db, draft.path(), manifest, Some(keys))?;
     let audit = audit.findings.into_iter().map(|it| it.detail);
     Ok((faults.take(TOLD).collect(), audit.take(TOLD).collect()))
 }
@@ -208,7 +209,8 @@ fn inside(
         verified.checks.push(of_counts(&db, manifest)?);
     }
     verified.checks.push(of_keys(&db, manifest, against.keys)?);
-    verified.checks.push(of_audit(&db, manifest, against.keys)?);
+    let audit = of_audit(&db, path, manifest, against.keys)?;
+    verified.checks.push(audit);
     Ok(())
 }
 
@@ -304,11 +306,24 @@ fn of_keys(db: &Db, manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<
     Ok(check(NAME, "the key file to which it belongs", findings))
 }
 
-fn of_audit(db: &Db, manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<Check> {
-    let options = audit::Options {
-        keys,
-        head: manifest.and_then(|it| it.audit_head.clone()),
+/// The log is held against the newest head that this manifest, or one of an earlier backup in the
+/// same folder, has noted: all seals may have been taken off before this one was made.
+fn of_audit(
+    db: &Db,
+    path: &Path,
+    manifest: Option<&Manifest>,
+    keys: Option<&Keys>,
+) -> Result<Check> {
+    let noted = match (manifest, keys) {
+        (Some(manifest), Some(keys)) => {
+            let restores = db.read(audit::restores)?;
+            snapshots::noted(folder_of(path), keys, manifest.created_at, &restores)
+        }
+        (_, None) | (None, _) => None,
     };
+    let own = || manifest.and_then(|it| it.audit_head.clone());
+    let head = noted.or_else(own);
+    let options = audit::Options { keys, head };
     let found = audit::verify(db, &options, &mut |_, _| Ok(()))?;
     let findings = found.findings.into_iter().map(|it| it.detail).collect();
     Ok(check(

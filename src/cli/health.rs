@@ -62,6 +62,9 @@ impl Health {
             out.value(&told)?;
         } else {
             out.message("ready")?;
+            for warning in strings(&told, "warnings") {
+                out.warn(warning)?;
+            }
         }
         Ok(Outcome::Done)
     }
@@ -83,17 +86,21 @@ impl Health {
 }
 
 fn reasons(status: u16, told: &Value) -> String {
-    let reasons = told.get("reasons").and_then(Value::as_array);
-    let reasons: Vec<&str> = reasons
-        .into_iter()
-        .flatten()
-        .filter_map(Value::as_str)
-        .collect();
+    let reasons = strings(told, "reasons");
     if reasons.is_empty() {
         format!("the answer is {status}")
     } else {
         reasons.join("; ")
     }
+}
+
+/// A member of the answer that is a list of sentences.
+fn strings<'t>(told: &'t Value, name: &str) -> Vec<&'t str> {
+    let all = told.get(name).and_then(Value::as_array);
+    all.into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect()
 }
 
 impl Target {

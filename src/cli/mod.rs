@@ -269,7 +269,7 @@ pub fn main() -> ExitCode {
     let result = cli.command.run(&cli.site, &mut out);
     match out.close(result) {
         Ok(outcome) => outcome.into(),
-        Err(error) => report::report(&error, format),
+        Err(error) => report::report(&error, format, &cli.site.flags()),
     }
 }
 

@@ -15,11 +15,16 @@ use crate::error::Error;
 use crate::escape;
 use crate::problem::Problem;
 
-/// Tells `error` on standard error and gives the exit status of cli.md.
+/// Tells `error` on standard error and gives the exit status of cli.md. What is suggested leads to
+/// the same place by `flags`.
 #[must_use]
-pub fn report(error: &Error, format: Format) -> ExitCode {
+pub fn report(error: &Error, format: Format, flags: &str) -> ExitCode {
     let colour = format.color.on_stderr(Terminal::detect());
-    tell(error, format.json, colour, &mut io::stderr().lock()).into()
+    let told = Told {
+        error,
+        hint: error.hint_at(flags),
+    };
+    tell(&told, format.json, colour, &mut io::stderr().lock()).into()
 }
 
 /// Tells what clap made of the command line: help and version on standard output with success,
@@ -29,7 +34,7 @@ pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
     if json && error.use_stderr() {
         let text = error.render().to_string();
         let usage = Error::Usage(first_paragraph(&text));
-        return tell(&usage, true, false, &mut io::stderr().lock()).into();
+        return tell(&Told::of(&usage), true, false, &mut io::stderr().lock()).into();
     }
     // Help into `head` is no failure.
     let _closed_pipe = error.print();
@@ -44,42 +49,56 @@ fn first_paragraph(text: &str) -> String {
     words.join(" ")
 }
 
-fn tell(error: &Error, json: bool, colour: bool, to: &mut impl Write) -> u8 {
-    if is_closed_pipe(error) {
+/// An error, and what to do next.
+struct Told<'e> {
+    error: &'e Error,
+    hint: Option<String>,
+}
+
+impl<'e> Told<'e> {
+    fn of(error: &'e Error) -> Self {
+        let hint = error.hint();
+        Self { error, hint }
+    }
+}
+
+fn tell(told: &Told<'_>, json: bool, colour: bool, to: &mut impl Write) -> u8 {
+    if is_closed_pipe(told.error) {
         return 0;
     }
     let text = if json {
-        problem(error)
+        problem(told)
     } else {
-        words(error, colour)
+        words(told, colour)
     };
     // Whoever closed standard error still gets the exit status.
     let _unheard = to.write_all(&text);
-    error.spec().exit
+    told.error.spec().exit
 }
 
-fn problem(error: &Error) -> Vec<u8> {
+fn problem(told: &Told<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     let problem = Problem {
-        hint: error.hint(),
-        ..Problem::from(error)
+        hint: told.hint.clone(),
+        ..Problem::from(told.error)
     };
     if json::append(&mut text, &problem).is_err() {
-        return words(error, false);
+        return words(told, false);
     }
     text.push(b'\n');
     text
 }
 
-fn words(error: &Error, colour: bool) -> Vec<u8> {
+fn words(told: &Told<'_>, colour: bool) -> Vec<u8> {
+    let error = told.error;
     let mut text = line("error", AnsiColor::Red, colour, &error.to_string());
     let mut cause = error.source();
     while let Some(under) = cause {
         text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
         cause = under.source();
     }
-    if let Some(hint) = error.hint() {
-        text += &line("hint", AnsiColor::Cyan, colour, &hint);
+    if let Some(hint) = &told.hint {
+        text += &line("hint", AnsiColor::Cyan, colour, hint);
     }
     text.into_bytes()
 }
@@ -100,7 +119,7 @@ mod tests {
 
     fn told(error: &Error, json: bool) -> (u8, String) {
         let mut text = Vec::new();
-        let exit = tell(error, json, false, &mut text);
+        let exit = tell(&Told::of(error), json, false, &mut text);
         (exit, String::from_utf8(text).unwrap())
     }
 
@@ -158,7 +177,7 @@ mod tests {
 
     #[test]
     fn marks_are_coloured_only_where_colour_is_welcome() {
-        let text = String::from_utf8(words(&Error::LastAdmin, true)).unwrap();
+        let text = String::from_utf8(words(&Told::of(&Error::LastAdmin), true)).unwrap();
         assert!(text.contains("\u{1b}[31m"), "{text:?}");
         assert!(!told(&Error::LastAdmin, false).1.contains('\u{1b}'));
     }

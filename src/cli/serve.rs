@@ -4,6 +4,8 @@
 //! is running has finished, at once on the second of them, and by itself when the storage is
 //! damaged: serving on would make it worse (security.md, rule 59).
 
+mod noted;
+
 use std::error::Error as _;
 use std::fmt::Display;
 use std::time::Duration;
@@ -72,6 +74,7 @@ impl Serve {
         let keys = Keys::load(&config.key_file)?;
         let db = Db::open(&config.db, Role::Daemon)?;
         let app = if self.read_only {
+            db.call_reading()?;
             App::for_reading(config, keys, db)
         } else {
             App::new(config, keys, db)
@@ -107,6 +110,12 @@ impl Serve {
         if let Some(hint) = setup::no_administrator(&app, &actor, site)? {
             tell(&app, hint, out)?;
         }
+        if app.is_read_only() {
+            let told =
+                "this daemon answers reads alone: whatever would change something is refused";
+            tell(&app, told, out)?;
+        }
+        noted::start(&app, &actor);
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .enable_all()
             .build()
@@ -176,7 +185,10 @@ async fn serve(app: App, changing: &Changing, site: &Site, out: &mut Output) -> 
             }
         };
         match signal {
-            Caught::Reload => changing.reload(site, out),
+            Caught::Reload => {
+                changing.reload(site, out);
+                noted::reload(&app, site);
+            }
             Caught::Stop if stop.is_cancelled() => return Ok(End::AtOnce),
             Caught::Stop => {
                 notify(&[NotifyState::Stopping]);

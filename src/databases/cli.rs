@@ -25,7 +25,7 @@ use crate::keys::Keys;
 Examples:
   provost db info
   provost db check                            status 13 if something is damaged
-  provost db release-space                    when the disk is full: gives 32 MiB back
+  provost db release-space                    when the disk is full: gives 34 MB back
   provost db copy --from sqlite:/var/lib/provost/provost.db --to postgres://provost@db1/provost")]
 pub enum Command {
     /// Show engine, place, schema, size, and the rows of each table
@@ -36,7 +36,7 @@ pub enum Command {
     Copy(Copy),
     /// Write the database anew without what is free in it; refused while a daemon serves its file
     Vacuum,
-    /// Give the ballast back to a full disk: 32 MiB, which the daemon takes again when there is room
+    /// Give the ballast back to a full disk: 34 MB, which the daemon takes again when there is room
     ReleaseSpace,
 }
 

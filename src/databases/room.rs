@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
+use indicatif::DecimalBytes;
 use serde::Serialize;
 use serde_json::json;
 
@@ -65,7 +66,12 @@ fn check_room(db: &Db) -> Result<()> {
     let needed = used.saturating_mul(2).saturating_add(used / 5);
     match about.disk_free {
         Some(free) if free < needed => Err(Error::StorageFull(
-            format!("{needed} bytes are needed beside the database, {free} are free").into(),
+            format!(
+                "{} are needed beside the database, {} are free",
+                DecimalBytes(needed),
+                DecimalBytes(free)
+            )
+            .into(),
         )),
         _ => Ok(()),
     }

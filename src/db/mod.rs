@@ -18,6 +18,7 @@ pub mod script;
 pub mod shape;
 mod sqlite;
 pub mod steps;
+pub mod stray;
 mod unit;
 mod value;
 pub mod whole;
@@ -25,6 +26,7 @@ pub mod whole;
 pub use presence::require;
 pub use question::{Answer, Looked, Question};
 pub use value::{Row, Value};
+pub use whole::READING;
 
 use futures_util::future::{self, Either};
 

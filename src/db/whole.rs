@@ -8,6 +8,9 @@ use super::sqlite::Sqlite;
 use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
 
+/// What a daemon that answers reads alone says of itself.
+pub const READING: &str = "answers reads alone";
+
 /// What [`Db::about`] tells.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct About {
@@ -92,6 +95,17 @@ impl Db {
         match &self.engine {
             Engine::Sqlite(sqlite) => Ok(sqlite.daemons()),
             Engine::Postgres(postgres) => postgres.daemons(),
+        }
+    }
+
+    /// Lets [`Db::daemons`] end what they tell of this daemon in [`READING`].
+    ///
+    /// # Errors
+    /// [`Error::Io`], `Unavailable`.
+    pub fn call_reading(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.call_reading(),
+            Engine::Postgres(postgres) => postgres.call_reading(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Patient, Seen, store};
 use crate::error::Result;
+use crate::tokens::{self, Neglected};
 
 /// Whether anybody can administer.
 pub(super) fn administrators(patient: &Patient) -> Result<Seen> {
@@ -32,10 +33,32 @@ pub(super) fn second_factors(patient: &Patient) -> Result<Seen> {
     Ok(Seen::warn(about, patient.run("user mfa list")))
 }
 
+/// Tokens that nobody has looked at since a restore.
+pub(super) fn suspended_tokens(patient: &Patient) -> Result<Seen> {
+    let next = || patient.run("token list --kind api --state suspended");
+    Ok(match neglected(patient)?.suspended {
+        0 => Seen::ok("no API token waits to be enabled"),
+        1 => Seen::warn(
+            "one API token is refused since a backup was restored, until it is enabled or revoked",
+            next(),
+        ),
+        n => Seen::warn(
+            format!(
+                "{n} API tokens are refused since a backup was restored, until each is enabled or revoked"
+            ),
+            next(),
+        ),
+    })
+}
+
+fn neglected(patient: &Patient) -> Result<Neglected> {
+    patient.app()?.read(&patient.found.actor, tokens::neglected)
+}
+
 /// Tokens that are good until somebody thinks of them.
 pub(super) fn endless_tokens(patient: &Patient) -> Result<Seen> {
     let next = || patient.run("token list --kind api --state active");
-    Ok(match patient.app()?.db().export(store::endless_tokens)? {
+    Ok(match neglected(patient)?.endless {
         0 => Seen::ok("every API token has an end"),
         1 => Seen::warn("one API token never expires", next()),
         n => Seen::warn(format!("{n} API tokens never expire"), next()),

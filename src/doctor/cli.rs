@@ -28,7 +28,8 @@ data is damaged.
 
 Examples:
   provost doctor
-  provost doctor --quick --strict --quiet     for a cron line: prints the checks that are not ok
+  provost doctor --quick --strict --quiet     for a cron line: prints the checks that are not ok,
+                                              each behind its level
   provost doctor --fix                        mends what needs no decision")]
 pub struct Doctor {
     /// End with status 9 also for warnings
@@ -37,8 +38,9 @@ pub struct Doctor {
     /// Leave out what reads the whole database, which takes about a second for each GiB or two
     #[arg(long)]
     quick: bool,
-    /// Tighten modes, make what is missing, move aside what work that was cut off has left behind;
-    /// nothing is deleted
+    /// Mend what needs no decision, after a backup: tighten modes, make folders and indexes that are
+    /// missing, move aside files that work left behind when it was cut off, and rows that point to
+    /// nothing; nothing is deleted
     #[arg(long)]
     fix: bool,
     /// Believe the machine's clock although it leapt ahead: from now on what has expired by it has
@@ -64,9 +66,12 @@ impl Doctor {
             ));
         }
         let mut patient = Patient::open(found(site));
-        let mut fixed = Vec::new();
+        let mut mended = Mended::default();
         if self.fix {
-            fixed = mend(&patient, site, &self.confirm, out)?;
+            mended = mend(&patient, site, &self.confirm, out);
+            if let Some(error) = mended.stopped.take_if(|_| out.format().json) {
+                return Err(error);
+            }
             patient = patient.reopened();
         }
         let mut lines = super::examine(&patient, self.quick);
@@ -75,8 +80,9 @@ impl Doctor {
             patient = patient.reopened();
             lines = super::examine(&patient, self.quick);
         }
-        print(&lines, &fixed, out)?;
-        Ok(self.outcome(&lines))
+        let outcome = self.outcome(&lines);
+        print(&lines, &mended.changes, outcome, out)?;
+        mended.stopped.map_or(Ok(outcome), Err)
     }
 
     fn outcome(&self, lines: &[Line]) -> Outcome {
@@ -106,50 +112,90 @@ fn found(site: &Site) -> Found {
     }
 }
 
-fn mend(
+/// What came of `--fix`.
+#[derive(Debug, Default)]
+struct Mended {
+    changes: Vec<Change>,
+    /// Why it was not even begun, or not finished. The report is printed all the same.
+    stopped: Option<Error>,
+}
+
+fn mend(patient: &Patient, site: &Site, confirm: &Confirm, out: &mut Output) -> Mended {
+    let mut mended = Mended::default();
+    let done = try_mend(patient, site, confirm, out, &mut mended.changes);
+    mended.stopped = done.err();
+    mended
+}
+
+/// Mends, and leaves in `done` what was tried.
+fn try_mend(
     patient: &Patient,
     site: &Site,
     confirm: &Confirm,
     out: &mut Output,
-) -> Result<Vec<Change>> {
+    done: &mut Vec<Change>,
+) -> Result<()> {
     if let Some(trouble) = &patient.found.trouble {
         // Whose modes would be changed nobody knows.
         return Err(Error::Config(format!("mend the settings first: {trouble}")));
     }
-    let changes = fix::plan(patient)?;
+    let mut changes = fix::plan(patient)?;
     if changes.is_empty() {
-        out.message("nothing to mend without a decision")?;
-        return Ok(changes);
+        return out.message("nothing to mend without a decision");
     }
     for change in &changes {
         out.message(change.told())?;
     }
     let count = u64::try_from(changes.len()).unwrap_or(u64::MAX);
-    let what = match count {
-        1 => "do this".to_owned(),
-        n => format!("do these {n} things"),
-    };
+    let what = format!("mend {}", super::several(count, "thing"));
     confirm.ask(out, &what, count)?;
-    back_up(patient, out)?;
-    for change in &changes {
-        fix::apply(patient, change)?;
+    back_up(patient, &changes, out)?;
+    // What cannot be mended keeps nothing else from being mended.
+    for change in changes.iter_mut().filter(|change| !change.is_inside()) {
+        note(fix::apply(patient, change), change, out)?;
     }
     // A database that cannot be written is no reason to leave the rest as it was.
-    let noted = site
-        .operator(out)
-        .and_then(|operator| fix::record(operator.app(), operator.actor(), &changes));
-    if let Err(error) = noted {
+    let written = site.operator(out).and_then(|operator| {
+        let (app, actor) = (operator.app(), operator.actor());
+        for change in changes.iter_mut().filter(|change| change.is_inside()) {
+            note(fix::apply_inside(app, actor, change), change, out)?;
+        }
+        fix::record(app, actor, &changes)
+    });
+    *done = changes;
+    if let Err(error) = written {
         out.warn(format_args!("this is not in the audit log: {error}"))?;
     }
-    Ok(changes)
+    Ok(())
+}
+
+/// Tells of what could not be mended.
+fn note(mended: Result<()>, change: &mut Change, out: &mut Output) -> Result<()> {
+    let Err(error) = mended else {
+        return Ok(());
+    };
+    let causes = error.causes();
+    let why = if causes.is_empty() {
+        error.to_string()
+    } else {
+        format!("{error}: {causes}")
+    };
+    out.warn(format_args!("not done: {}: {why}", change.told()))?;
+    change.failed = Some(why);
+    Ok(())
 }
 
 /// Before anything is changed. Where the database is damaged or cannot be opened there is nothing to
-/// go back to; and it is not touched.
-fn back_up(patient: &Patient, out: &mut Output) -> Result<()> {
+/// go back to; and it is not touched, unless rows are moved: then it is copied as it is.
+fn back_up(patient: &Patient, changes: &[Change], out: &mut Output) -> Result<()> {
     match fix::back_up(patient) {
-        Ok(Some(snapshot)) => out.message(format_args!("backup: {}", snapshot.path.display())),
+        Ok(Some(path)) => out.message(format_args!("backup: {}", path.display())),
         Ok(None) => Ok(()),
+        Err(error @ Error::Corrupt(_)) if changes.iter().any(Change::is_inside) => {
+            let path = fix::copy(patient)?;
+            out.warn(format_args!("no backup stands its check: {error}"))?;
+            out.message(format_args!("copy as it is: {}", path.display()))
+        }
         Err(error @ Error::Corrupt(_)) => out.warn(format_args!("no backup can be made: {error}")),
         Err(error) => Err(error),
     }
@@ -159,7 +205,19 @@ fn back_up(patient: &Patient, out: &mut Output) -> Result<()> {
 fn accept_clock(site: &Site, confirm: &Confirm, out: &mut Output) -> Result<Outcome> {
     let operator = site.operator(out)?;
     let now = wall();
-    let mark = operator.app().db().read(clock::mark)?;
+    let db = operator.app().db();
+    let mark = db.read(clock::mark)?;
+    let before = mark.since(now) <= super::APART;
+    if before && !super::has_leapt(now, mark, !db.daemons()?.is_empty()) {
+        if out.format().json {
+            out.value(&json!({ "accepted": false, "before": mark, "now": mark }))?;
+        } else {
+            out.message(format_args!(
+                "nothing to accept: the clock says {now}, and that is believed"
+            ))?;
+        }
+        return Ok(Outcome::Done);
+    }
     if mark >= now {
         return Err(Error::invalid(
             "clock",
@@ -170,7 +228,7 @@ fn accept_clock(site: &Site, confirm: &Confirm, out: &mut Output) -> Result<Outc
     confirm.ask(out, &what, 1)?;
     super::accept_clock(operator.app(), operator.actor(), now)?;
     if out.format().json {
-        out.value(&json!({ "before": mark, "now": now }))?;
+        out.value(&json!({ "accepted": true, "before": mark, "now": now }))?;
     } else {
         out.message(format_args!(
             "the mark is {now} now (before: {mark}); a daemon believes it within 10 seconds"
@@ -179,13 +237,13 @@ fn accept_clock(site: &Site, confirm: &Confirm, out: &mut Output) -> Result<Outc
     Ok(Outcome::Done)
 }
 
-fn print(lines: &[Line], fixed: &[Change], out: &mut Output) -> Result<()> {
+fn print(lines: &[Line], fixed: &[Change], outcome: Outcome, out: &mut Output) -> Result<()> {
     let count = |level| lines.iter().filter(|line| line.level == level).count();
     let [ok, warn, fail, skip] = [Level::Ok, Level::Warn, Level::Fail, Level::Skip].map(count);
     if out.format().json {
         let summary = json!({ "ok": ok, "warn": warn, "fail": fail, "skip": skip });
         return out.value(&json!({
-            "ok": fail == 0,
+            "ok": outcome == Outcome::Done,
             "summary": summary,
             "checks": lines,
             "fixed": fixed,
@@ -195,7 +253,7 @@ fn print(lines: &[Line], fixed: &[Change], out: &mut Output) -> Result<()> {
     for line in lines {
         if out.format().quiet {
             if line.level >= Level::Warn {
-                out.line(line.check)?;
+                out.line(format!("{} {}", line.level.as_str(), line.check))?;
             }
             continue;
         }

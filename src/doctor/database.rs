@@ -1,29 +1,28 @@
 //! Checks of the database: whether it can be read, is the right one, holds together, and is looked
 //! after.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::{Line, Patient, Seen, store};
+use indicatif::DecimalBytes;
+
+use super::{APART, LEAP, Line, Patient, Seen, fix, has_leapt, several, shown, store};
 use crate::audit::{self, Filter};
-use crate::db::{clock as marks, keyring};
+use crate::db::{READING, clock as marks, keyring};
 use crate::error::{Error, Result};
 use crate::migrations::{self, Story};
 use crate::time::{Period, Timestamp, relative};
-use crate::{databases, keys, purge as purges};
+use crate::{databases, keys, purge as purges, snapshots};
 
 /// A log beyond this is worth a look, and beyond that checkpoints do not get through (rule 58).
 const LOG: u64 = 64 * 1024 * 1024;
 const LARGEST_LOG: u64 = 256 * 1024 * 1024;
 
-/// How far clocks of several machines may be apart.
-const APART: Duration = Duration::from_mins(1);
-
-/// How far ahead a clock may be of what was seen last, while a daemon looks every ten seconds
-/// (rule 65).
-const LEAP: Duration = Duration::from_hours(1);
-
 /// What should happen every day.
 const DAY: Duration = Duration::from_hours(25);
+
+/// Backups that the log tells of and that are looked for.
+const NOTED: u32 = 100;
 
 /// Before this program was written no clock can be right.
 const EARLIEST: Timestamp = Timestamp(1_767_225_600_000);
@@ -36,7 +35,17 @@ pub(super) fn database(patient: &Patient) -> Result<Seen> {
             let engine = patient.app()?.db().facts().engine;
             Seen::ok(format!("{place}, {engine}"))
         }
-        Some(error) => Seen::of(error, patient),
+        Some(error) => {
+            let lost = matches!(error, Error::DatabaseMissing { .. });
+            let newest = patient.file().filter(|_| lost).and_then(snapshots::newest);
+            match newest {
+                Some(backup) => {
+                    let restore = format!("restore {}", shown(&backup.path));
+                    Seen::fail(Seen::of(error, patient).about, patient.run(&restore))
+                }
+                None => Seen::of(error, patient),
+            }
+        }
     })
 }
 
@@ -54,22 +63,30 @@ pub(super) fn fits(patient: &Patient, fingerprint: &str) -> Result<Option<Seen>>
         }
     });
     let foreign = made?.is_some_and(|made| made != fingerprint);
-    let path = patient.config()?.key_file.display().to_string();
+    let path = &patient.config()?.key_file;
     Ok(foreign.then(|| {
         Seen::fail(
-            format!("{path} {}", keys::FOREIGN),
-            patient.run("config show --origin"),
+            format!("{} {}", path.display(), keys::FOREIGN),
+            format!("cp COPY {}", shown(path)),
         )
     }))
 }
 
 /// Who serves it.
 pub(super) fn daemon(patient: &Patient) -> Result<Seen> {
-    let daemons = patient.app()?.db().daemons()?;
+    let db = patient.app()?.db();
+    let daemons = db.daemons()?;
+    let names = daemons.join(", ");
     Ok(if daemons.is_empty() {
-        Seen::skip("no daemon serves it now", patient.run("serve"))
+        Seen::skip("no daemon serves it now")
+    } else if daemons.iter().all(|name| name.ends_with(READING)) {
+        let about = format!("served by {names}: nothing can be changed over HTTP");
+        Seen::warn(
+            about,
+            format!("stop it, and then: {}", patient.run("serve")),
+        )
     } else {
-        Seen::ok(format!("served by {}", daemons.join(", ")))
+        Seen::ok(format!("served by {names}"))
     })
 }
 
@@ -80,7 +97,7 @@ pub(super) fn log(patient: &Patient) -> Result<Seen> {
 }
 
 pub(super) fn log_of(patient: &Patient, bytes: u64) -> Seen {
-    let about = format!("{} KiB wait in the write-ahead log", bytes.div_ceil(1024));
+    let about = format!("{} wait in the write-ahead log", DecimalBytes(bytes));
     let next = || patient.run("db info");
     match bytes {
         0..=LOG => Seen::ok(about),
@@ -131,7 +148,7 @@ pub(super) fn clock_at(patient: &Patient, now: Timestamp, mark: Timestamp, serve
         );
         return Seen::fail(about, "timedatectl");
     }
-    if served && mark > Timestamp(0) && now.since(mark) > LEAP {
+    if has_leapt(now, mark, served) {
         let about = format!(
             "the machine's clock says {}, and the daemon does not believe it: it last saw {}",
             shown(now),
@@ -153,10 +170,11 @@ pub(super) fn orphans(patient: &Patient) -> Result<Seen> {
         Seen::ok("everything belongs to somebody who is there")
     } else {
         let about = format!("rows of accounts that are not there: {}", told.join(", "));
-        Seen::warn(
-            about,
-            patient.run("purge --only login_failure,known_network"),
-        )
+        let mend = match patient.file() {
+            Some(_) => "doctor --fix",
+            None => "purge --only login_failure,known_network",
+        };
+        Seen::warn(about, patient.run(mend))
     })
 }
 
@@ -177,38 +195,46 @@ pub(super) fn purge(patient: &Patient) -> Result<Seen> {
     })
 }
 
-/// Whether there is something to go back to.
+/// Whether there is something to go back to: what was made and is there still.
 pub(super) fn backup(patient: &Patient) -> Result<Seen> {
-    let app = patient.app()?;
+    let Some(database) = patient.file() else {
+        return Ok(Seen::skip(
+            "the server's own tool makes them, and nobody is told of it here",
+        ));
+    };
     let filter = Filter {
         action: Some("backup.created".into()),
         ..Filter::default()
     };
-    let last = app.read(&patient.found.actor, |cx| {
-        Ok(audit::list(cx, &filter, None, 1)?.items.pop())
+    let app = patient.app()?;
+    let noted = app.read(&patient.found.actor, |cx| {
+        Ok(audit::list(cx, &filter, None, NOTED)?.items)
     })?;
-    let next = || {
-        if app.config().db.file().is_some() {
-            patient.run("backup create")
-        } else {
-            "pg_dump --format=custom …".to_owned()
+    let elsewhere = noted.iter().find(|entry| may_be_there(&entry.object));
+    let here = snapshots::newest(database).map(|it| it.manifest.created_at);
+    let last = here.max(elsewhere.map(|entry| entry.at));
+    let next = || patient.run("backup create");
+    let made = |at| relative(at, patient.now);
+    Ok(match (last, noted.first()) {
+        (Some(at), _) if patient.now.since(at) > DAY => {
+            let about = format!("the last that is there was made {}", made(at));
+            Seen::warn(about, next())
         }
-    };
-    Ok(match last {
-        None if app.config().db.file().is_none() => Seen::skip(
-            "the server's own tool makes them, and nobody is told of it here",
-            next(),
-        ),
-        None => Seen::warn("none was ever made", next()),
-        Some(last) => {
-            let about = format!("the last was made {}", relative(last.at, patient.now));
-            if patient.now.since(last.at) > DAY {
-                Seen::warn(about, next())
-            } else {
-                Seen::ok(about)
-            }
+        (Some(at), _) => Seen::ok(format!("the last was made {}", made(at))),
+        (None, Some(gone)) => {
+            let about = format!("the last was made {}, and it is gone", made(gone.at));
+            Seen::warn(about, next())
         }
+        (None, None) => Seen::warn("none was ever made", next()),
     })
+}
+
+/// Whether a backup can still be where the log says it was put. Nobody knows that of standard
+/// output, nor of a path that began in some folder.
+fn may_be_there(object: &str) -> bool {
+    let path = object.strip_prefix("backup:").unwrap_or(object);
+    let path = Path::new(path);
+    path.is_relative() || path.is_file()
 }
 
 /// Everything that reads the whole database.
@@ -216,9 +242,10 @@ pub(super) fn thoroughly(patient: &Patient) -> Result<Vec<(&'static str, Seen)>>
     let start = Instant::now();
     let checks = databases::check(patient.app()?.db())?;
     let took = start.elapsed().as_secs_f64();
+    let whole = patient.file().is_some() && is_whole(&checks);
     let seen = checks.into_iter().map(|check| {
         let seen = match check.findings.split_first() {
-            None if check.skipped => Seen::skip(check.about, patient.run("db check")),
+            None if check.skipped => Seen::skip(check.about),
             None if check.name == "integrity" => Seen::ok(format!("{} ({took:.1} s)", check.about)),
             None => Seen::ok(check.about),
             Some((first, others)) => {
@@ -227,7 +254,9 @@ pub(super) fn thoroughly(patient: &Patient) -> Result<Vec<(&'static str, Seen)>>
                     n => format!(" (and {n} more)"),
                 };
                 let about = format!("{}: {}{more}", first.object, first.detail);
-                Seen::damage(about, patient.run("db check"))
+                let mends = whole && check.name == "foreign_keys";
+                let next = if mends { "doctor --fix" } else { "db check" };
+                Seen::damage(about, patient.run(next))
             }
         };
         (check.name, seen)
@@ -235,12 +264,18 @@ pub(super) fn thoroughly(patient: &Patient) -> Result<Vec<(&'static str, Seen)>>
     Ok(seen.collect())
 }
 
+/// Whether no page is damaged: then what is wrong with rows can be mended.
+fn is_whole(checks: &[databases::Check]) -> bool {
+    let damaged = |it: &databases::Check| it.name == "integrity" && !it.findings.is_empty();
+    !checks.iter().any(damaged)
+}
+
 /// Whether the database is made as its history says.
 pub(super) fn drift(patient: &Patient) -> Result<Seen> {
     let next = || patient.run("migrate verify");
     let drifted = match migrations::drift(patient.app()?.db(), &Story::own()) {
         // A server's role need not be able to make the schema that is compared with.
-        Err(Error::Config(reason)) => return Ok(Seen::skip(reason, next())),
+        Err(Error::Config(reason)) => return Ok(Seen::skip(reason)),
         drifted => drifted?,
     };
     let Some((first, others)) = drifted.split_first() else {
@@ -256,47 +291,68 @@ pub(super) fn drift(patient: &Patient) -> Result<Seen> {
         "the {} {}{more} is not as the migrations made it",
         first.sort, first.name
     );
-    Ok(Seen::fail(about, next()))
+    let mendable = drifted.iter().all(fix::is_missing_index);
+    let mend = || patient.run("doctor --fix");
+    Ok(Seen::fail(about, if mendable { mend() } else { next() }))
 }
 
 /// Whether the audit log is as it was sealed (rule 66).
 pub(super) fn audit(patient: &Patient) -> Result<Seen> {
     let app = patient.app()?;
-    let keys = matches!(patient.key, Some(Ok(_))).then(|| &app.kit().keys);
-    let options = audit::Options {
-        keys,
-        ..audit::Options::default()
+    // What another key file says of the signatures is told by the check of the key file.
+    let own = match &patient.key {
+        Some(Ok(fingerprint)) => fits(patient, fingerprint)?.is_none(),
+        Some(Err(_)) | None => false,
     };
+    let keys = own.then(|| &app.kit().keys);
+    let head = match (keys, patient.file()) {
+        (Some(keys), Some(file)) => {
+            let restores = app.db().read(audit::restores)?;
+            let folder = file.with_file_name("backups");
+            snapshots::noted(&folder, keys, patient.now, &restores)
+        }
+        _ => None,
+    };
+    let verify = match &head {
+        Some(head) => format!("audit verify --head {head}"),
+        None => "audit verify".to_owned(),
+    };
+    let options = audit::Options { keys, head };
     let told = audit::verify(app.db(), &options, &mut |_, _| Ok(()))?;
     if let Some((first, others)) = told.findings.split_first() {
         let more = match others.len() {
             0 => String::new(),
             n => format!(" (and {n} more)"),
         };
-        let about = format!("{}{more}", first.detail);
-        return Ok(Seen::damage(about, patient.run("audit verify")));
+        let (about, next) = if first.fault == audit::Fault::Head {
+            (
+                format!("{}{more}; a backup tells of it", first.detail),
+                &*verify,
+            )
+        } else {
+            (format!("{}{more}", first.detail), "audit verify")
+        };
+        return Ok(Seen::damage(about, patient.run(next)));
     }
     let waiting = told.unsealed_since.map(|since| patient.now.since(since));
     if waiting.is_some_and(|waiting| waiting > LEAP) {
-        let unsealed = told.unsealed;
+        let unsealed = several(told.unsealed, "entry");
         let about = if told.blocks == 0 {
-            format!(
-                "{unsealed} entries, none sealed, for more than an hour: seals may have been taken off"
-            )
+            format!("{unsealed}, none sealed, for more than an hour: seals may have been taken off")
         } else {
-            format!("{unsealed} entries wait to be sealed for more than an hour")
+            format!("{unsealed} not sealed for more than an hour")
         };
         return Ok(Seen::warn(about, patient.run("job run audit.seal")));
     }
-    let about = format!(
-        "{} blocks with {} entries are as they were sealed",
-        told.blocks, told.rows
-    );
+    let (blocks, rows) = (several(told.blocks, "block"), several(told.rows, "entry"));
+    let about = format!("{blocks} with {rows}, all as sealed");
     Ok(match told.signatures {
         audit::Trust::Proven => Seen::ok(about),
         audit::Trust::Unproven => {
-            let about = format!("{about}; without the key file nobody knows by whom");
-            Seen::warn(about, patient.run("audit verify"))
+            // What to do about that is told by the check of the key file.
+            Seen::skip(format!(
+                "{about}; without its key file nobody knows by whom"
+            ))
         }
     })
 }

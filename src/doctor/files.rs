@@ -4,7 +4,7 @@ use std::fs::{self, Metadata};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Patient, Seen, database};
+use super::{Patient, Seen, database, several, shown};
 use crate::error::{Error, Result};
 use crate::file;
 use crate::keys;
@@ -135,7 +135,7 @@ pub(super) fn data_folder(patient: &Patient) -> Result<Seen> {
         return Ok(Seen::fail(about, patient.run("config show --origin")));
     }
     let entry = Entry { about, ..entry };
-    let chmod = format!("chmod 700 {name}");
+    let chmod = format!("chmod 700 {}", shown(&folder));
     let me = rustix::process::geteuid().as_raw();
     Ok(if entry.mode() & 0o022 != 0 && entry.mode() & 0o1000 != 0 {
         Seen::warn(
@@ -155,7 +155,7 @@ pub(super) fn data_folder(patient: &Patient) -> Result<Seen> {
     } else if me != 0 && entry.about.uid() != me {
         let owner = entry.about.uid();
         let about = format!("{name} belongs to uid {owner}, and this is uid {me}");
-        Seen::warn(about, format!("chown {me} {name}"))
+        Seen::warn(about, format!("chown {me} {}", shown(&folder)))
     } else {
         Seen::ok(entry.told())
     })
@@ -166,7 +166,7 @@ pub(super) fn parents(patient: &Patient) -> Result<Seen> {
     let folder = patient.folder()?;
     let Ok(folder) = folder.canonicalize() else {
         let about = format!("{} is not there", folder.display());
-        return Ok(Seen::skip(about, patient.run("init")));
+        return Ok(Seen::skip(about));
     };
     let above = folder
         .ancestors()
@@ -176,7 +176,7 @@ pub(super) fn parents(patient: &Patient) -> Result<Seen> {
     let open = above.filter(|entry| entry.mode() & 0o022 != 0 && entry.mode() & 0o1000 == 0);
     Ok(match open.last() {
         Some(entry) => {
-            let chmod = format!("chmod go-w {}", entry.path.display());
+            let chmod = format!("chmod go-w {}", shown(&entry.path));
             Seen::warn(
                 format!("others can move what is in {}", entry.told()),
                 chmod,
@@ -203,7 +203,10 @@ pub(super) fn key_file(patient: &Patient) -> Result<Seen> {
         && owner(path).is_some_and(|own| own != database)
     {
         let about = format!("{name} belongs to another account than the database: uid {database}");
-        return Ok(Seen::fail(about, format!("chown {database} {name}")));
+        return Ok(Seen::fail(
+            about,
+            format!("chown {database} {}", shown(path)),
+        ));
     }
     Ok(Seen::ok(format!("{name}, and nobody else reads it")))
 }
@@ -211,22 +214,21 @@ pub(super) fn key_file(patient: &Patient) -> Result<Seen> {
 fn unusable(patient: &Patient, error: &Error) -> Seen {
     let about = Seen::of(error, patient).about;
     let Error::KeyFile { path, reason } = error else {
-        let next = error.hint();
+        let next = error.hint_at(&patient.found.flags);
         return Seen::fail(
             about,
             next.unwrap_or_else(|| patient.run("config show --origin")),
         );
     };
     let nothing = matches!(patient.closed(), Some(Error::NotSetUp { .. }));
-    let name = path.display();
     let next = if reason.contains("chmod 600") {
-        format!("chmod 600 {name}")
+        format!("chmod 600 {}", shown(path))
     } else if reason != keys::MISSING {
-        format!("ls -l {name}")
+        format!("ls -l {}", shown(path))
     } else if nothing {
         patient.run("init")
     } else {
-        format!("cp COPY {name}")
+        format!("cp COPY {}", shown(path))
     };
     Seen::fail(about, next)
 }
@@ -238,17 +240,17 @@ pub(super) fn database_files(patient: &Patient) -> Seen {
         .first()
         .filter(|_| patient.file().is_some_and(Path::exists))
     else {
-        return Seen::skip("there is no database", patient.run("init"));
+        return Seen::skip("there is no database");
     };
     if let Some(open) = files.iter().find(|entry| entry.is_open()) {
-        let chmod = format!("chmod 600 {}", open.path.display());
+        let chmod = format!("chmod 600 {}", shown(&open.path));
         return Seen::fail(format!("others may read {}", open.told()), chmod);
     }
     let owner = first.about.uid();
     if let Some(other) = files.iter().find(|entry| entry.about.uid() != owner) {
         let (name, whose) = (other.path.display(), other.about.uid());
         let about = format!("{name} belongs to uid {whose}, and the database to uid {owner}");
-        return Seen::fail(about, format!("chown {owner} {name}"));
+        return Seen::fail(about, format!("chown {owner} {}", shown(&other.path)));
     }
     Seen::ok(match files.len() {
         1 => "one file, and nobody else reads it".to_owned(),
@@ -260,18 +262,18 @@ pub(super) fn database_files(patient: &Patient) -> Seen {
 pub(super) fn backup_files(patient: &Patient) -> Seen {
     let entries = of_backups(patient);
     let Some(folder) = entries.first() else {
-        let about = "there is no folder of backups beside the database";
-        return Seen::skip(about, patient.run("backup create"));
+        return Seen::skip("there is no folder of backups beside the database");
     };
     if let Some(open) = entries
         .iter()
         .find(|entry| entry.is_open() && (entry.about.is_file() || is_our_folder(patient, entry)))
     {
         let mode = if open.about.is_dir() { "700" } else { "600" };
-        let chmod = format!("chmod {mode} {}", open.path.display());
+        let chmod = format!("chmod {mode} {}", shown(&open.path));
         return Seen::fail(format!("others may read {}", open.told()), chmod);
     }
     let name = folder.path.display();
-    let n = entries.len().saturating_sub(1);
-    Seen::ok(format!("{n} files in {name}, and nobody else reads them"))
+    let n = u64::try_from(entries.len().saturating_sub(1)).unwrap_or(u64::MAX);
+    let files = several(n, "file");
+    Seen::ok(format!("{files} in {name}, which nobody else reads"))
 }

@@ -1,10 +1,13 @@
 //! Mending what can be mended without a decision: modes, missing folders, the ballast, files that
-//! nobody will finish.
+//! nobody will finish, indexes that are missing, rows that point to nothing.
 //!
 //! Invariants: nothing is deleted and nothing is taken away from anybody but access that nobody
-//! should have; the database itself is not touched but for the audit row; what was mended is not
-//! found again.
+//! should have; what was mended is not found again; what cannot be mended keeps nothing else from
+//! being mended.
 
+mod inside;
+
+use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder, File};
 use std::io::ErrorKind;
 use std::os::unix::fs::{
@@ -18,13 +21,16 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::files::{Entry, folders, is_our_folder, of_backups, of_database};
-use super::{Needs, Patient, leftovers};
+use super::{Needs, Patient, leftovers, shown};
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::db::ballast;
 use crate::error::{Error, Result};
 use crate::file;
-use crate::snapshots::{self, Snapshot};
+use crate::snapshots;
+
+pub use inside::apply as apply_inside;
+pub(super) use inside::is_missing_index;
 
 /// One thing that is mended.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -33,6 +39,9 @@ pub struct Change {
     pub path: PathBuf,
     /// What happens to it.
     pub what: What,
+    /// Why it did not happen, if it did not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed: Option<String>,
 }
 
 /// What happens to a file or folder.
@@ -47,18 +56,50 @@ pub enum What {
     Ballast,
     /// It is moved there.
     Moved(PathBuf),
+    /// An index is made in it, by this statement.
+    Index(String),
+    /// Rows that point to nothing are moved out of it.
+    Rows {
+        /// Into this file, as JSON lines.
+        to: PathBuf,
+        /// How many there were of each table when it was planned. What points to these goes along.
+        rows: BTreeMap<String, u64>,
+    },
 }
 
 impl Change {
+    fn new(path: PathBuf, what: What) -> Self {
+        Self {
+            path,
+            what,
+            failed: None,
+        }
+    }
+
+    /// Whether it happens inside the database, and not to a file.
+    #[must_use]
+    pub fn is_inside(&self) -> bool {
+        matches!(self.what, What::Index(_) | What::Rows { .. })
+    }
+
     /// For people, as an order.
     #[must_use]
     pub fn told(&self) -> String {
-        let path = self.path.display();
+        let path = shown(&self.path);
         match &self.what {
             What::Mode(mode) => format!("chmod {mode} {path}"),
             What::Folder => format!("mkdir {path}"),
             What::Ballast => format!("make {path}"),
-            What::Moved(to) => format!("mv {path} {}", to.display()),
+            What::Moved(to) => format!("mv {path} {}", shown(to)),
+            What::Index(statement) => statement.clone(),
+            What::Rows { to, rows } => {
+                let told: Vec<String> = rows
+                    .iter()
+                    .map(|(table, rows)| format!("{rows} of {table}"))
+                    .collect();
+                let (told, to) = (told.join(", "), shown(to));
+                format!("move rows that point to nothing, and what points to them, to {to}: {told}")
+            }
         }
     }
 }
@@ -77,37 +118,29 @@ pub fn plan(patient: &Patient) -> Result<Vec<Change>> {
     entries.dedup_by(|a, b| a.path == b.path);
     let closes = |entry: &Entry| is_ours_to_close(patient, entry);
     for entry in entries.into_iter().filter(closes) {
-        changes.push(Change {
-            what: What::Mode(format!("{:04o}", closed(&entry))),
-            path: entry.path,
-        });
+        let mode = format!("{:04o}", closed(&entry));
+        changes.push(Change::new(entry.path, What::Mode(mode)));
     }
     let Some(database) = patient.file().filter(|file| file.exists()) else {
+        changes.extend(inside::plan(patient)?);
         return Ok(changes);
     };
     let missing = |path: PathBuf| path.symlink_metadata().is_err().then_some(path);
     changes.extend(
-        missing(database.with_file_name("backups")).map(|path| Change {
-            path,
-            what: What::Folder,
-        }),
+        missing(database.with_file_name("backups")).map(|path| Change::new(path, What::Folder)),
     );
     let room = file::disk(file::folder_of(database));
     if room.is_some_and(|disk| disk.free >= ballast::BYTES.saturating_add(ballast::ROOM)) {
-        changes.extend(missing(ballast::place(database)).map(|path| Change {
-            path,
-            what: What::Ballast,
-        }));
+        let ballast = missing(ballast::place(database));
+        changes.extend(ballast.map(|path| Change::new(path, What::Ballast)));
     }
     for entry in leftovers::left(patient)? {
         let to = leftovers::aside(patient, &entry)?;
         if to.symlink_metadata().is_err() {
-            changes.push(Change {
-                path: entry.path,
-                what: What::Moved(to),
-            });
+            changes.push(Change::new(entry.path, What::Moved(to)));
         }
     }
+    changes.extend(inside::plan(patient)?);
     Ok(changes)
 }
 
@@ -181,6 +214,7 @@ pub fn apply(patient: &Patient, change: &Change) -> Result<()> {
                 removed => removed.map_err(doing()),
             }
         }
+        What::Index(_) | What::Rows { .. } => Err(Error::internal("this is inside the database")),
     }
 }
 
@@ -207,11 +241,11 @@ fn folder(path: &Path) -> Result<File> {
     Ok(folder)
 }
 
-/// Takes a snapshot of a database that can be read and is a file.
+/// Takes a snapshot of a database that can be read and is a file; returns where it is.
 ///
 /// # Errors
 /// As [`snapshots::take_usual`].
-pub fn back_up(patient: &Patient) -> Result<Option<Snapshot>> {
+pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
     let readable = patient
         .lacks(Needs::File)
         .or(patient.lacks(Needs::Database));
@@ -219,7 +253,31 @@ pub fn back_up(patient: &Patient) -> Result<Option<Snapshot>> {
         return Ok(None);
     }
     let app = patient.app()?;
-    snapshots::take_usual(app, &mut |_, _| Ok(())).map(Some)
+    let taken = snapshots::take_usual(app, &mut |_, _| Ok(()))?;
+    Ok(Some(taken.path))
+}
+
+/// Copies the database as it is, whatever is wrong with it; returns where the copy is.
+///
+/// # Errors
+/// [`Error::Io`], or those of the database.
+pub fn copy(patient: &Patient) -> Result<PathBuf> {
+    let aside = patient.folder()?.join(leftovers::ASIDE);
+    let _is_ours = folder(&aside)?;
+    let making = || Error::io(format!("make a copy in {}", aside.display()));
+    let made = tempfile::Builder::new()
+        .prefix(".provost-copy-")
+        .tempfile_in(&aside);
+    let made = made.map_err(making())?;
+    patient
+        .app()?
+        .db()
+        .back_up(made.path(), &mut |_, _| Ok(()))?;
+    let at = snapshots::compact(patient.now);
+    let path = aside.join(format!("before-fix-{at}.db"));
+    file::give_to_owner_of_folder(made.as_file(), &path)?;
+    file::keep(made, &path)?;
+    Ok(path)
 }
 
 /// Writes down what was mended.
@@ -227,8 +285,9 @@ pub fn back_up(patient: &Patient) -> Result<Option<Snapshot>> {
 /// # Errors
 /// Those of the database.
 pub fn record(app: &App, actor: &Actor, changes: &[Change]) -> Result<()> {
-    let told: Vec<String> = changes.iter().take(100).map(Change::told).collect();
-    let details = json!({ "changes": told, "count": changes.len() });
+    let done = changes.iter().filter(|change| change.failed.is_none());
+    let told: Vec<String> = done.clone().take(100).map(Change::told).collect();
+    let details = json!({ "changes": told, "count": done.count() });
     app.write(actor, move |cx| {
         let event = Event::new("doctor.fixed", "installation");
         audit::record(cx, event.with(details.clone()))

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::files::{Entry, inside};
-use super::{Patient, Seen};
+use super::{Patient, Seen, shown};
 use crate::error::Result;
 use crate::file;
 
@@ -70,7 +70,7 @@ pub(super) fn leftovers(patient: &Patient) -> Result<Seen> {
     if let Some(copy) = copies.first() {
         let name = copy.path.display();
         let about = format!("{name} holds a copy of the database, of work that was cut off");
-        return Ok(Seen::warn(about, format!("rm -r {name}")));
+        return Ok(Seen::warn(about, format!("rm -r {}", shown(&copy.path))));
     }
     let Some((first, others)) = left.split_first() else {
         return Ok(Seen::ok("no work that was cut off has left files behind"));

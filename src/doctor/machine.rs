@@ -3,9 +3,10 @@
 
 use std::time::{Duration, Instant};
 
+use indicatif::DecimalBytes;
 use rustix::process::{Resource, getrlimit};
 
-use super::{Patient, Seen};
+use super::{Patient, Seen, shown};
 use crate::db::{ballast as reserve, facts};
 use crate::error::Result;
 use crate::file::disk as disk_of;
@@ -26,14 +27,14 @@ pub(super) fn disk(patient: &Patient) -> Result<Seen> {
     let folder = patient.folder()?;
     let Some(disk) = disk_of(&folder) else {
         let about = format!("nobody can say how much is free under {}", folder.display());
-        return Ok(Seen::skip(about, patient.run("db info")));
+        return Ok(Seen::skip(about));
     };
     Ok(room(patient, disk.free, disk.size))
 }
 
 pub(super) fn room(patient: &Patient, free: u64, size: u64) -> Seen {
     let share = free.saturating_mul(100) / size.max(1);
-    let about = format!("{} MiB are free, {share} % of the disk", free / 1024 / 1024);
+    let about = format!("{} are free, {share} % of the disk", DecimalBytes(free));
     if free < FULL {
         Seen::fail(about, patient.run("db release-space"))
     } else if free < reserve::ROOM || share < 10 {
@@ -46,16 +47,20 @@ pub(super) fn room(patient: &Patient, free: u64, size: u64) -> Seen {
 /// Whether there is something to give back when the disk is full (rule 60).
 pub(super) fn ballast(patient: &Patient) -> Seen {
     let Some(file) = patient.file().filter(|file| file.exists()) else {
-        let next = patient.run("init");
-        return Seen::skip("there is no database to keep it beside", next);
+        return Seen::skip("there is no database to keep it beside");
     };
     let name = reserve::place(file).display().to_string();
     let next = || patient.run("doctor --fix");
     match reserve::held(file) {
         Some(bytes) if bytes >= reserve::BYTES => {
-            Seen::ok(format!("{name} keeps 32 MiB in reserve"))
+            Seen::ok(format!("{name} keeps {} in reserve", DecimalBytes(bytes)))
         }
-        Some(bytes) => Seen::warn(format!("{name} holds {bytes} bytes, not 32 MiB"), next()),
+        Some(bytes) => {
+            let (bytes, all) = (DecimalBytes(bytes), DecimalBytes(reserve::BYTES));
+            // What is in its place is never overwritten.
+            let aside = format!("mv {0} {0}.aside", shown(&reserve::place(file)));
+            Seen::warn(format!("{name} holds {bytes}, not {all}"), aside)
+        }
         None => Seen::warn(
             format!("{name} is not there: nothing is kept in reserve"),
             next(),

@@ -16,6 +16,9 @@ mod patient;
 mod settings;
 mod store;
 
+use std::path::Path;
+use std::time::Duration;
+
 use serde::Serialize;
 use serde_json::json;
 
@@ -25,6 +28,7 @@ use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::db::clock;
 use crate::error::{Error, Result};
+use crate::snapshots;
 use crate::time::Timestamp;
 
 /// How a check came out.
@@ -82,8 +86,11 @@ impl Seen {
         }
     }
 
-    fn skip(about: impl Into<String>, next: impl Into<String>) -> Self {
-        Self::odd(Level::Skip, about, next)
+    fn skip(about: impl Into<String>) -> Self {
+        Self {
+            level: Level::Skip,
+            ..Self::ok(about)
+        }
     }
 
     fn warn(about: impl Into<String>, next: impl Into<String>) -> Self {
@@ -110,12 +117,27 @@ impl Seen {
         } else {
             format!("{error}: {causes}")
         };
-        let next = error.hint().unwrap_or_else(|| patient.run("db info"));
+        let next = error.hint_at(&patient.found.flags);
+        let next = next.unwrap_or_else(|| patient.run("db info"));
         Self {
             damage: matches!(error, Error::Corrupt(_)),
             ..Self::fail(about, next)
         }
     }
+}
+
+/// So many of something, as people write it.
+fn several(n: u64, one: &str) -> String {
+    match (n, one.strip_suffix('y')) {
+        (1, _) => format!("1 {one}"),
+        (n, Some(stem)) => format!("{n} {stem}ies"),
+        (n, None) => format!("{n} {one}s"),
+    }
+}
+
+/// A path as a word of a command.
+fn shown(path: &Path) -> String {
+    snapshots::word(&path.display().to_string()).into_owned()
 }
 
 /// A line of the report.
@@ -191,6 +213,11 @@ const CHECKS: &[Check] = &[
     check("backup", Needs::Schema, database::backup),
     check("administrators", Needs::Schema, accounts::administrators),
     check("second_factors", Needs::Schema, accounts::second_factors),
+    check(
+        "suspended_tokens",
+        Needs::Schema,
+        accounts::suspended_tokens,
+    ),
     check("endless_tokens", Needs::Schema, accounts::endless_tokens),
 ];
 
@@ -205,13 +232,7 @@ pub fn examine(patient: &Patient, quick: bool) -> Vec<Line> {
         .map(|check| line(check.name, seen(patient, check)))
         .collect();
     if quick {
-        let next = patient.run("doctor");
-        let left_out = || {
-            Seen::skip(
-                "not looked at: --quick leaves out what reads everything",
-                &next,
-            )
-        };
+        let left_out = || Seen::skip("not looked at: --quick leaves out what reads everything");
         lines.extend(THOROUGH.map(|name| line(name, left_out())));
         return lines;
     }
@@ -245,10 +266,23 @@ fn line(check: &'static str, seen: Seen) -> Line {
     Line {
         check,
         level: seen.level,
-        about: seen.about,
+        // An engine may tell of damage in several lines.
+        about: seen.about.replace('\n', " "),
         next: seen.next,
         damage: seen.damage,
     }
+}
+
+/// How far clocks of several machines may be apart.
+const APART: Duration = Duration::from_mins(1);
+
+/// How far ahead a clock may be of what was seen last, while a daemon looks every ten seconds
+/// (rule 65).
+const LEAP: Duration = Duration::from_hours(1);
+
+/// Whether a daemon that serves does not believe the clock any more.
+fn has_leapt(now: Timestamp, mark: Timestamp, served: bool) -> bool {
+    served && mark > Timestamp(0) && now.since(mark) > LEAP
 }
 
 /// Believes that it is `now`: the mark below which nothing revives is raised to it, by whoever knows

@@ -130,27 +130,20 @@ impl Patient {
             return None;
         }
         let Some(config) = &self.found.config else {
-            let next = self.run("config check");
-            return Some(Seen::skip("the settings cannot be read", next));
+            return Some(Seen::skip("the settings cannot be read"));
         };
         if needs == Needs::File && config.db.file().is_none() {
             return Some(Seen::skip(
                 "the database is on a server, which looks after its own files and disk",
-                self.run("db info"),
             ));
         }
         let reads = needs == Needs::Database || needs == Needs::Schema;
         if reads && !matches!(self.app, Some(Ok(_))) {
-            let next = self.run("db info");
-            return Some(Seen::skip("the database cannot be opened", next));
+            return Some(Seen::skip("the database cannot be opened"));
         }
         let fits = matches!(&self.schema, Some(Ok(schema)) if *schema == migrations::needed());
-        (needs == Needs::Schema && !fits).then(|| {
-            Seen::skip(
-                "the database's schema is not the one of this program",
-                self.run("migrate status"),
-            )
-        })
+        (needs == Needs::Schema && !fits)
+            .then(|| Seen::skip("the database's schema is not the one of this program"))
     }
 }
 

@@ -3,15 +3,6 @@
 use crate::db::Tx;
 use crate::error::{Error, Result};
 
-/// API tokens that are good and never expire.
-pub(super) fn endless_tokens(tx: &mut Tx<'_>) -> Result<u64> {
-    count(
-        tx,
-        "SELECT COUNT(*) AS n FROM tokens
-         WHERE kind = 'api' AND expires_at IS NULL AND revoked_at IS NULL",
-    )
-}
-
 /// Enabled administrators.
 pub(super) fn administrators(tx: &mut Tx<'_>) -> Result<u64> {
     count(
@@ -34,23 +25,27 @@ pub(super) fn without_factor(tx: &mut Tx<'_>) -> Result<Vec<String>> {
     rows.iter().map(|row| row.text("username")).collect()
 }
 
-/// What is remembered of accounts that are not there, and no foreign key says so: table and rows.
+/// What is remembered of accounts that are not there, and no foreign key says so: each table, and
+/// which of its rows.
+pub(super) const ORPHANS: &[(&str, &str)] = &[
+    (
+        "login_failures",
+        "o.account LIKE 'user:%'
+         AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = SUBSTR(o.account, 6))",
+    ),
+    (
+        "known_networks",
+        "o.account LIKE 'user:%'
+         AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = SUBSTR(o.account, 6))",
+    ),
+];
+
+/// How many of [`ORPHANS`] there are, by table.
 pub(super) fn orphans(tx: &mut Tx<'_>) -> Result<Vec<(&'static str, u64)>> {
-    let all = [
-        (
-            "login_failures",
-            "SELECT COUNT(*) AS n FROM login_failures o WHERE o.account LIKE 'user:%'
-               AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = SUBSTR(o.account, 6))",
-        ),
-        (
-            "known_networks",
-            "SELECT COUNT(*) AS n FROM known_networks o WHERE o.account LIKE 'user:%'
-               AND NOT EXISTS (SELECT 1 FROM users u WHERE u.id = SUBSTR(o.account, 6))",
-        ),
-    ];
-    let counted = all
-        .into_iter()
-        .map(|(table, sql)| Ok((table, count(tx, sql)?)));
+    let counted = ORPHANS.iter().map(|(table, condition)| {
+        let sql = format!("SELECT COUNT(*) AS n FROM {table} o WHERE {condition}");
+        Ok((*table, count(tx, &sql)?))
+    });
     let mut counted: Vec<_> = counted.collect::<Result<_>>()?;
     counted.retain(|(_, rows)| *rows > 0);
     Ok(counted)

@@ -46,10 +46,16 @@ impl std::fmt::Display for Fault {
     }
 }
 
-pub(super) fn refused_files(faults: usize) -> String {
-    match faults {
-        1 => "1 fault in the files of the course".to_owned(),
-        _ => format!("{faults} faults in the files of the course"),
+pub(super) fn refused_files(faults: &[Fault]) -> String {
+    let same = |first: &Fault| faults.iter().all(|fault| fault.file == first.file);
+    let one = faults.first().filter(|first| same(first));
+    let files = match one {
+        Some(fault) if !fault.file.is_empty() => fault.file.as_str(),
+        Some(_) | None => "the files of the course",
+    };
+    match faults.len() {
+        1 => format!("1 fault in {files}"),
+        several => format!("{several} faults in {files}"),
     }
 }
 

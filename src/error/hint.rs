@@ -40,4 +40,43 @@ impl Error {
         };
         Some(hint)
     }
+
+    /// [`Error::hint`] with commands that lead to the same place as this one: `flags` begin with a
+    /// space, or are none.
+    #[must_use]
+    pub fn hint_at(&self, flags: &str) -> Option<String> {
+        self.hint().map(|hint| led(&hint, flags))
+    }
+}
+
+/// Puts the flags behind the program's name wherever a command follows it.
+fn led(hint: &str, flags: &str) -> String {
+    let mut parts = hint.split("provost ");
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        // A command begins in lower case; one that names its place already begins with a flag.
+        let is_command = part.starts_with(|first: char| first.is_ascii_lowercase());
+        let flags = if is_command { flags } else { "" };
+        text = format!("{text}provost{flags} {part}");
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commands_of_a_hint_lead_to_the_same_place() {
+        let missing = Error::DatabaseMissing { path: "x".into() };
+        let hint = missing.hint_at(" --data-dir /d").unwrap();
+        assert!(
+            hint.contains(
+                "(provost --data-dir /d backup list, provost --data-dir /d restore FILE)"
+            ),
+            "{hint}"
+        );
+        let placed = "run: provost --db x migrate up; or install the newer provost; done";
+        assert_eq!(led(placed, " --data-dir /d"), placed);
+    }
 }

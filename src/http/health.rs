@@ -1,8 +1,6 @@
 //! `/livez`, `/readyz`, `/metrics`: for supervisors, proxies and Prometheus. No version for
 //! anonymous callers (security.md, rule 75).
 
-use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
 use std::time::Duration;
 
 use axum::Router;
@@ -18,10 +16,12 @@ use super::description::Problems;
 use super::extract::Json;
 use super::layers::Layers;
 use crate::app::App;
-use crate::config::Config;
+use crate::config::{Config, Schedule};
 use crate::db::{ballast, clock};
 use crate::error::{Error, Result};
 use crate::file::{Disk, disk, folder_of};
+use crate::time::Timestamp;
+use crate::{migrations, snapshots};
 
 /// Less than this is too little to go on writing (rule 60).
 const DISK: u64 = 64 * 1024 * 1024;
@@ -105,11 +105,11 @@ fn unready(app: &App) -> Vec<&'static str> {
         (facts.faults > 0, "the last write met a storage fault"),
         (
             facts.disk_free.is_some_and(|free| free < DISK),
-            "less than 64 MiB are free on the database's disk",
+            "less than 67 MB are free on the database's disk",
         ),
         (
             facts.log_bytes > LOG,
-            "the write-ahead log is larger than 256 MiB",
+            "the write-ahead log is larger than 268 MB",
         ),
         (
             app.clock().jumped(),
@@ -128,13 +128,14 @@ fn neglected(app: &App) -> Vec<&'static str> {
     let disk = file.and_then(|file| disk(folder_of(file)));
     let tight = |disk: Disk| disk.free < ballast::ROOM || disk.free < disk.size / 10;
     let day = i64::try_from(DAY.as_secs()).unwrap_or(i64::MAX);
-    let now = app.clock().now().0 / 1000;
-    let backup = file.and_then(|file| newest(&file.with_file_name("backups")));
+    let now = app.clock().now();
+    let backup = file.and_then(snapshots::newest);
+    let backup = backup.map(|it| it.manifest.created_at);
     let checks = [
         (app.is_read_only(), "this daemon answers reads alone"),
         (
             disk.is_some_and(tight),
-            "less than 256 MiB or a tenth of the database's disk is free",
+            "less than 268 MB or a tenth of the database's disk is free",
         ),
         (
             file.is_some_and(|file| ballast::held(file).is_none()),
@@ -145,8 +146,12 @@ fn neglected(app: &App) -> Vec<&'static str> {
             "what expired more than a day ago is not purged",
         ),
         (
-            backup.is_some_and(|made| now.saturating_sub(made) > day),
+            backup.is_some_and(|made| now.since(made) > DAY),
             "the newest backup is older than a day",
+        ),
+        (
+            file.is_some() && backup.is_none() && never_backed_up(app, now),
+            "there is no backup, although the daemon should make them",
         ),
     ];
     checks
@@ -155,15 +160,15 @@ fn neglected(app: &App) -> Vec<&'static str> {
         .collect()
 }
 
-/// When the newest backup in the folder was written, in seconds since the epoch; `None` where none
-/// is made.
-fn newest(backups: &Path) -> Option<i64> {
-    let files = std::fs::read_dir(backups).ok()?.filter_map(|entry| {
-        let path = entry.ok()?.path();
-        let is_backup = path.extension().is_some_and(|ending| ending == "db");
-        is_backup.then(|| path.metadata().ok().map(|file| file.mtime()))?
-    });
-    files.max()
+/// Whether the daemon should have made a backup by now and none is there.
+fn never_backed_up(app: &App, now: Timestamp) -> bool {
+    let scheduled = !matches!(app.config().backup.schedule, Schedule::Never);
+    // When the first migration was applied the database began.
+    let begun = || {
+        let history = migrations::verify(app.db()).ok()?;
+        history.first().and_then(|first| first.applied_at)
+    };
+    scheduled && begun().is_some_and(|begun| now.since(begun) > DAY)
 }
 
 /// The metrics

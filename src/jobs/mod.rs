@@ -190,7 +190,7 @@ pub const JOBS: &[Job] = &[
     },
     Job {
         name: "db.ballast",
-        about: "keep 32 MiB in reserve for a full disk",
+        about: "keep 34 MB in reserve for a full disk",
         reach: Reach::Each(Duration::from_mins(1)),
         at_stop: false,
         of_file: true,

@@ -70,6 +70,21 @@ impl Points {
     pub fn plus(self, other: Self) -> Self {
         Self(self.0.saturating_add(other.0))
     }
+
+    /// The points that are nearest to a number with more decimals.
+    #[must_use]
+    pub(super) fn nearest(number: Percent) -> Self {
+        Self((number.0 + MORE / 2).div_euclid(MORE))
+    }
+}
+
+/// What the last digit of points counts in those of a percentage.
+const MORE: i128 = 1000;
+
+impl From<Points> for Percent {
+    fn from(points: Points) -> Self {
+        Self(points.0.saturating_mul(MORE))
+    }
 }
 
 impl Percent {
@@ -241,6 +256,11 @@ mod tests {
         assert_eq!("1.25".parse::<Points>().unwrap(), Fixed(125));
         assert_eq!("1.250".parse::<Points>().unwrap(), Fixed(125));
         assert!("1.255".parse::<Points>().is_err());
+        let nearest = |text: &str| Points::nearest(text.parse().unwrap()).to_string();
+        assert_eq!(
+            (nearest("0.33333"), nearest("1.005")),
+            ("0.33".into(), "1.01".into())
+        );
     }
 
     #[test]

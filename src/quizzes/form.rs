@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::gift::{Fault, Found};
-use super::question::Question;
+use super::lines::Lines;
+use super::question::{LONGEST_NAME, Question};
 use super::settings::Settings;
 use crate::error::{Error, Result};
 
@@ -34,6 +35,7 @@ struct Questions {
 pub fn read(text: &str) -> Result<Written, Vec<Fault>> {
     let whole: toml::Table = text.parse().map_err(|error| vec![fault(text, &error)])?;
     let raw: Questions = toml::from_str(text).map_err(|error| vec![fault(text, &error)])?;
+    let lines = Lines::of(text);
     let mut faults = Vec::new();
     let first = raw
         .question
@@ -48,7 +50,7 @@ pub fn read(text: &str) -> Result<Written, Vec<Fault>> {
         .filter(|key| *key != "question" && !named.contains_key(*key))
     {
         faults.push(Fault {
-            line: line_of(text, first),
+            line: lines.line(first),
             message: format!("{late} must stand before the first question"),
         });
     }
@@ -65,7 +67,7 @@ pub fn read(text: &str) -> Result<Written, Vec<Fault>> {
     };
     let mut questions = Vec::new();
     for element in raw.question {
-        let line = line_of(text, element.span().start);
+        let line = lines.line(element.span().start);
         match Question::deserialize(element.into_inner()) {
             Ok(question) => {
                 question.check(|message| faults.push(Fault { line, message }));
@@ -112,7 +114,9 @@ pub(super) fn told_apart(questions: &mut [Found]) {
         let first = question.name.clone();
         let mut number = 2_u32;
         while !seen.insert(question.name.clone()) {
-            question.name = format!("{first} ({number})");
+            let end = format!(" ({number})");
+            let room = LONGEST_NAME.saturating_sub(end.len());
+            question.name = first.chars().take(room).chain(end.chars()).collect();
             number = number.saturating_add(1);
         }
     }
@@ -141,14 +145,9 @@ pub fn write<'q>(
 
 fn fault(text: &str, error: &toml::de::Error) -> Fault {
     Fault {
-        line: line_of(text, error.span().map_or(0, |span| span.start)),
+        line: Lines::of(text).line(error.span().map_or(0, |span| span.start)),
         message: error.message().to_owned(),
     }
-}
-
-fn line_of(text: &str, byte: usize) -> u64 {
-    let before = text.bytes().take(byte).filter(|byte| *byte == b'\n');
-    u64::try_from(before.count()).unwrap_or(0) + 1
 }
 
 #[cfg(test)]

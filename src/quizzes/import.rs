@@ -8,6 +8,7 @@ use super::form::{Written, told_apart, twice};
 use super::gift::Fault;
 use super::model::{Imported, Place};
 use super::question::Question;
+use super::source::Draft;
 use super::{find, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
@@ -83,6 +84,7 @@ pub fn import(
         corrected: 0,
         kept: 0,
         retired: 0,
+        notes: Vec::new(),
     };
     if before.is_none() && !dry {
         store::insert(
@@ -118,6 +120,43 @@ pub fn import(
     audit::record(cx, Event::new(action, format!("quiz:{id}")).with(details))?;
     // Found again as everybody finds it, or the import would have made what nobody sees.
     find(cx, &id)?;
+    Ok(imported)
+}
+
+/// Lets the actor pass if they may make and correct quizzes of the course: before anything of a file is
+/// read.
+///
+/// # Errors
+/// As [`courses::gate`]; [`Error::Forbidden`] for who does not manage it.
+pub fn may_take_in(cx: &mut Cx<'_, '_>, course: &str) -> Result<()> {
+    courses::gate(cx, course)?.require_manager(cx.actor)
+}
+
+/// As [`import`], for what was read from a file. Where the file says nothing of how the quiz is taken,
+/// one that is there keeps its settings, and its title if none is given.
+///
+/// # Errors
+/// As [`import`].
+pub fn take_in(
+    cx: &mut Cx<'_, '_>,
+    course: &str,
+    slug: &Slug,
+    draft: &Draft,
+    title: Option<&str>,
+    dry: bool,
+) -> Result<Imported> {
+    let mut written = draft.written.clone();
+    if !draft.has_settings {
+        let gate = courses::manage(cx, course)?;
+        if let Some(there) = store::with_slug(cx.tx, &gate.id, slug.as_str())? {
+            written.settings = there.settings;
+        }
+        if let Some(title) = title {
+            title.clone_into(&mut written.settings.title);
+        }
+    }
+    let mut imported = import(cx, course, slug, &written, dry)?;
+    imported.notes.clone_from(&draft.notes);
     Ok(imported)
 }
 

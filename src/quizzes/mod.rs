@@ -13,20 +13,24 @@ pub mod gift;
 pub(crate) mod grading;
 pub mod http;
 mod import;
+mod lines;
 pub(crate) mod model;
+mod moodle;
 mod pattern;
 mod question;
 mod settings;
 pub(crate) mod shuffle;
+mod source;
 mod store;
 
 pub use decimal::{Fixed, Number, Percent, Points};
 pub use form::Written;
-pub use import::{check, import};
+pub use import::{check, import, may_take_in, take_in};
 pub use model::{Imported, Place, Quiz};
 pub use pattern::Pattern;
 pub use question::{Body, Choice, Form, NumericAnswer, Pair, Question, ShortAnswer};
 pub use settings::{OnDeadline, Settings, Which};
+pub use source::{Draft, Source};
 
 use model::Row;
 

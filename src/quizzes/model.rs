@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::decimal::Points;
+use super::gift::Fault;
 use super::{OnDeadline, Percent, Question, Settings, Which};
 use crate::time::{Period, Timestamp};
 
@@ -122,4 +123,7 @@ pub struct Imported {
     pub kept: u64,
     /// Questions that are asked no more; attempts in which they were asked stand.
     pub retired: u64,
+    /// What was taken otherwise than it stands in the file, or left out.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<Fault>,
 }

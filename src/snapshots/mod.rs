@@ -4,6 +4,7 @@
 //! loss of power (security.md, rule 79); nothing is ever overwritten; the key file is not in it, and
 //! only its owner reads it. What a run that was cut off has left is removed by the next one.
 
+mod beside;
 mod manifest;
 mod place;
 mod tools;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+pub use beside::{newest, noted};
 pub use manifest::{FORMAT, Manifest, manifest_of};
 pub use place::{compact, folder, is_usual, publish, publish_usual, usual_folder, vacant};
 pub use tools::{database, word};

@@ -6,9 +6,10 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::OFlags;
 use tempfile::NamedTempFile;
 
 use super::manifest::manifest_of;
@@ -32,7 +33,13 @@ pub fn folder(app: &App) -> Result<PathBuf> {
     let making = || Error::io(format!("make the folder {}", folder.display()));
     match DirBuilder::new().mode(0o700).create(&folder) {
         Ok(()) => {
-            let made = File::open(&folder).map_err(making())?;
+            // A link may have been put in its place since.
+            let flags = file::flags() | OFlags::DIRECTORY.bits().cast_signed();
+            let made = File::options()
+                .read(true)
+                .custom_flags(flags)
+                .open(&folder)
+                .map_err(making())?;
             file::give_to_owner_of_folder(&made, &folder)?;
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}

@@ -27,7 +27,9 @@ pub use links::{Link, NewLink, end_links, issue_link, look_at_link, take_link};
 pub use model::{Filter, Issued, NewToken, Reason, State, Token};
 pub use own::{create_own, list_own, revoke_own};
 pub use purge::{Gone, delete_gone, forget, gone, oldest_gone};
-pub use suspend::{ApiTokens, TakenBack, enable, enable_some, good, take_back};
+pub use suspend::{
+    ApiTokens, Neglected, TakenBack, enable, enable_some, good, neglected, take_back,
+};
 pub use text::{
     Kind, LENGTH, PATTERN, Presented, Refusal, SECRET, TokenId, decimal, find, is_opaque, parse,
     prefixed,

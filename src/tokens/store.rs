@@ -287,6 +287,9 @@ pub(super) fn page(
 /// Narrows [`count`] down to what [`live_ids`] finds.
 pub(super) const LIVE: &str = concat!(" AND ", not_revoked!());
 
+/// Narrows [`count`] down to what never expires.
+pub(super) const ENDLESS: &str = " AND t.expires_at IS NULL";
+
 /// Holds, in a change of `tokens`, unless everything that the owner had opened was ended. Only the
 /// row of the owner can tell, and what it tells can never be undone.
 const NOT_ENDED: &str = "(owner_epoch IS NULL OR owner_epoch =

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 use serde_json::json;
 
-use super::{Token, TokenId, find_one, hold_one, object};
+use super::store::ENDLESS;
+use super::{Filter, Kind, State, Token, TokenId, find_one, hold_one, object};
 use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
@@ -33,6 +34,35 @@ pub struct TakenBack {
     pub ended: u64,
     /// API tokens that were revoked since, and are again.
     pub revoked: u64,
+}
+
+/// API tokens that somebody should look after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Neglected {
+    /// They wait for an operator since a backup was restored.
+    pub suspended: u64,
+    /// They are good, and never expire.
+    pub endless: u64,
+}
+
+/// Counts the API tokens that somebody should look after.
+///
+/// # Errors
+/// [`Error::Forbidden`] without `token:read`; those of the database.
+pub fn neglected(cx: &mut Cx<'_, '_>) -> Result<Neglected> {
+    cx.actor.require(known::TOKEN_READ)?;
+    let mut count = |state, and| {
+        let filter = Filter {
+            kind: Some(Kind::Api),
+            state: Some(state),
+            ..Filter::default()
+        };
+        super::store::count(cx.tx, &filter, None, and, cx.now)
+    };
+    Ok(Neglected {
+        suspended: count(State::Suspended, "")?,
+        endless: count(State::Active, ENDLESS)?,
+    })
 }
 
 /// The API tokens that nobody has revoked, for [`take_back`].
@@ -87,7 +117,7 @@ pub fn enable(cx: &mut Cx<'_, '_>, id: &str) -> Result<Token> {
     if token.suspended_at.is_none() {
         return Ok(token);
     }
-    if token.state != super::State::Suspended {
+    if token.state != State::Suspended {
         let reason = format!(
             "is {} and cannot be enabled; issue another",
             token.state.as_str()

@@ -133,10 +133,16 @@ fn warn(told: &Verified, out: &mut Output) -> Result<()> {
         return Ok(());
     }
     out.warn(format_args!(
-        "{} rows, none sealed, the oldest for more than an hour: either no daemon runs, or the \
+        "{}, none sealed, the oldest for more than an hour: either no daemon runs, or the \
          seals were taken off; hold the log against a head that was noted (--head)",
-        told.unsealed
+        several(told.unsealed, "row")
     ))
+}
+
+/// So many of something, as people write it.
+fn several(n: u64, one: &str) -> String {
+    let s = if n == 1 { "" } else { "s" };
+    format!("{n} {one}{s}")
 }
 
 fn lines(told: &Verified) -> Vec<(&'static str, String)> {
@@ -144,12 +150,16 @@ fn lines(told: &Verified) -> Vec<(&'static str, String)> {
     let since = |at: Option<Timestamp>| at.map_or(String::new(), |at| format!(", since {at}"));
     let mut lines = vec![(
         "rows",
-        format!("{} are as they were sealed, in {blocks} blocks", told.rows),
+        format!(
+            "{} as sealed, in {}",
+            several(told.rows, "row"),
+            several(blocks, "block")
+        ),
     )];
     if told.dropped > 0 {
         let text = format!(
-            "{} blocks, whose rows are gone after their time",
-            told.dropped
+            "{}, of which the rows are gone after their time",
+            several(told.dropped, "block")
         );
         lines.push(("dropped", text));
     }

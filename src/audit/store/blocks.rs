@@ -1,5 +1,8 @@
 //! The tables of the blocks, and the rows as they are sealed.
 
+use serde_json::Value as Json;
+
+use crate::audit::Restore;
 use crate::audit::block::{Block, Line, START, State};
 use crate::db::{Row, Tx, Value};
 use crate::error::Result;
@@ -69,6 +72,26 @@ pub(in crate::audit) fn quiet(tx: &mut Tx<'_>) -> Result<bool> {
 pub(in crate::audit) fn newest(tx: &mut Tx<'_>) -> Result<Option<i64>> {
     let row = tx.first("SELECT MAX(id) AS id FROM audit_events", &[])?;
     row.map_or(Ok(None), |row| row.opt_int("id"))
+}
+
+/// The restores of the database with an id up to `until`, the newest first.
+pub(in crate::audit) fn restores(tx: &mut Tx<'_>, until: i64) -> Result<Vec<Restore>> {
+    let rows = tx.all(
+        "SELECT at, details FROM audit_events
+         WHERE object = 'database' AND action = 'database.restored' AND id <= $1
+         ORDER BY id DESC",
+        &[until.into()],
+    )?;
+    let restore = |row: &Row| {
+        let details = row.opt_text("details")?.unwrap_or_default();
+        let details: Json = serde_json::from_str(&details).unwrap_or_default();
+        let from = details.get("created_at").cloned().unwrap_or_default();
+        Ok(Restore {
+            at: row.time("at")?,
+            from: serde_json::from_value(from).ok(),
+        })
+    };
+    rows.iter().map(restore).collect()
 }
 
 /// How many rows come after this id.

@@ -5,7 +5,7 @@
 //! a daemon's lock was lost with its connection, that daemon does not serve (security.md, rule 78).
 
 use std::cmp::Ordering::{Equal, Greater, Less};
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -15,7 +15,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::link::Link;
 use super::server::{Purpose, Server};
-use crate::db::Value;
+use crate::db::{READING, Value};
 use crate::error::{Error, Result};
 
 /// How long maintenance waits for daemons to end.
@@ -51,6 +51,8 @@ struct Lock {
     schema: AtomicU32,
     /// The one that was found when a lost lock was to be taken again.
     found: AtomicU32,
+    /// Whether this daemon answers reads alone.
+    reading: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -71,6 +73,7 @@ impl Serving {
             hold: Mutex::new(Hold::Lost),
             schema: AtomicU32::new(0),
             found: AtomicU32::new(0),
+            reading: AtomicBool::new(false),
         });
         lock.take()?;
         let (stop, stopped) = channel();
@@ -91,6 +94,12 @@ impl Serving {
 }
 
 impl Serving {
+    /// Takes the lock again on a connection that says that this daemon answers reads alone.
+    pub(super) fn call_reading(&self) -> Result<()> {
+        self.lock.reading.store(true, Ordering::Relaxed);
+        self.lock.take()
+    }
+
     /// Why nothing may be done: the schema was changed while the lock was lost.
     pub(super) fn refusal(&self) -> Option<Error> {
         let binary = self.lock.schema.load(Ordering::Relaxed);
@@ -118,6 +127,12 @@ impl Lock {
         let mut link = Link::open(&self.server, Purpose::Write)?;
         // Whoever changes the schema is waited for, as long as answers are.
         link.batch("SET lock_timeout = 4000")?;
+        if self.reading.load(Ordering::Relaxed) {
+            let pid = std::process::id();
+            link.batch(&format!(
+                "SET application_name = 'provost pid {pid}, {READING}'"
+            ))?;
+        }
         ask(&mut link, "pg_advisory_lock_shared", self.key)?;
         let schema = link.stamped()?.unwrap_or(0);
         Ok((Box::new(link), schema))

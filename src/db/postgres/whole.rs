@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::lock::daemons;
 use super::server::Purpose;
-use super::{Link, Postgres};
+use super::{Access, Link, Postgres};
 use crate::db::schema::{Table, list, quoted};
 use crate::db::whole::{About, Check, Finding};
 use crate::db::{Row, Tx};
@@ -71,6 +71,13 @@ impl Postgres {
         let mut link = self.at_length()?;
         let tables = link.tables()?;
         link.batch(&format!("VACUUM (ANALYZE) {}", list(&tables)))
+    }
+
+    pub(in crate::db) fn call_reading(&self) -> Result<()> {
+        match &self.access {
+            Access::Direct(_) => Ok(()),
+            Access::Served { serving, .. } => serving.call_reading(),
+        }
     }
 
     pub(in crate::db) fn daemons(&self) -> Result<Vec<String>> {

@@ -56,11 +56,15 @@ impl Session<'_> {
         )?;
         let finding = |row: &crate::db::Row| {
             let (n, parent) = (row.int("n")?, row.text("parent")?);
+            let told = match n {
+                1 => "1 row points".to_owned(),
+                n => format!("{n} rows point"),
+            };
             let example = row.opt_int("example")?;
             let first = example.map_or(String::new(), |id| format!(", the first has rowid {id}"));
             Ok(Finding {
                 object: row.text("child")?,
-                detail: format!("{n} rows point to {parent} that are not there{first}"),
+                detail: format!("{told} to {parent} that are not there{first}"),
             })
         };
         rows.iter().map(finding).collect()

@@ -10,6 +10,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use crate::db::whole::READING;
 use crate::error::{Error, Result};
 use crate::file::{flags, give_to_owner_of_folder};
 
@@ -75,6 +76,21 @@ impl Locks {
         self.daemon.is_some() || running_daemon(&self.database).is_some()
     }
 
+    /// Writes beside this daemon's process id that it answers reads alone.
+    pub(super) fn call_reading(&self) -> Result<()> {
+        let Some(mut file) = self.daemon.as_ref() else {
+            return Ok(());
+        };
+        let path = beside(&self.database, "pid");
+        writeln!(file, "{READING}").map_err(Error::io(format!("write {}", path.display())))
+    }
+
+    /// Whether the other daemon that serves the database answers reads alone.
+    pub(super) fn other_daemon_only_reads(&self) -> bool {
+        let told = std::fs::read_to_string(beside(&self.database, "pid"));
+        told.is_ok_and(|told| told.lines().any(|line| line == READING))
+    }
+
     /// The process id of the daemon that serves the database, if that is another process.
     pub(super) fn other_daemon(&self) -> Option<u32> {
         if self.daemon.is_some() {
@@ -138,7 +154,7 @@ fn read_pid(file: &mut File) -> Option<u32> {
     let mut text = String::new();
     file.rewind().ok()?;
     file.read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    text.lines().next()?.trim().parse().ok()
 }
 
 fn beside(database: &Path, extension: &str) -> PathBuf {

@@ -7,9 +7,10 @@ use super::lock::Locks;
 use super::session::{Bound, Session, error, is_fault};
 use super::{Access, Sqlite};
 use crate::db::schema::{Table, list, quoted};
-use crate::db::whole::About;
+use crate::db::whole::{About, READING};
 use crate::db::{Tx, Value, ballast};
 use crate::error::{Error, Result};
+use crate::file;
 
 /// Memory for pages that a filling transaction has changed, in KiB: without it, each is written
 /// into the log again and again. Negative, as `SQLite` wants it for kibibytes.
@@ -55,6 +56,15 @@ impl Sqlite {
         result
     }
 
+    /// Whether references are kept by the engine, on a command's connection.
+    pub(super) fn hold_keys(&self, hold: bool) -> Result<()> {
+        let Access::Direct(connection) = &self.access else {
+            return Err(Error::internal("a daemon always holds its foreign keys"));
+        };
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        Session::new(&connection).pragma("foreign_keys", i64::from(hold))
+    }
+
     pub(in crate::db) fn about(&self) -> Result<About> {
         let facts = self.facts();
         let (settings, bytes, free_bytes) = self.at_length(|session| {
@@ -88,15 +98,20 @@ impl Sqlite {
         })
     }
 
-    /// The new file is put together on disk, where `SQLite` keeps what is temporary (often `/tmp` or
-    /// `/var/tmp`): in memory, it could be too large. Then it goes through the log beside the
-    /// database, which is emptied at the end. Where both are one disk, it is there twice.
+    /// The new file is put together on disk, beside the old one: in memory, or on another disk, it
+    /// could be too large. Then it goes through the log beside the database, which is emptied at the
+    /// end. So for a while it is there twice.
     pub(in crate::db) fn vacuum(&self) -> Result<()> {
         let Access::Direct(connection) = &self.access else {
             return Err(Error::internal("a daemon does not rewrite its file"));
         };
         let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
         let session = Session::new(&connection);
+        if let Some(path) = &self.path {
+            let folder = file::folder_of(path).display().to_string();
+            let folder = folder.replace('\'', "''");
+            session.script(&format!("PRAGMA temp_store_directory = '{folder}'"))?;
+        }
         session.script("PRAGMA temp_store = FILE")?;
         let done = session.script("VACUUM");
         session.script("PRAGMA temp_store = MEMORY")?;
@@ -106,7 +121,19 @@ impl Sqlite {
 
     pub(in crate::db) fn daemons(&self) -> Vec<String> {
         let pid = self.locks.as_ref().and_then(Locks::other_daemon);
-        pid.map(|pid| format!("pid {pid}")).into_iter().collect()
+        let name = |pid: u32| {
+            let locks = self.locks.as_ref();
+            if locks.is_some_and(Locks::other_daemon_only_reads) {
+                format!("pid {pid}, {READING}")
+            } else {
+                format!("pid {pid}")
+            }
+        };
+        pid.map(name).into_iter().collect()
+    }
+
+    pub(in crate::db) fn call_reading(&self) -> Result<()> {
+        self.locks.as_ref().map_or(Ok(()), Locks::call_reading)
     }
 
     /// Device and inode: the same for every name of a file.

@@ -18,6 +18,7 @@ mod session;
 mod shape;
 mod steps;
 mod still;
+mod stray;
 mod writer;
 
 use std::path::{Path, PathBuf};

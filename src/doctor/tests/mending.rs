@@ -146,3 +146,95 @@ fn copies_of_the_database_that_were_left_are_found() {
         made.is("leftovers", Level::Ok, "");
     }
 }
+
+/// Mends what is inside the database, as an operator.
+fn mend_inside(made: &Made) -> Vec<fix::Change> {
+    let patient = made.patient();
+    let changes = fix::plan(&patient).unwrap();
+    drop(patient);
+    let app = made.keyed();
+    let inside = changes.into_iter().filter(fix::Change::is_inside);
+    let inside: Vec<_> = inside.collect();
+    for change in &inside {
+        fix::apply_inside(&app, &Actor::operator(), change).unwrap();
+    }
+    inside
+}
+
+#[test]
+fn an_index_that_is_missing_is_made_again_word_for_word() {
+    let made = Made::whole();
+    made.script("DROP INDEX tokens_expires_idx; DROP INDEX users_email_key");
+    made.is("drift", Level::Fail, "-> provost doctor --fix");
+    let told: Vec<String> = mend_inside(&made).iter().map(fix::Change::told).collect();
+    assert_eq!(
+        told,
+        [
+            "CREATE INDEX tokens_expires_idx ON tokens (expires_at)",
+            "CREATE UNIQUE INDEX users_email_key ON users (email)"
+        ]
+    );
+    made.is("drift", Level::Ok, "");
+    assert!(mend_inside(&made).is_empty());
+    // What has the name of an index and is another one somebody has to decide about.
+    made.script("DROP INDEX tokens_expires_idx; CREATE INDEX tokens_expires_idx ON tokens (kind)");
+    made.is("drift", Level::Fail, "-> provost migrate verify");
+    assert!(mend_inside(&made).is_empty());
+}
+
+#[test]
+fn rows_that_point_to_nothing_are_moved_into_a_file_with_all_that_points_to_them() {
+    let made = Made::whole();
+    let other = rusqlite::Connection::open(made.database()).unwrap();
+    other
+        .execute_batch(
+            "PRAGMA foreign_keys = OFF;
+             INSERT INTO courses (id, slug, title, summary, words, state, visibility, enrolment,
+                                  owner_id, version, created_at, updated_at)
+               VALUES ('c', 'c', 'C', '', '', 'draft', 'public', 'open', 'gone', 1, 1, 1);
+             INSERT INTO user_roles (user_id, role, granted_at) VALUES ('gone', 'admin', 7);
+             INSERT INTO totp_factors (user_id, secret, created_at) VALUES ('gone', x'00ff', 1);
+             INSERT INTO login_failures (account, failures, last_at, delayed_until)
+               VALUES ('user:gone', 1, 1, 1), ('name:x', 1, 1, 1);",
+        )
+        .unwrap();
+    drop(other);
+    made.is("foreign_keys", Level::Fail, "-> provost doctor --fix");
+    made.is("orphans", Level::Warn, "-> provost doctor --fix");
+    let done = mend_inside(&made);
+    let [change] = &*done else {
+        panic!("{done:?}");
+    };
+    assert!(change.told().contains("1 of user_roles"), "{change:?}");
+    let fix::What::Rows { to, .. } = &change.what else {
+        panic!("{change:?}");
+    };
+    assert_eq!(mode_of(to), 0o600);
+    let text = fs::read_to_string(to).unwrap();
+    for row in [
+        r#"{"table":"user_roles","points_to":"users","stays":false,"row":{"granted_at":7,"role":"admin","user_id":"gone"}}"#,
+        r#""secret":{"hex":"00ff"}"#,
+        r#""account":"user:gone""#,
+        r#"{"table":"courses","points_to":"users","stays":true,"#,
+    ] {
+        assert!(text.contains(row), "{row}: {text}");
+    }
+    assert!(!text.contains("name:x"), "{text}");
+    made.is("foreign_keys", Level::Ok, "");
+    made.is("orphans", Level::Ok, "");
+    assert!(mend_inside(&made).is_empty());
+    let rows = |sql: &'static str| {
+        let row = made.app().db().read(|tx| tx.first(sql, &[])).unwrap();
+        row.unwrap().int("n").unwrap()
+    };
+    assert_eq!(rows("SELECT COUNT(*) AS n FROM login_failures"), 1);
+    // A course need not belong to anybody.
+    assert_eq!(
+        rows("SELECT COUNT(*) AS n FROM courses WHERE owner_id IS NULL"),
+        1
+    );
+    assert_eq!(
+        rows("SELECT COUNT(*) AS n FROM audit_events WHERE action = 'doctor.rows_moved'"),
+        1
+    );
+}

@@ -202,12 +202,15 @@ fn matching(inner: &Glyphs) -> Result<Body, Fault> {
 fn numeric(inner: &Glyphs) -> Result<Body, Fault> {
     let mut otherwise = None;
     let mut answers = Vec::new();
-    let several = inner.trimmed().after("=").is_some() || inner.trimmed().after("~").is_some();
-    let pieces = if several {
-        pieces(inner, &['=', '~'])?
-    } else {
-        vec![Piece::read('=', inner)?]
-    };
+    let (first, marked) = inner.pieces(&['=', '~']);
+    let mut pieces = Vec::with_capacity(marked.len() + 1);
+    // The first answer needs no mark.
+    if !first.is_blank() {
+        pieces.push(Piece::read('=', &first)?);
+    }
+    for (mark, piece) in marked {
+        pieces.push(Piece::read(mark, &piece)?);
+    }
     for piece in pieces {
         let text = piece.text();
         if piece.mark == '~' || text == "*" {

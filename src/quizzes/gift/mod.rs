@@ -9,12 +9,14 @@ mod glyphs;
 mod tests;
 
 use glyphs::{Glyphs, paragraphs};
+use serde::Serialize;
 
 use super::decimal::Points;
 use super::question::{Body, LONGEST_NAME, Question};
+use super::source::Read;
 
-/// Something that is wrong with a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Something that is wrong with a file, or that was taken otherwise than it stands there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Fault {
     /// The line, from 1.
     pub line: u64,
@@ -36,6 +38,16 @@ pub struct Found {
 /// # Errors
 /// Everything that is wrong with it, in the order of lines.
 pub fn read(text: &str) -> Result<Vec<Found>, Vec<Fault>> {
+    let read = part(text);
+    if read.faults.is_empty() {
+        Ok(read.questions)
+    } else {
+        Err(read.faults)
+    }
+}
+
+/// Reads what can be read of a file, and tells what is wrong with the rest.
+pub(super) fn part(text: &str) -> Read {
     let (mut questions, mut faults) = (Vec::new(), Vec::new());
     let mut pool = None;
     for paragraph in paragraphs(text) {
@@ -55,17 +67,24 @@ pub fn read(text: &str) -> Result<Vec<Found>, Vec<Fault>> {
             Err(fault) => faults.push(fault),
         }
     }
-    if faults.is_empty() {
-        Ok(questions)
-    } else {
-        Err(faults)
+    Read {
+        questions,
+        faults,
+        notes: Vec::new(),
     }
 }
 
-/// `$course$/top/Default/Chapter 1` is known as `Chapter 1`.
-fn last_part(category: &str) -> Option<String> {
-    let last = category.trim().rsplit('/').next()?.trim();
-    (!last.is_empty() && last != "top" && !last.starts_with('$')).then(|| last.to_owned())
+/// `$course$/top/Default/Chapter 1` is known as `Chapter 1`. A slash that belongs to a name is
+/// written twice.
+pub(super) fn last_part(category: &str) -> Option<String> {
+    let category = category.replace("//", "\0");
+    let last = category
+        .trim()
+        .rsplit('/')
+        .next()?
+        .trim()
+        .replace('\0', "/");
+    (!last.is_empty() && last != "top" && !last.starts_with('$')).then_some(last)
 }
 
 fn question(paragraph: &Glyphs, pool: Option<&str>) -> Result<Question, Fault> {
@@ -132,7 +151,7 @@ fn space_before(after: &Glyphs) -> &'static str {
 }
 
 /// As Moodle does: a question without a title is known by how it begins.
-fn shortened(text: &str) -> String {
+pub(super) fn shortened(text: &str) -> String {
     let words: Vec<&str> = text.split_whitespace().collect();
     let all = words.join(" ");
     if all.chars().count() <= 60 {

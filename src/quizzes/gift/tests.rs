@@ -38,6 +38,66 @@ fn reads_every_sort_of_question_of_the_format() {
 }
 
 #[test]
+fn reads_every_form_that_moodles_description_shows() {
+    let found = read(include_str!(
+        "../../../tests/fixtures/gift/moodle-forms.gift"
+    ))
+    .unwrap();
+    let mut kinds = std::collections::BTreeMap::new();
+    for Found { question, .. } in &found {
+        *kinds.entry(question.body.kind()).or_insert(0) += 1;
+    }
+    let told: Vec<String> = kinds
+        .iter()
+        .map(|(kind, n)| format!("{kind} {n}"))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "description 1",
+            "essay 3",
+            "matching 3",
+            "multiple 2",
+            "numeric 9",
+            "short 8",
+            "single 13",
+            "true_false 5"
+        ]
+    );
+    let last = &found.last().unwrap().question;
+    assert_eq!(last.pool.as_deref(), Some("Every day"));
+    let named = |name: &str| {
+        let mut found = found.iter().map(|it| &it.question);
+        found.find(|it| it.name == name).unwrap()
+    };
+    assert_eq!(named("Q1").text, "1+1=2");
+    let Body::Numeric { otherwise, .. } = &named("Q7b").body else {
+        panic!()
+    };
+    assert_eq!(otherwise.as_deref(), Some("Completely wrong"));
+    let Body::Single { choices } = &named("Control Characters").body else {
+        panic!()
+    };
+    assert_eq!(choices[5].text, "\\");
+    assert_eq!(choices[5].credit, Percent::whole(100));
+    assert_eq!(earned(named("Shortanswer"), "MySQL"), "0");
+    assert_eq!(earned(named("Q6"), "5"), "100");
+}
+
+#[test]
+fn a_slash_that_belongs_to_the_name_of_a_category_is_written_twice() {
+    let pool = |path: &str| {
+        read(&format!("$CATEGORY: {path}\n\nA {{T}}"))
+            .unwrap()
+            .remove(0)
+            .question
+            .pool
+    };
+    assert_eq!(pool("top/Sound//Vision").as_deref(), Some("Sound/Vision"));
+    assert_eq!(pool("$course$/top"), None);
+}
+
+#[test]
 fn a_blank_stands_where_the_answers_stood() {
     for (text, shown) in [
         (

@@ -265,6 +265,22 @@ pub(super) const BROKEN: &[Broken] = &[
         9,
     ),
     broken(
+        "the key file of another installation",
+        |data| {
+            let key = data.join("provost.key");
+            fs::remove_file(&key).unwrap();
+            provost::keys::Keys::create(&key).unwrap();
+        },
+        &["key_file"],
+        9,
+    ),
+    broken(
+        "an index that is gone",
+        |data| sql(data, "DROP INDEX tokens_expires_idx"),
+        &["drift"],
+        9,
+    ),
+    broken(
         "a clock that was ahead",
         |data| sql(data, "UPDATE clock SET high_water = 4102444800000"),
         &["clock"],

@@ -84,6 +84,7 @@ impl Things {
             .replace("{user}", &self.user)
             .replace("{question}", &self.question)
             .replace("{role}", "user")
+            .replace("{slug}", "last")
             .replace("attachments/{name}", "attachments/map.txt")
             .replace("{name}", "purge")
             .replace("{network}", "192.0.2.0%2F24")

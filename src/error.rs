@@ -7,13 +7,17 @@
 
 mod faults;
 mod hint;
+mod schema;
+mod words;
 
 use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::time::Duration;
 
-pub use faults::{Fault, Refusal};
-use faults::{refused_files, refused_rows};
+pub use faults::{Fault, Flaw, Refusal};
+use faults::{and_others, refused_files, refused_rows};
+pub use schema::{Edited, Spot};
+use schema::{differs, linted, missing};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -38,12 +42,14 @@ pub enum Error {
         field: String,
     },
     /// A value that a rule refuses.
-    #[error("{field}: {reason}")]
+    #[error("{field}: {reason}{}", and_others(others))]
     Invalid {
         /// The argument or JSON member at fault.
         field: &'static str,
         /// Why, as a sentence without its subject.
         reason: String,
+        /// What else is wrong.
+        others: Vec<Flaw>,
     },
     /// No such object, or one that the caller may not see.
     #[error("no such {noun}{}{given}", if given.is_empty() { "" } else { ": " })]
@@ -297,23 +303,41 @@ pub enum Error {
     #[error("the database belongs to another program")]
     ForeignDatabase,
     /// The history of the database is not the history of this binary.
-    #[error("migration {name} was applied with another text")]
+    #[error("migration {name} was applied {}", differs(name, found))]
     MigrationEdited {
-        /// The migration's name.
+        /// The migration's name, as it was applied.
         name: String,
+        /// Both texts.
+        found: Box<Edited>,
+    },
+    /// What was applied has no file any more.
+    #[error("{}", missing(files))]
+    MigrationMissing {
+        /// The files that should be there.
+        files: Vec<String>,
+        /// The folder; none for the migrations of the program itself.
+        dir: Option<String>,
+        /// The schema before the first of them.
+        before: u32,
     },
     /// A migration failed and was rolled back.
     #[error("migration {name} failed {place}; {kept}")]
     MigrationFailed {
         /// The migration's name.
         name: String,
-        /// Where: `at statement 3 (migrations/0008_x.up.sql, line 14)`.
-        place: String,
+        /// Where.
+        place: Box<Spot>,
         /// What is there now: `the database is unchanged at version 7`.
         kept: String,
         /// The engine's message.
         #[source]
         source: Box<Error>,
+    },
+    /// Somebody should look at a migration first, and has not accepted what it does.
+    #[error("the schema was not changed: {}", linted(faults))]
+    LintRefused {
+        /// What there is to look at, the worst first.
+        faults: Vec<Fault>,
     },
     /// What a change of the schema would do is not right, or there is no room to try it.
     #[error("the schema was not changed: {0}")]
@@ -419,7 +443,9 @@ impl Error {
             Self::SchemaDiffers { .. } => row("schema_differs", 503, 11),
             Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
-            Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
+            Self::MigrationMissing { .. } => row("migration_missing", 503, 11),
+            Self::MigrationFailed { .. } => row("migration_failed", 422, 7),
+            Self::LintRefused { .. } => row("lint_refused", 422, 7),
             Self::MigrationRefused(_) => row("migration_refused", 422, 7),
             Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),
@@ -429,44 +455,13 @@ impl Error {
         }
     }
 
-    /// All that lies under it, for the operator's log: the sources down to the last.
-    #[must_use]
-    pub fn causes(&self) -> String {
-        let first = StdError::source(self);
-        let chain = std::iter::successors(first, |&cause| cause.source());
-        let chain: Vec<String> = chain.map(ToString::to_string).collect();
-        chain.join(": ")
-    }
-
-    /// There is no `noun` that `given` names. It is repeated so far as it is fit to be seen: cut,
-    /// without characters that steer a terminal, and not at all if it looks like a token.
-    #[must_use]
-    pub fn no_such(noun: &'static str, given: &str) -> Self {
-        // Somebody who pastes a token in place of an id must not find it in a log.
-        let secret = given.contains(':')
-            || given
-                .get(..4)
-                .is_some_and(|it| it.starts_with("pv") && it.ends_with('_'));
-        let mut short: String = given.chars().take(64).collect();
-        if short.len() < given.len() {
-            short.push('…');
-        }
-        Self::NotFound {
-            noun,
-            given: if secret {
-                String::new()
-            } else {
-                crate::escape::line(&short).into_owned()
-            },
-        }
-    }
-
     /// A value that a rule refuses.
     #[must_use]
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::Invalid {
             field,
             reason: reason.into(),
+            others: Vec::new(),
         }
     }
 

@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use crate::error::{Error, Fault, Refusal};
+use crate::error::{Error, Fault, Flaw, Refusal};
 
 /// An error as a JSON object. Member names and `code` are part of the public contract.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -24,6 +24,14 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub hint: Option<String>,
+    /// What lies under it; only at the shell, whose user is the operator.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub causes: Vec<String>,
+    /// The migration that it is about; only at the shell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub migration: Option<serde_json::Value>,
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -41,12 +49,19 @@ pub struct FieldProblem {
     pub detail: String,
 }
 
+/// What is wrong with a name that belongs to somebody else.
+const TAKEN: &str = "is already in use";
+
 impl FieldProblem {
     fn at(member: &str, detail: &str) -> Self {
         Self {
             pointer: format!("/{}", member.replace('~', "~0").replace('/', "~1")),
             detail: detail.to_owned(),
         }
+    }
+
+    fn of(flaw: &Flaw) -> Self {
+        Self::at(&flaw.member, &flaw.reason)
     }
 
     /// The file, and the line of it.
@@ -88,13 +103,26 @@ impl From<&Error> for Problem {
             code: spec.code,
             detail: error.to_string(),
             hint: None,
+            causes: Vec::new(),
+            migration: None,
             instance: None,
             errors: match error {
-                Error::Invalid { field, reason } => vec![FieldProblem::at(field, reason)],
+                Error::Invalid {
+                    field,
+                    reason,
+                    others,
+                } => {
+                    let first = FieldProblem::at(field, reason);
+                    let others = others.iter().map(FieldProblem::of);
+                    std::iter::once(first).chain(others).collect()
+                }
+                Error::UsernameTaken => vec![FieldProblem::at("username", TAKEN)],
+                Error::EmailTaken => vec![FieldProblem::at("email", TAKEN)],
+                Error::PhoneTaken => vec![FieldProblem::at("phone", TAKEN)],
                 Error::RowsRefused { errors, .. } => {
                     errors.iter().map(FieldProblem::in_row).collect()
                 }
-                Error::FilesRefused { faults } => {
+                Error::FilesRefused { faults } | Error::LintRefused { faults } => {
                     faults.iter().map(FieldProblem::in_file).collect()
                 }
                 Error::UnknownField { field } => vec![FieldProblem::at(field, "unknown")],
@@ -113,14 +141,24 @@ mod tests {
         let problem = Problem::from(&Error::EmailTaken);
         assert_eq!(
             serde_json::to_string(&problem).unwrap(),
-            r#"{"type":"urn:provost:error:email_taken","title":"Conflict","status":409,"code":"email_taken","detail":"that email address is already in use"}"#
+            r#"{"type":"urn:provost:error:email_taken","title":"Conflict","status":409,"code":"email_taken","detail":"that email address is already in use","errors":[{"pointer":"/email","detail":"is already in use"}]}"#
         );
     }
 
     #[test]
     fn a_refused_member_is_pointed_at() {
-        let problem = Problem::from(&Error::invalid("email", "has no @"));
+        let mut error = Error::invalid("email", "has no @");
+        let problem = Problem::from(&error);
         assert_eq!(problem.errors, [FieldProblem::at("email", "has no @")]);
+        if let Error::Invalid { others, .. } = &mut error {
+            others.push(Flaw {
+                member: "n".into(),
+                reason: "is missing".into(),
+            });
+        }
+        let both = Problem::from(&error);
+        assert_eq!(both.detail, "email: has no @; n: is missing");
+        assert_eq!(both.errors[1], FieldProblem::at("n", "is missing"));
         let unknown = Error::UnknownField {
             field: "a/b~c".into(),
         };

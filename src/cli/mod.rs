@@ -23,6 +23,7 @@ pub(crate) mod setup;
 mod site;
 mod table;
 mod trust;
+mod usage;
 
 use std::process::ExitCode;
 
@@ -36,7 +37,7 @@ use crate::config::arguments;
 use crate::error::Result;
 use crate::{
     access, attempts, audit, backup, courses, databases, doctor, enrolments, jobs, lessons,
-    migrations, purge, quizzes, recovery, sessions, throttle, time, tokens, users,
+    migrations, outbox, purge, quizzes, recovery, sessions, throttle, time, tokens, users,
 };
 use flags::Format;
 use output::Output;
@@ -93,6 +94,9 @@ enum Command {
     /// Ban networks: the daemon does not answer them
     #[command(subcommand, visible_alias = "bans")]
     Ban(throttle::cli::ban::Command),
+    /// See the mail on its way, have it tried at once, and take it away
+    #[command(subcommand)]
+    Outbox(outbox::cli::Command),
     /// Manage courses: what there is to learn, for whom, and whose it is
     #[command(subcommand, visible_alias = "courses")]
     Course(courses::cli::Command),
@@ -172,6 +176,7 @@ impl Command {
             Self::Can(command) => command.run(&site.operator(out)?, out),
             Self::Limit(command) => command.run(&site.operator(out)?, out),
             Self::Ban(command) => command.run(&site.operator(out)?, out),
+            Self::Outbox(command) => command.run(&site.operator(out)?, out),
             Self::Course(command) => command.run(&site.operator(out)?, out),
             Self::Lesson(command) => command.run(&site.operator(out)?, out),
             Self::Attachment(command) => command.run(&site.operator(out)?, out),
@@ -262,7 +267,11 @@ pub fn main() -> ExitCode {
         .complete();
     let cli = match parse() {
         Ok(cli) => cli,
-        Err(error) => return report::report_usage(&error, asked_for_json()),
+        Err(error) => {
+            let words: Vec<_> = arguments().collect();
+            let others = usage::others(command(), &words, &error);
+            return report::report_usage(&error, &others, asked_for_json());
+        }
     };
     let format = cli.format;
     let mut out = Output::new(format, time::wall());
@@ -312,6 +321,8 @@ pub enum Outcome {
     Findings,
     /// It was asked whether something is allowed, and it is not: 3.
     Denied,
+    /// The schema is not the one that this program knows: 11.
+    Schema,
     /// The time is over; run it again to go on: 12.
     Partial,
     /// Something was found that cannot be right: 13.
@@ -324,6 +335,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Denied => 3,
             Outcome::Findings => 9,
+            Outcome::Schema => 11,
             Outcome::Partial => 12,
             Outcome::Corrupt => 13,
         })

@@ -11,7 +11,7 @@ use anstyle::{AnsiColor, Style};
 use super::flags::Format;
 use super::json;
 use super::output::{Terminal, is_closed_pipe};
-use crate::error::Error;
+use crate::error::{Error, Flaw};
 use crate::escape;
 use crate::problem::Problem;
 
@@ -28,16 +28,32 @@ pub fn report(error: &Error, format: Format, flags: &str) -> ExitCode {
 }
 
 /// Tells what clap made of the command line: help and version on standard output with success,
-/// a mistake on standard error with exit status 2 (under `--json`, as a problem object).
+/// mistakes, the first and the others, on standard error with exit status 2 (under `--json`, as a
+/// problem object).
 #[must_use]
-pub fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
+pub fn report_usage(error: &clap::Error, others: &[clap::Error], json: bool) -> ExitCode {
     if json && error.use_stderr() {
-        let text = error.render().to_string();
-        let usage = Error::Usage(first_paragraph(&text));
+        let all = std::iter::once(error).chain(others);
+        let all: Vec<_> = all
+            .map(|error| first_paragraph(&error.render().to_string()))
+            .collect();
+        let usage = Error::Usage(all.join("; "));
         return tell(&Told::of(&usage), true, false, &mut io::stderr().lock()).into();
     }
-    // Help into `head` is no failure.
-    let _closed_pipe = error.print();
+    if others.is_empty() {
+        // Help into `head` is no failure.
+        let _closed_pipe = error.print();
+    } else {
+        let all: Vec<_> = std::iter::once(error)
+            .chain(others)
+            .map(|error| error.render().ansi().to_string())
+            .collect();
+        let paragraphs = all.iter().filter_map(|text| text.split("\n\n").next());
+        // How to get help is the same for all.
+        let help = all.first().and_then(|text| text.rsplit("\n\n").next());
+        let text: Vec<_> = paragraphs.chain([""]).chain(help).collect();
+        let _closed_pipe = write!(anstream::stderr(), "{}", text.join("\n"));
+    }
     u8::try_from(error.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from)
 }
 
@@ -80,6 +96,8 @@ fn problem(told: &Told<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     let problem = Problem {
         hint: told.hint.clone(),
+        causes: causes(told.error).map(ToString::to_string).collect(),
+        migration: told.error.migration(),
         ..Problem::from(told.error)
     };
     if json::append(&mut text, &problem).is_err() {
@@ -91,16 +109,38 @@ fn problem(told: &Told<'_>) -> Vec<u8> {
 
 fn words(told: &Told<'_>, colour: bool) -> Vec<u8> {
     let error = told.error;
-    let mut text = line("error", AnsiColor::Red, colour, &error.to_string());
-    let mut cause = error.source();
-    while let Some(under) = cause {
+    let mut text = String::new();
+    for told in faults(error) {
+        text += &line("error", AnsiColor::Red, colour, &told);
+    }
+    for under in causes(error) {
         text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
-        cause = under.source();
     }
     if let Some(hint) = &told.hint {
         text += &line("hint", AnsiColor::Cyan, colour, hint);
     }
     text.into_bytes()
+}
+
+/// What lies under it, down to the last.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
+}
+
+/// What is wrong, a line each.
+fn faults(error: &Error) -> Vec<String> {
+    if let Error::Invalid {
+        field,
+        reason,
+        others,
+    } = error
+    {
+        let first = format!("{field}: {reason}");
+        let others = others.iter();
+        let others = others.map(|Flaw { member, reason }| format!("{member}: {reason}"));
+        return std::iter::once(first).chain(others).collect();
+    }
+    vec![error.to_string()]
 }
 
 fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {
@@ -116,6 +156,7 @@ fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Spot;
 
     fn told(error: &Error, json: bool) -> (u8, String) {
         let mut text = Vec::new();
@@ -123,15 +164,24 @@ mod tests {
         (exit, String::from_utf8(text).unwrap())
     }
 
+    fn failed() -> Error {
+        let place = Spot {
+            rehearsal: false,
+            statement: Some(3),
+            file: Some("migrations/0007_x.up.sql".into()),
+            line: Some(14),
+        };
+        Error::MigrationFailed {
+            name: "0007_x".into(),
+            place: Box::new(place),
+            kept: "the database is unchanged at version 6".into(),
+            source: Box::new(Error::unavailable("database is locked")),
+        }
+    }
+
     #[test]
     fn an_error_is_told_with_its_causes_and_a_hint() {
-        let cause = Error::unavailable("database is locked");
-        let error = Error::MigrationFailed {
-            name: "0007_x".into(),
-            place: "at statement 3 (migrations/0007_x.up.sql, line 14)".into(),
-            kept: "the database is unchanged at version 6".into(),
-            source: Box::new(cause),
-        };
+        let error = failed();
         assert_eq!(
             told(&error, false),
             (
@@ -161,6 +211,19 @@ mod tests {
         let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(problem["type"], "urn:provost:error:username_taken");
         assert_eq!(problem["status"], 409);
+    }
+
+    #[test]
+    fn under_json_the_operator_is_told_the_causes_and_the_place_as_members() {
+        let (exit, text) = told(&failed(), true);
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((exit, &problem["status"]), (7, &422.into()));
+        assert_eq!(problem["causes"][1], "database is locked");
+        let migration = serde_json::json!({
+            "name": "0007_x", "rehearsal": false, "statement": 3,
+            "file": "migrations/0007_x.up.sql", "line": 14,
+        });
+        assert_eq!(problem["migration"], migration);
     }
 
     #[test]

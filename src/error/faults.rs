@@ -1,4 +1,19 @@
-//! What is wrong with rows and files that were to be taken in.
+//! What is wrong with members of a body, and with rows and files that were to be taken in.
+
+/// What is wrong with a member, beside another one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Which member.
+    pub member: String,
+    /// Why, as a sentence without its subject.
+    pub reason: String,
+}
+
+pub(super) fn and_others(others: &[Flaw]) -> String {
+    let others = others.iter();
+    let told = others.map(|Flaw { member, reason }| format!("; {member}: {reason}"));
+    told.collect()
+}
 
 /// Why a row of a file, or of another program's table, cannot be taken.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]

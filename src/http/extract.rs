@@ -1,5 +1,7 @@
 //! Extractors that fail with our [`Error`], so that every refusal looks alike.
 
+mod flaws;
+
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -12,16 +14,16 @@ use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_path_to_error::Segment;
+use serde::{Deserialize, Serialize};
 
 use super::body;
 use super::layers::Call;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
+pub(crate) use flaws::Flaws;
 
 /// The largest JSON body, in bytes (security.md §2.8).
-const LARGEST: usize = 64 * 1024;
+pub(crate) const LARGEST: usize = 64 * 1024;
 
 /// A JSON body, in or out. Coming in, unknown members are refused and the media type must be
 /// `application/json`, so that no HTML form can call the API (rule 37).
@@ -33,12 +35,8 @@ pub struct Json<T>(pub T);
 #[derive(Clone, Copy, Debug)]
 pub struct Brief<T>(pub T);
 
-/// As [`Posted`], but small as [`Brief`].
-#[derive(Clone, Debug)]
-pub struct BriefPosted<T>(pub Posted<T>);
-
 /// The largest small body, in bytes.
-const BRIEF: usize = 4 * 1024;
+pub(crate) const BRIEF: usize = 4 * 1024;
 
 /// A text in a body that must not be seen: a token, a code.
 #[derive(Clone, Debug, Deserialize)]
@@ -107,25 +105,8 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
 impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Brief<T> {
     type Rejection = Error;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self> {
-        BriefPosted::from_request(request, state)
-            .await
-            .map(|BriefPosted(posted)| Self(posted.value))
-    }
-}
-
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for BriefPosted<T> {
-    type Rejection = Error;
-
     async fn from_request(request: Request, _state: &S) -> Result<Self> {
-        if !is(request.headers(), "application/json") {
-            return Err(Error::UnsupportedMediaType {
-                expected: "application/json",
-            });
-        }
-        let bytes = read_within(request, BRIEF).await?;
-        let value = parse(&bytes)?;
-        Ok(Self(Posted { value, bytes }))
+        parse(&body_of(request, BRIEF).await?).map(Self)
     }
 }
 
@@ -133,12 +114,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Posted<T> {
     type Rejection = Error;
 
     async fn from_request(request: Request, _state: &S) -> Result<Self> {
-        if !is(request.headers(), "application/json") {
-            return Err(Error::UnsupportedMediaType {
-                expected: "application/json",
-            });
-        }
-        let bytes = read(request).await?;
+        let bytes = body_of(request, LARGEST).await?;
         Ok(Self {
             value: parse(&bytes)?,
             bytes,
@@ -207,6 +183,19 @@ fn is(headers: &HeaderMap, wanted: &str) -> bool {
     given.trim().eq_ignore_ascii_case(wanted)
 }
 
+/// The bytes of a JSON body of at most `limit`, unread.
+///
+/// # Errors
+/// [`Error::UnsupportedMediaType`], [`Error::PayloadTooLarge`], [`Error::RequestTimeout`].
+pub(crate) async fn body_of(request: Request, limit: usize) -> Result<Bytes> {
+    if !is(request.headers(), "application/json") {
+        return Err(Error::UnsupportedMediaType {
+            expected: "application/json",
+        });
+    }
+    read_within(request, limit).await
+}
+
 /// The body as it is: a file.
 ///
 /// # Errors
@@ -253,36 +242,36 @@ async fn read_within(request: Request, limit: usize) -> Result<Bytes> {
 fn parse_form<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_urlencoded::from_bytes(bytes).map_err(|error| {
         let again = serde_urlencoded::Deserializer::new(form_urlencoded::parse(bytes));
-        refused(&error.to_string(), &member::<T, _>(again))
+        flaws::one::<T, _>(&error.to_string(), again)
     })
 }
 
-/// The member that is at fault. Only what was refused is read this second, slower time.
-fn member<'de, T: DeserializeOwned, D: Deserializer<'de>>(again: D) -> String {
-    let Err(error) = serde_path_to_error::deserialize::<_, T>(again) else {
-        return String::new();
-    };
-    match error.path().iter().next() {
-        Some(Segment::Map { key }) => key.chars().take(64).collect(),
-        _ => String::new(),
-    }
+/// Reads a body.
+///
+/// # Errors
+/// All that is wrong with it.
+pub(crate) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    examine(bytes).map_err(Flaws::error)
 }
 
-fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+/// Reads a body, of whose members its route may have more to say.
+///
+/// # Errors
+/// All that is wrong with it as far as its types know.
+pub(crate) fn examine<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Flaws> {
     if bytes.is_empty() {
-        return Err(Error::Malformed("the body is empty".into()));
+        return Err(Error::Malformed("the body is empty".into()).into());
     }
     check_shape(bytes)?;
     // serde would take an array for the members in their order, which nobody was told.
     if bytes.trim_ascii_start().starts_with(b"[") {
-        return Err(Error::Malformed("the body must be a JSON object".into()));
+        return Err(Error::Malformed("the body must be a JSON object".into()).into());
     }
     serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() {
-            let mut again = serde_json::Deserializer::from_slice(bytes);
-            refused(&error.to_string(), &member::<T, _>(&mut again))
+            Flaws::of::<T>(bytes, &error)
         } else {
-            Error::Malformed(place(&error))
+            Error::Malformed(place(&error)).into()
         }
     })
 }
@@ -295,96 +284,6 @@ fn place(error: &serde_json::Error) -> String {
         error.column()
     )
 }
-
-/// serde's words for a value of `member` that does not fit, without what they quote of the input.
-fn refused(message: &str, member: &str) -> Error {
-    if let Some(rest) = message.strip_prefix("unknown field `") {
-        let field = rest.split('`').next().unwrap_or_default();
-        return Error::UnknownField {
-            field: field.chars().take(64).collect(),
-        };
-    }
-    // Our own types speak as "field: reason"; both are texts of ours.
-    for field in FIELDS {
-        if let Some(reason) = message
-            .strip_prefix(field)
-            .and_then(|rest| rest.strip_prefix(": "))
-        {
-            let reason = reason.split(" at line ").next().unwrap_or(reason);
-            // A type knows what it is, not what the member is called: a time, not "since".
-            let mut called = MEMBERS.iter().chain(&FIELDS);
-            let called = called.find(|name| **name == member).unwrap_or(&field);
-            return Error::invalid(called, reason);
-        }
-    }
-    if let Some(rest) = message.strip_prefix("missing field `") {
-        let field = rest.split('`').next().unwrap_or_default();
-        return Error::Malformed(format!("the member {field:?} is missing"));
-    }
-    if let Some(rest) = message.strip_prefix("duplicate field `") {
-        let field = rest.split('`').next().unwrap_or_default();
-        return Error::Malformed(format!("the member {field:?} is there twice"));
-    }
-    let wrong = if member.is_empty() {
-        "a member has the wrong type or value".to_owned()
-    } else {
-        format!("the member {member:?} has the wrong type or value")
-    };
-    // The last one: what comes before it may quote the client.
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => {
-            let expected = expected.split(" at line ").next().unwrap_or(expected);
-            // The name of a type of ours tells nothing.
-            let expected = if expected.starts_with("struct ") {
-                "an object"
-            } else {
-                expected
-            };
-            let expected: String = expected.chars().take(120).collect();
-            Error::Malformed(format!("{wrong}: expected {expected}"))
-        }
-        None => Error::Malformed(wrong),
-    }
-}
-
-/// Names under which the domain's types refuse a value.
-const FIELDS: [&str; 23] = [
-    "scope",
-    "scopes",
-    "kind",
-    "duration",
-    "time",
-    "id",
-    "username",
-    "email",
-    "phone",
-    "name",
-    "password",
-    "role",
-    "limit",
-    "locale",
-    "meta",
-    "state",
-    "network",
-    "slug",
-    "title",
-    "summary",
-    "tag",
-    "visibility",
-    "source",
-];
-
-/// Members whose types have another name.
-const MEMBERS: [&str; 8] = [
-    "created_after",
-    "created_before",
-    "expiring",
-    "not_before",
-    "owner",
-    "since",
-    "ttl",
-    "until",
-];
 
 /// Depth and members are bounded before anything is built from them (security.md §2.8): 32 levels,
 /// 10,000 members. Strings are bounded by the body.
@@ -483,7 +382,7 @@ mod tests {
     fn a_value_that_looks_like_our_own_words_is_not_repeated() {
         let message =
             r#"invalid type: string "x, expected hunter2", expected u32 at line 1 column 3"#;
-        let refused = refused(message, "").to_string();
+        let refused = flaws::told(message, "").to_string();
         assert!(!refused.contains("hunter2"), "{refused}");
     }
 }

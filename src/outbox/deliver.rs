@@ -7,7 +7,7 @@ use serde_json::json;
 
 use super::smtp::{Sent, Server};
 use super::store::Message;
-use super::{Content, store};
+use super::{Content, object, store};
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::error::Result;
@@ -132,10 +132,6 @@ fn give_up(cx: &mut Cx<'_, '_>, message: &Message, reason: &str) -> Result<()> {
         audit::record(cx, event.ended(audit::Outcome::Failed))?;
     }
     Ok(())
-}
-
-fn object(id: i64) -> String {
-    format!("mail:{id}")
 }
 
 /// Writes down how it went; returns that as a word.

@@ -5,8 +5,10 @@
 //! send one message, because whoever sends it has claimed it by one guarded statement; the network
 //! is never waited for inside a transaction; nobody is written to after the message has expired.
 
+pub mod cli;
 mod deliver;
 mod letters;
+mod manage;
 mod smtp;
 mod store;
 
@@ -17,12 +19,17 @@ use serde::{Deserialize, Serialize};
 
 pub use deliver::{Delivered, deliver};
 pub use letters::{Letter, Way};
+pub use manage::{Listed, State, delete, get, list, retry};
 
 use crate::app::Cx;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::secret::Secret;
 use crate::time::{Period, Timestamp};
+
+fn object(id: i64) -> String {
+    format!("mail:{id}")
+}
 
 /// Mail to be sent.
 #[derive(Clone, Debug)]

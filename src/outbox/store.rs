@@ -1,5 +1,7 @@
 //! The table of mail on its way.
 
+pub(super) mod listed;
+
 use crate::db::{Row, Tx, Value};
 use crate::error::{Error, Result};
 use crate::time::Timestamp;

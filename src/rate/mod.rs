@@ -16,6 +16,7 @@ use unicode_normalization::UnicodeNormalization as _;
 
 pub use bans::Bans;
 pub use buckets::{Buckets, Policy, Quota};
+pub use spray::Sprayed;
 
 use crate::error::Result;
 use spray::{Rule, Spray};
@@ -169,17 +170,9 @@ impl Rates {
     }
 
     /// Notes that a login failed from `ip` under `name`, in the spelling by which it is found, whether
-    /// anybody has it or not.
-    pub fn sprayed(&self, ip: Option<IpAddr>, name: &str) {
-        self.spray.note(key(ip), self.hash(&canonical(name)));
-    }
-
-    /// Refuses an address from which logins failed under too many names.
-    ///
-    /// # Errors
-    /// [`Error::RateLimited`](crate::error::Error::RateLimited).
-    pub fn blocked(&self, ip: Option<IpAddr>) -> Result<()> {
-        self.spray.check(key(ip))
+    /// anybody has it or not. Says so if it was one too many: the address is to be blocked.
+    pub fn sprayed(&self, ip: Option<IpAddr>, name: &str) -> Option<Sprayed> {
+        self.spray.note(key(ip), self.hash(&canonical(name)))
     }
 
     /// What is remembered of a text: it says nothing to who reads this process's memory.
@@ -270,12 +263,11 @@ mod tests {
         assert!(rates.take_token(2).is_ok() && rates.take_session("1").is_ok());
         while rates.take_session("one").is_ok() {}
         assert!(rates.take_session("two").is_ok());
-        for name in 0..16 {
-            assert!(rates.blocked(ip).is_ok());
-            rates.sprayed(ip, &format!("name{name}"));
-            rates.sprayed(ip, &format!("NAME{name} "));
+        for name in 0..15 {
+            assert_eq!(rates.sprayed(ip, &format!("name{name}")), None);
+            assert_eq!(rates.sprayed(ip, &format!("NAME{name} ")), None);
+            assert_eq!(rates.sprayed(None, &format!("name{name}")), None);
         }
-        assert!(rates.blocked(ip).is_err());
-        assert!(rates.blocked(None).is_ok());
+        assert!(rates.sprayed(ip, "name15").is_some());
     }
 }

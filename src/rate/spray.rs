@@ -1,5 +1,6 @@
 //! Who tries one password on many names: an address from which logins fail under too many distinct
-//! names is blocked for a while (security.md, rule 51).
+//! names is to be blocked for a while (security.md, rule 51). Here they are counted; the block is
+//! written down by `throttle`, where an operator can see it and end it.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -7,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use super::KEYS;
 use super::memory::Recent;
-use crate::error::{Error, Result};
 
 /// What is too much, and what follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,15 @@ pub(super) struct Spray {
     rule: Rule,
     start: Instant,
     failures: Mutex<Recent<IpAddr, Vec<Failure>>>,
-    /// Until when: the time since the start.
-    blocked: Mutex<Recent<IpAddr, Duration>>,
+}
+
+/// An address that is to be blocked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sprayed {
+    /// Under how many names logins failed.
+    pub names: usize,
+    /// For how long.
+    pub block: Duration,
 }
 
 impl Spray {
@@ -40,57 +47,38 @@ impl Spray {
             start: Instant::now(),
             // A name of an address is what counts as one thing to remember.
             failures: Mutex::new(Recent::new(KEYS / (rule.names + 1))),
-            blocked: Mutex::new(Recent::new(KEYS)),
         }
     }
 
-    pub(super) fn note(&self, ip: IpAddr, name: u64) {
-        self.note_at(ip, name, self.start.elapsed());
+    /// Notes a failure; says whether it was one too many.
+    pub(super) fn note(&self, ip: IpAddr, name: u64) -> Option<Sprayed> {
+        self.note_at(ip, name, self.start.elapsed())
     }
 
-    pub(super) fn check(&self, ip: IpAddr) -> Result<()> {
-        self.check_at(ip, self.start.elapsed())
-    }
-
-    fn note_at(&self, ip: IpAddr, name: u64, now: Duration) {
+    fn note_at(&self, ip: IpAddr, name: u64, now: Duration) -> Option<Sprayed> {
         let Rule {
             names,
             window,
             block,
         } = self.rule;
         if names == 0 {
-            return;
+            return None;
         }
         let mut addresses = self.failures.lock().unwrap_or_else(PoisonError::into_inner);
         let mut failures = addresses.get(&ip).map(std::mem::take).unwrap_or_default();
         failures.retain(|(other, at)| *other != name && at.saturating_add(window) > now);
         failures.push((name, now));
-        if failures.len() <= names {
+        let failed = failures.len();
+        if failed <= names {
             addresses.put(ip, failures);
-            return;
+            return None;
         }
         // It begins anew when the block is over.
         addresses.remove(&ip);
-        drop(addresses);
-        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        blocked.put(ip, now.saturating_add(block));
-    }
-
-    fn check_at(&self, ip: IpAddr, now: Duration) -> Result<()> {
-        if self.rule.names == 0 {
-            return Ok(());
-        }
-        let mut blocked = self.blocked.lock().unwrap_or_else(PoisonError::into_inner);
-        match blocked.get(&ip).map(|until| until.saturating_sub(now)) {
-            Some(retry_after) if retry_after > Duration::ZERO => {
-                Err(Error::RateLimited { retry_after })
-            }
-            Some(_) => {
-                blocked.remove(&ip);
-                Ok(())
-            }
-            None => Ok(()),
-        }
+        Some(Sprayed {
+            names: failed,
+            block,
+        })
     }
 }
 
@@ -117,20 +105,18 @@ mod tests {
     fn the_sixteenth_name_within_three_hours_blocks_the_address_for_one() {
         let spray = spray();
         for name in 0..15 {
-            spray.note_at(ip(1), name, MINUTE);
-            spray.note_at(ip(1), name, MINUTE);
-            assert!(spray.check_at(ip(1), MINUTE).is_ok(), "{name}");
+            for _ in 0..2 {
+                assert_eq!(spray.note_at(ip(1), name, MINUTE), None, "{name}");
+            }
         }
-        spray.note_at(ip(1), 15, MINUTE * 2);
-        let refused = spray.check_at(ip(1), MINUTE * 12).unwrap_err();
-        assert!(
-            matches!(refused, Error::RateLimited { retry_after } if retry_after == MINUTE * 50),
-            "{refused:?}"
-        );
-        assert!(spray.check_at(ip(2), MINUTE * 12).is_ok());
-        assert!(spray.check_at(ip(1), MINUTE * 62).is_ok());
-        spray.note_at(ip(1), 16, MINUTE * 63);
-        assert!(spray.check_at(ip(1), MINUTE * 63).is_ok(), "begins anew");
+        assert_eq!(spray.note_at(ip(2), 15, MINUTE * 2), None);
+        let sprayed = spray.note_at(ip(1), 15, MINUTE * 2);
+        let wanted = Sprayed {
+            names: 16,
+            block: HOUR,
+        };
+        assert_eq!(sprayed, Some(wanted));
+        assert_eq!(spray.note_at(ip(1), 16, MINUTE * 63), None, "begins anew");
     }
 
     #[test]
@@ -138,8 +124,7 @@ mod tests {
         let spray = spray();
         for name in 0..100 {
             let at = MINUTE * u32::try_from(name).unwrap() * 12;
-            spray.note_at(ip(1), name, at);
-            assert!(spray.check_at(ip(1), at).is_ok(), "{name}");
+            assert_eq!(spray.note_at(ip(1), name, at), None, "{name}");
         }
     }
 
@@ -160,8 +145,7 @@ mod tests {
             block: HOUR,
         });
         for name in 0..100 {
-            spray.note_at(ip(1), name, MINUTE);
+            assert_eq!(spray.note_at(ip(1), name, MINUTE), None);
         }
-        assert!(spray.check_at(ip(1), MINUTE).is_ok());
     }
 }

@@ -85,7 +85,8 @@ async fn reset(visitor: Visitor, Brief(order): Brief<Reset>) -> Response {
         } = order;
         let work = move |app: &App, actor: &_| super::reset(app, actor, &token.0, new_password);
         // With those who wait to have a password hashed: nobody else waits for it.
-        visitor.prepare(work).await?;
+        let reset = visitor.prepare(work).await;
+        reset.map_err(|error| error.called("password", "new_password"))?;
         Ok(StatusCode::NO_CONTENT.into_response())
     };
     limited(rates.reset.policy(), taken, work).await

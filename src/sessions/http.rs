@@ -12,7 +12,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Login, Opened, Presented, Refreshed, Turn};
-use crate::app::{App, Who};
+use crate::app::{App, Cx, Who};
 use crate::error::{Error, Result};
 use crate::http::cookies::Cookies;
 use crate::http::extract::{Brief, Hidden, Json, MaybePosted};
@@ -21,6 +21,7 @@ use crate::jwt::Public;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
 use crate::recovery;
 use crate::secret::{Secret, same};
+use crate::throttle;
 use crate::users::{self, User};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
@@ -191,9 +192,9 @@ async fn verify(app: &App, password: Password, stored: Option<PasswordHash>) -> 
 async fn login(visitor: Visitor, headers: HeaderMap, Brief(given): Brief<Credentials>) -> Response {
     let app = visitor.app().clone();
     let rates = &app.kit().rates;
-    let taken = rates
-        .blocked(visitor.ip())
-        .and_then(|()| rates.take_login(visitor.ip()));
+    let ip = visitor.ip();
+    let free = visitor.look(|cx| throttle::check_address(cx, ip)).await;
+    let taken = free.and_then(|()| rates.take_login(ip));
     limited(
         rates.login.policy(),
         taken,
@@ -230,7 +231,11 @@ async fn log_in(visitor: Visitor, headers: &HeaderMap, mut given: Credentials) -
         // Who knows the password and is asked for the second factor tries no passwords.
         Err(error @ Error::InvalidCredentials { .. }) => {
             let name = users::spelling(&login.name);
-            visitor.app().kit().rates.sprayed(visitor.ip(), &name);
+            let ip = visitor.ip();
+            if let Some(sprayed) = visitor.app().kit().rates.sprayed(ip, &name) {
+                let block = move |cx: &mut Cx<'_, '_>| throttle::block(cx, ip, sprayed);
+                visitor.clone().write(block).await?;
+            }
             // Here, where it holds nothing that others wait for.
             tokio::time::sleep(owed).await;
             return Err(error);
@@ -296,15 +301,13 @@ async fn refresh(
     Ok(limited(rates.refresh.policy(), allowed, work).await)
 }
 
-/// Reads before the transaction, signs after it: the writer does only what changes something.
+/// Signs after the transaction: the writer has others to serve.
 async fn next_turn(visitor: &Visitor, presented: Presented, by_cookie: bool) -> Result<Response> {
-    let found = visitor.look(|cx| super::before_refresh(cx, &presented));
-    let (user, standing) = found.await?.ok_or(Error::Unauthenticated)?;
     let next = visitor
         .clone()
-        .write(move |cx| super::refresh(cx, &presented, &standing));
+        .write(move |cx| super::refresh(cx, &presented));
     match next.await? {
-        Refreshed::Next(turn) => {
+        Refreshed::Next(turn, user) => {
             let app = visitor.app();
             answer(app, &user, &super::mint(app.kit(), &turn)?, by_cookie)
         }
@@ -416,7 +419,9 @@ async fn change_password(
         let reason = "must not be the one that it replaces";
         return Err(Error::invalid("new_password", reason));
     }
-    attempt.may_choose(&given.new_password, &Policy::of(app.config()))?;
+    attempt
+        .may_choose(&given.new_password, &Policy::of(app.config()))
+        .map_err(|error| error.called("password", "new_password"))?;
     let verdict = verify(&app, given.current_password, attempt.hash().cloned()).await?;
     if !verdict.matches {
         let refused = visitor

@@ -27,9 +27,7 @@ pub use lists::{get, list, list_own, live};
 pub use login::{Attempt, Login, begin, begin_change, change_password, finish, refuse_change};
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
 pub use purge::{delete_gone, forget, gone, oldest_gone};
-pub use refresh::{
-    Presented, Refreshed, Standing, before_refresh, presented, refresh, refresh_token, session_of,
-};
+pub use refresh::{Presented, Refreshed, presented, refresh, refresh_token, session_of};
 pub use signing::{
     KeyState, Rotation, SigningKey, distrust, jwks, learn_key, list_keys, rotate, rotate_if_due,
 };
@@ -44,7 +42,7 @@ use crate::id;
 use crate::jwt::{Claims, Expected};
 use crate::secret::{Secret, random_bytes};
 use crate::time::{Period, Timestamp};
-use crate::users::User;
+use crate::users::{self, User};
 
 /// A session's sign of life is written at most once in this time.
 const SEEN: Period = Period(std::time::Duration::from_mins(1));
@@ -55,8 +53,11 @@ const SEEN: Period = Period(std::time::Duration::from_mins(1));
 /// [`Error::Unauthenticated`] if the account is not active, or was changed since `entry` was read.
 pub fn open(cx: &mut Cx<'_, '_>, entry: &Entry) -> Result<Turn> {
     let id = id::entity(cx.now);
-    // Two at once would each count without the other.
-    cx.tx.lock(("sessions", &entry.user_id))?;
+    // The account's row before anything else: two at once would each count without the other, and
+    // everybody takes it before those of sessions.
+    if !users::logged_in(cx, &entry.user_id, entry.epoch)? {
+        return Err(Error::Unauthenticated);
+    }
     let key = signing::active(cx)?;
     let auth = &cx.kit.config.auth;
     let life = if entry.admin {

@@ -28,8 +28,9 @@ password is looked at again; after 100 no password is good until it is cleared. 
 without failures ends it. Who comes from a network from which the account logged in within 30 days
 need not wait. A name that nobody has is treated alike, and is listed by a key alone.
 
-Client addresses that ask for too much are limited in the daemon's memory (settings throttle.*); \
-these limits end by themselves and are not listed.
+An address from which logins failed under too many names (throttle.spray_names) is blocked for a \
+while, and listed with its key, ip:203.0.113.7. Other limits of client addresses are kept in the \
+daemon's memory (settings throttle.*); they end by themselves within an hour and are not listed.
 
 Examples:
   provost limit list
@@ -46,10 +47,11 @@ Examples:
   provost limit clear ivan
   provost limit clear ivan@example.org
   provost limit clear name:3f0a5c7e9b1d2f4a6c8e0b2d4f6a8c0e
+  provost limit clear 203.0.113.7
   provost limit clear --all --dry-run")]
 pub struct Clear {
-    /// User name, e-mail address, phone number or id; the key that `limit list` shows; or a name
-    /// that nobody has, as it was typed
+    /// User name, e-mail address, phone number or id; the key that `limit list` shows; a client's
+    /// address; or a name that nobody has, as it was typed
     #[arg(value_name = "ACCOUNT", required_unless_present = "all", conflicts_with = "all",
         add = ArgValueCompleter::new(users::cli::complete))]
     account: Option<String>,

@@ -42,7 +42,7 @@ struct WantedLimits {
 
 /// List whose logins have to wait
 ///
-/// Also who is off until that is cleared. Needs `limit:read`.
+/// Also who is off until that is cleared, and which addresses are blocked. Needs `limit:read`.
 #[utoipa::path(get, path = "/api/v1/limits", operation_id = "list_limits", tag = "operations", params(WantedLimits), security(("bearer" = []), ("cookie" = [])),
     responses((status = 200, description = "a page", body = Page<Limit>), Problems))]
 async fn limits(caller: Caller, Query(wanted): Query<WantedLimits>) -> Result<impl IntoResponse> {
@@ -58,11 +58,11 @@ async fn limits(caller: Caller, Query(wanted): Query<WantedLimits>) -> Result<im
     Ok(Json(page))
 }
 
-/// Forget the failures of an account
+/// Forget the failures of an account or an address
 ///
 /// Needs `limit:write`.
 #[utoipa::path(delete, path = "/api/v1/limits/{key}", operation_id = "clear_limit", tag = "operations", security(("bearer" = []), ("cookie" = [])),
-    params(("key" = String, Path, description = "The key as it is listed, or what names the user: id, user name, e-mail or phone", example = "user:0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
+    params(("key" = String, Path, description = "The key as it is listed, a client's address, or what names the user: id, user name, e-mail or phone", example = "user:0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
     responses((status = 204, description = "forgotten"), Problems))]
 async fn clear(caller: Caller, Path(key): Path<String>) -> Result<StatusCode> {
     let key = users::spelling(&key);

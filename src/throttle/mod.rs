@@ -3,8 +3,10 @@
 //! Invariants: a name that nobody has is delayed exactly as an account is, so that nobody learns
 //! which names there are (security.md, rule 50); no number of failures but [`OFF`] in a row stops
 //! the owner of an account who comes from a network of theirs (rule 52); of a name and of a network
-//! only a MAC is stored. Addresses that ask for too much are the business of [`crate::rate`].
+//! only a MAC is stored, but for an address that is blocked. Addresses that ask for too much are the
+//! business of [`crate::rate`].
 
+mod addresses;
 mod bans;
 pub mod cli;
 mod curve;
@@ -18,6 +20,7 @@ use std::net::IpAddr;
 
 use serde::Serialize;
 
+pub use addresses::{block, check_address};
 pub use bans::{Ban, NewBan, add, danger, get, list as bans, read as read_bans, remove};
 pub use curve::{CAP, FREE, OFF, RESET, delay};
 pub use network::Network;
@@ -33,7 +36,8 @@ use crate::scope::known;
 use crate::secret::hex;
 use crate::time::Timestamp;
 
-/// Whose failures are counted: an account, however its owner calls it, or a name that nobody has.
+/// Whose failures are counted: an account, however its owner calls it, a name that nobody has, or an
+/// address.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Account(String);
 
@@ -57,11 +61,16 @@ impl Account {
 
     /// The account whose key this is, if it is one.
     fn with_key(text: &str) -> Option<Self> {
-        let ours = text.starts_with("user:") || text.starts_with("name:");
+        if let Some(Ok(ip)) = text.strip_prefix("ip:").map(str::parse) {
+            return Some(Self::address(Some(ip)));
+        }
+        let ours = ["user:", "name:", "ip:"]
+            .iter()
+            .any(|sort| text.starts_with(sort));
         ours.then(|| Self(text.to_owned()))
     }
 
-    /// The key: `user:<id>` or `name:<MAC>`.
+    /// The key: `user:<id>`, `name:<MAC>` or `ip:<address>`.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -188,10 +197,11 @@ pub fn forget(cx: &mut Cx<'_, '_>, account: &Account) -> Result<()> {
     store::forget_networks(cx.tx, account).map(drop)
 }
 
-/// An account, or a name that nobody has, whose logins are not looked at now.
+/// An account, a name that nobody has, or an address, whose logins are not looked at now.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Limit {
-    /// The key: `user:` and an id, or `name:` and a code that stands for a name nobody has.
+    /// The key: `user:` and an id, `name:` and a code that stands for a name nobody has, or `ip:` and
+    /// an address.
     #[schema(example = "user:0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")]
     pub account: String,
     /// The user name, if it is an account's.
@@ -199,7 +209,7 @@ pub struct Limit {
     pub user: Option<String>,
     /// Whether it ends by itself.
     pub state: State,
-    /// Failures, one after the other.
+    /// Failures, one after the other; of an address, the names under which logins failed, at most 99.
     pub failures: u32,
     /// When the last one was.
     #[schema(value_type = String, format = DateTime)]
@@ -217,13 +227,15 @@ pub enum State {
     Delayed,
     /// No password is good until somebody clears it.
     Off,
+    /// From the address logins failed under too many names: nobody may log in from there.
+    Blocked,
 }
 
 /// What the edges know and this slice, which stands below users, does not: the id of the user whom
 /// a text names, or the name of the user who has an id.
 pub type Users = fn(&mut Cx<'_, '_>, &str) -> Result<Option<String>>;
 
-/// Who is off or delayed now: first who is off, then who waits for longest.
+/// Who is off, blocked or delayed now: first who is off, then who waits for longest.
 ///
 /// # Errors
 /// [`Error::Forbidden`](crate::error::Error::Forbidden) without `limit:read`; [`Error::Invalid`](crate::error::Error::Invalid) for a cursor that is none.
@@ -248,10 +260,15 @@ pub fn list(
             None => None,
         };
         let off = row.count >= OFF;
+        let state = match (off, account.is_address()) {
+            (true, _) => State::Off,
+            (false, true) => State::Blocked,
+            (false, false) => State::Delayed,
+        };
         Ok(Limit {
             account: account.0,
             user,
-            state: if off { State::Off } else { State::Delayed },
+            state,
             failures: row.count,
             last_at: row.last_at,
             ends_at: Some(row.delayed_until).filter(|_| !off),
@@ -263,8 +280,8 @@ pub fn list(
     })
 }
 
-/// Forgets the failures of the account that `text` names: by its key, or as its owner calls it.
-/// Anything else is a name that nobody has. Returns whether there were any.
+/// Forgets the failures of the account that `text` names: by its key, as its owner calls it, or by
+/// the address. Anything else is a name that nobody has. Returns whether there were any.
 ///
 /// # Errors
 /// [`Error::Forbidden`](crate::error::Error::Forbidden) without `limit:write`; [`Error::Ambiguous`](crate::error::Error::Ambiguous).
@@ -274,7 +291,10 @@ pub fn lift(cx: &mut Cx<'_, '_>, id: Users, text: &str) -> Result<bool> {
         Some(account) => account,
         None => match id(cx, text)? {
             Some(id) => Account::user(&id),
-            None => Account::name(&cx.kit.keys, text),
+            None => match text.parse() {
+                Ok(ip) => Account::address(Some(ip)),
+                Err(_) => Account::name(&cx.kit.keys, text),
+            },
         },
     };
     clear(cx, &account)

@@ -103,6 +103,35 @@ pub(super) fn fail(tx: &mut Tx<'_>, account: &Account, now: Timestamp) -> Result
     u32::try_from(row.int("failures")?).map_err(Error::internal)
 }
 
+/// Has an address wait until then.
+pub(super) fn block(
+    tx: &mut Tx<'_>,
+    address: &Account,
+    names: u32,
+    now: Timestamp,
+    until: Timestamp,
+) -> Result<u64> {
+    tx.run(
+        "INSERT INTO login_failures (account, failures, last_at, delayed_until)
+         VALUES ($1, $2, $3, $4)
+         ON CONFLICT (account) DO UPDATE SET failures = excluded.failures,
+           last_at = excluded.last_at, delayed_until = excluded.delayed_until",
+        &[
+            address.as_str().into(),
+            names.into(),
+            now.into(),
+            until.into(),
+        ],
+    )
+}
+
+/// Until when somebody has to wait, if anything is known of them.
+pub(super) fn delayed_until(tx: &mut Tx<'_>, account: &Account) -> Result<Option<Timestamp>> {
+    let sql = "SELECT delayed_until FROM login_failures WHERE account = $1";
+    let row = tx.first(sql, &[account.as_str().into()])?;
+    row.map(|row| row.time("delayed_until")).transpose()
+}
+
 /// Forgets the failures, unless the account is delayed or off.
 pub(super) fn forget_unless_delayed(
     tx: &mut Tx<'_>,
@@ -276,7 +305,8 @@ impl Ended {
                 "login_failures",
                 "account",
                 "last_at",
-                format!(" AND failures < {OFF}"),
+                // An address may be blocked for longer than failures are remembered.
+                format!(" AND failures < {OFF} AND delayed_until <= $1"),
             ),
             Self::Networks => (
                 "known_networks",

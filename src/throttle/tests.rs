@@ -385,7 +385,7 @@ fn a_network_whose_ban_may_lock_out_everybody_has_to_be_confirmed() {
     ] {
         let refused = add_at(&app, START, ban(network));
         assert!(
-            matches!(&refused, Err(Error::Invalid { field: "network", reason }) if reason.contains("confirm it")),
+            matches!(&refused, Err(Error::Invalid { field: "network", reason, .. }) if reason.contains("confirm it")),
             "{network}: {refused:?}"
         );
         let sure = NewBan {

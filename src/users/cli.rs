@@ -3,6 +3,7 @@
 mod end;
 mod export;
 mod import;
+mod show;
 
 pub use import::ImportFrom;
 
@@ -50,7 +51,7 @@ Examples:
         #[command(flatten)]
         list: ListArgs,
     },
-    /// Show one account
+    /// Show one account, its second factor, when its person last logged in, and how often it is open
     Show(UserArg),
     /// Change what an account says of its person: addresses, name, language, more
     Update {
@@ -265,7 +266,7 @@ impl Command {
                     operator.read(|cx| super::list(cx, &filter, cursor, limit))
                 })?;
             }
-            Self::Show(UserArg { user }) => out.one(&operator.read(|cx| super::get(cx, &user))?)?,
+            Self::Show(user) => show::run(&user, operator, out)?,
             Self::Update { user, changes } => {
                 let changes = changes.read();
                 let update = move |cx: &mut Cx<'_, '_>| {

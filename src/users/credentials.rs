@@ -7,6 +7,8 @@ use super::{Role, State};
 use crate::app::{Actor, App, Cx};
 use crate::error::Result;
 use crate::password::{Password, PasswordHash};
+use crate::scope::known;
+use crate::time::Timestamp;
 
 /// An account as the login sees it.
 #[derive(Clone, Debug)]
@@ -53,6 +55,24 @@ pub fn credentials(cx: &mut Cx<'_, '_>, login: &str) -> Result<Option<Credential
 /// Those of the database.
 pub fn credentials_of(cx: &mut Cx<'_, '_>, id: &str) -> Result<Option<Credentials>> {
     store::credentials(cx.tx, &Key::Ids(id.to_owned(), id.to_owned()))
+}
+
+/// Notes that somebody logs in to the account. Returns false, changing nothing, unless it is active and
+/// still in `epoch`.
+///
+/// # Errors
+/// Those of the database.
+pub fn logged_in(cx: &mut Cx<'_, '_>, id: &str, epoch: i64) -> Result<bool> {
+    store::logged_in(cx.tx, id, epoch, cx.now)
+}
+
+/// When somebody last logged in to the account with this id, if that is known.
+///
+/// # Errors
+/// [`Error::Forbidden`](crate::error::Error::Forbidden) without `user:read`.
+pub fn last_login(cx: &mut Cx<'_, '_>, id: &str) -> Result<Option<Timestamp>> {
+    cx.actor.require(known::USER_READ)?;
+    store::last_login(cx.tx, id)
 }
 
 /// Stores a stronger hash of the same password, unless it was changed since `old` was read. Ends
@@ -134,5 +154,24 @@ mod tests {
             users::create(&app, &Actor::operator(), new).unwrap();
         }
         assert_eq!(pace(), 2);
+    }
+
+    #[test]
+    fn everyone_is_ended_once_however_many_statements_that_takes() {
+        let app = App::memory();
+        for n in 0..7 {
+            let new = NewUser::named(format!("user{n}").parse().unwrap());
+            users::create(&app, &Actor::operator(), new).unwrap();
+        }
+        let epochs = |app: &App| {
+            let filter = users::Filter::default();
+            let page = app.read(&Actor::operator(), |cx| users::list(cx, &filter, None, 99));
+            let users = page.unwrap().items.into_iter();
+            users.map(|user| user.epoch).collect::<Vec<_>>()
+        };
+        for epoch in 1..=2 {
+            let ended = app.write(&Actor::operator(), end_everyone).unwrap();
+            assert_eq!((ended, epochs(&app)), (7, vec![epoch; 7]));
+        }
     }
 }

@@ -67,6 +67,15 @@ pub struct Options {
     pub hashes: bool,
 }
 
+/// How many accounts were handed out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exported {
+    /// So many.
+    pub users: u64,
+    /// Deleted ones, which stay where they are; none that are erased.
+    pub deleted: u64,
+}
+
 /// Hands out all accounts, the oldest first: `to` gets the text piece by piece, with the number of
 /// accounts in the piece. Returns how many there were.
 ///
@@ -78,7 +87,7 @@ pub fn export(
     actor: &Actor,
     options: Options,
     to: &mut dyn FnMut(&[u8], u64) -> Result<()>,
-) -> Result<u64> {
+) -> Result<Exported> {
     actor.require(known::USER_READ)?;
     if options.hashes {
         actor.require(known::USER_WRITE)?;
@@ -112,7 +121,10 @@ pub fn export(
             Event::new("user.exported", "users").with(details.clone()),
         )
     })?;
-    Ok(all)
+    Ok(Exported {
+        users: all,
+        deleted: app.read(actor, |cx| store::count_deleted(cx.tx))?,
+    })
 }
 
 /// How many accounts there are to hand out.

@@ -1,5 +1,6 @@
 //! Accounts over HTTP, for administrators and for programs with `user:read` and `user:write`.
 
+mod account;
 mod life;
 mod me;
 
@@ -15,13 +16,14 @@ use super::{
 };
 use crate::app::App;
 use crate::error::Result;
-use crate::http::extract::{Json, Posted, Query};
+use crate::http::extract::{Json, LARGEST, Posted, Query};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Place, Problems};
 use crate::page::{self, Limit, Page};
 use crate::password::Password;
 use crate::recovery;
 use crate::scope::known;
+use account::{Account, Candidate};
 
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -108,6 +110,11 @@ struct NewAccount {
     password: Option<Password>,
 }
 
+impl Account for NewAccount {
+    const LARGEST: usize = LARGEST;
+    const PASSWORD: bool = false;
+}
+
 impl From<NewAccount> for NewUser {
     fn from(new: NewAccount) -> Self {
         Self {
@@ -137,7 +144,7 @@ fn place(user: &User) -> Result<Place> {
     params(("Idempotency-Key" = Option<String>, Header, min_length = 1, max_length = 255, pattern = "^[!-~]+$", description = "The same key and body get the same answer")),
     responses((status = 201, description = "made", body = User, headers(("Location", description = "The path of the account"), ("ETag", description = "The version of the account"))),
         (status = 409, description = "A name is taken"), Problems))]
-async fn create(caller: Caller, posted: Posted<NewAccount>) -> Result<Response> {
+async fn create(caller: Caller, Candidate(posted): Candidate<NewAccount>) -> Result<Response> {
     let Posted { value, bytes } = posted;
     let email = value.email.clone();
     let prepared = caller

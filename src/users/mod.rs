@@ -34,7 +34,8 @@ pub use create::{
     Prepared, create, create_prepared, prepare, prepare_invited, prepare_registration,
 };
 pub use credentials::{
-    Credentials, change_password, credentials, credentials_of, end_everyone, learn_pace, set_hash,
+    Credentials, change_password, credentials, credentials_of, end_everyone, last_login,
+    learn_pace, logged_in, set_hash,
 };
 pub use erase::{Erased, erasable, erase_some, oldest_erasable};
 pub use find::{id_of, name_of, resolve, spelling};

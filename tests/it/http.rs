@@ -10,6 +10,7 @@ use site::{Answer, Site, bearer, is_ok, request, with};
 
 mod api;
 mod compat;
+mod flaws;
 mod matrix;
 mod recovery;
 mod site;

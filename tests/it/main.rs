@@ -29,6 +29,7 @@ mod import;
 mod install;
 mod jobs;
 mod migrations;
+mod outbox;
 mod postgres;
 mod purge;
 mod quizzes;

@@ -9,6 +9,7 @@ use crate::support::{Shell, engine};
 mod crashes;
 mod ended;
 mod hosts;
+mod locks;
 mod lost;
 mod people;
 mod proxy;

@@ -193,3 +193,38 @@ fn a_daemon_learns_of_bans_by_itself_and_knows_them_before_its_first_answer() {
     assert_eq!(daemon.get("/livez").0, 200);
     assert_eq!(daemon.get("/api/v1/whoami/ip").1, r#"{"ip":null}"#);
 }
+
+#[test]
+fn an_address_that_tries_many_names_is_listed_and_can_be_let_in_again() {
+    let shell = Shell::new().with("PROVOST_THROTTLE_SPRAY_NAMES", "3");
+    let daemon = shell.serve();
+    let log_in = |name: &str| {
+        let body = json!({ "login": name, "password": "not the password" });
+        let headers = "Content-Type: application/json\r\n";
+        let path = "/api/v1/auth/login";
+        daemon.request("POST", path, headers, &body.to_string()).0
+    };
+    for name in ["a", "b", "c", "c", "d"] {
+        assert_eq!(log_in(name), 401);
+    }
+    assert_eq!(log_in("e"), 429);
+    let list = shell.json(&["limit", "list"]);
+    let limit = &list["items"][0];
+    assert_eq!(limit["account"], "ip:127.0.0.1", "{list}");
+    assert_eq!(
+        (&limit["state"], &limit["failures"]),
+        (&json!("blocked"), &json!(4))
+    );
+    assert_eq!(
+        shell.ok(&["limit", "clear", "127.0.0.1"]),
+        "cleared 1 account"
+    );
+    assert_eq!(log_in("e"), 401, "at the very next request");
+    let audit = shell.json(&["audit", "list", "--action", "limit.*"]);
+    let actions = audit["items"].as_array().unwrap().iter();
+    let actions: Vec<_> = actions
+        .map(|item| item["action"].as_str().unwrap())
+        .collect();
+    assert_eq!(actions, ["limit.cleared", "limit.reached"]);
+    assert_eq!(daemon.stop().0, 0);
+}

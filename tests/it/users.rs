@@ -460,3 +460,114 @@ fn can_answers_with_its_exit_status_and_says_why() {
     assert_eq!(can("nobody user:read").0, 5);
     assert_eq!(can("maria user").0, 2);
 }
+
+#[test]
+fn every_value_that_cannot_be_is_told_at_once() {
+    let shell = shell();
+    let line = [
+        "user",
+        "create",
+        "a b",
+        "--email",
+        "x",
+        "--phone",
+        "12",
+        "--role",
+        "root",
+        "--no-password",
+    ];
+    let told = shell.fails(2, &line);
+    let lines: Vec<&str> = told
+        .lines()
+        .filter(|line| line.starts_with("error:"))
+        .collect();
+    assert_eq!(lines.len(), 4, "{told}");
+    for (line, part) in lines
+        .iter()
+        .zip(["<USERNAME>", "--email", "--phone", "--role"])
+    {
+        assert!(line.contains(part), "{told}");
+    }
+    assert!(
+        told.contains("[possible values: admin, author, user]"),
+        "{told}"
+    );
+    assert_eq!(told.matches("--help").count(), 1, "{told}");
+    let ran = shell.run(&[&line[..], &["--json"]].concat());
+    assert_eq!((ran.status, ran.stdout.as_str()), (2, ""));
+    let problem: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+    let detail = problem["detail"].as_str().unwrap();
+    assert_eq!(detail.matches("invalid value").count(), 4, "{detail}");
+    let line = ["user", "update", "ivan", "--email", "x", "--locale", "!"];
+    let told = shell.fails(2, &line);
+    assert!(
+        told.contains("--email") && told.contains("--locale"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_account_is_shown_with_its_second_factor_and_its_last_login() {
+    let shell = crate::support::Shell::unthrottled();
+    let line = ["user", "create", "ivan", "--password-stdin"];
+    assert_eq!(
+        shell.run_with(&line, "correct horse battery staple").status,
+        0
+    );
+    let shown = shell.json(&["user", "show", "ivan"]);
+    assert_eq!(shown["username"], "ivan");
+    assert_eq!(shown["second_factor"], "none");
+    assert_eq!(shown["recovery_codes"], serde_json::Value::Null);
+    assert_eq!(shown["last_login_at"], serde_json::Value::Null);
+    assert_eq!(shown["open_sessions"], 0);
+    let daemon = shell.serve();
+    let body = r#"{"login":"ivan","password":"correct horse battery staple"}"#;
+    let headers = "Content-Type: application/json\r\n";
+    let log_in = || daemon.request("POST", "/api/v1/auth/login", headers, body);
+    let (status, answer) = log_in();
+    assert_eq!(status, 200, "{answer}");
+    let etag = shell.sql().number("SELECT updated_at FROM users");
+    assert_eq!(log_in().0, 200);
+    assert_eq!(
+        shell.sql().number("SELECT updated_at FROM users"),
+        etag,
+        "no change of the account"
+    );
+    let id = shown["id"].as_str().unwrap();
+    shell.sql().run(&format!(
+        "INSERT INTO totp_factors (user_id, secret, created_at, confirmed_at)
+         SELECT '{id}', network, 1, 2 FROM known_networks"
+    ));
+    let shown = shell.json(&["user", "show", "ivan"]);
+    assert_eq!(shown["open_sessions"], 2);
+    assert!(shown["last_login_at"].as_str().unwrap() >= shown["created_at"].as_str().unwrap());
+    assert_eq!(
+        (&shown["second_factor"], &shown["recovery_codes"]),
+        (&"totp".into(), &0.into())
+    );
+    // Sessions go with the purge; the instant stays.
+    shell.sql().run("DELETE FROM sessions");
+    assert_ne!(
+        shell.json(&["user", "show", "ivan"])["last_login_at"],
+        serde_json::Value::Null
+    );
+    shell.ok(&["user", "delete", "ivan", "--yes"]);
+    assert_eq!(
+        shell.json(&["user", "show", "ivan"])["second_factor"],
+        "none"
+    );
+    assert_eq!(daemon.stop().0, 0);
+}
+
+#[test]
+fn an_export_says_how_many_deleted_accounts_it_leaves_out() {
+    let shell = shell();
+    shell.ok(&["user", "create", "anna", "--no-password"]);
+    let told = |line: &[&str]| shell.run(line).stderr;
+    assert!(!told(&["user", "export"]).contains("deleted"));
+    shell.ok(&["user", "delete", "anna", "--yes"]);
+    assert!(told(&["user", "export"]).contains("1 deleted account is left out"));
+    let file = shell.path("people.csv");
+    let json = shell.json(&["user", "export", "-o", file.to_str().unwrap()]);
+    assert_eq!((&json["users"], &json["deleted"]), (&3.into(), &1.into()));
+}

@@ -1,16 +1,17 @@
 //! How long a login takes to be refused, whatever the reason: nobody learns from the time which
-//! names there are, nor what is the matter with an account.
+//! names there are, what is the matter with an account, nor that its hash came from another program.
 //!
 //! One client asks, the reasons in turn, so that whatever drifts drifts for all of them. Of each
-//! reason but the last every request names somebody else: after a few failures all look locked.
+//! reason but one every request names somebody else: after a few failures all look locked.
 
 use std::net::TcpStream;
 use std::time::Instant;
 
 use provost::app::{Actor, App};
 use provost::db::Role;
+use provost::password::PasswordHash;
 use provost::throttle::{self, Account, OFF};
-use provost::users;
+use provost::users::{self, NewPassword, NewUser};
 
 use super::login::LIFTED;
 use crate::Outcome;
@@ -33,15 +34,19 @@ enum Reason {
     Empty,
     Disabled,
     Locked,
+    Bcrypt,
+    Pbkdf2,
 }
 
 impl Reason {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 7] = [
         Self::Unknown,
         Self::Wrong,
         Self::Empty,
         Self::Disabled,
         Self::Locked,
+        Self::Bcrypt,
+        Self::Pbkdf2,
     ];
 
     /// The body of the login of this round: of each three accounts one is disabled, the first is
@@ -54,6 +59,8 @@ impl Reason {
             // The right one: it must not be known by its taking longer.
             Self::Disabled => (format!("user{}", 3 * round + 3), people::PASSWORD),
             Self::Locked => ("user0".into(), people::PASSWORD),
+            Self::Bcrypt => (format!("bcrypt{round}"), "a wrong password"),
+            Self::Pbkdf2 => (format!("pbkdf2-{round}"), "a wrong password"),
         };
         format!(r#"{{"login":"{name}","password":"{password}"}}"#)
     }
@@ -67,6 +74,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let app = library::open(&folder, Role::Shell)?;
     lock(&app)?;
     disable(&app, rounds)?;
+    imported(&app, rounds)?;
     drop(app);
     let daemon = Server::daemon_with(&folder, &LIFTED)?;
     let mut stream = connect_blocking(daemon.address)?;
@@ -86,7 +94,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let told = told.map(|(reason, median)| format!("{reason:?} {}", rounded(median)));
     Ok(vec![
         Finding::new(
-            format!("login refused, medians of 5 reasons, {rounds} rounds: longest / shortest"),
+            format!("login refused, medians of 7 reasons, {rounds} rounds: longest / shortest"),
             Spread::of([all.high / all.low]),
             "×",
         )
@@ -118,6 +126,36 @@ fn lock(app: &App) -> Outcome<()> {
         let id = users::resolve(cx, "user0")?.id;
         for _ in 0..OFF {
             throttle::failed(cx, &Account::user(&id))?;
+        }
+        Ok(())
+    });
+    Ok(done?)
+}
+
+/// Hashes as other programs made them; nobody here knows their passwords.
+const BCRYPT: &str = "$2b$10$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG";
+const PBKDF2: &str =
+    "$pbkdf2-sha256$29000$./..MDEyMzQ1Njc4OWFiYw$o3UhwYUtbPIB3mjjcA9In8tVtrI/IYstYEgAl5b1g98";
+
+/// Makes accounts with imported hashes.
+fn imported(app: &App, rounds: usize) -> Outcome<()> {
+    let actor = Actor::job("load");
+    let mut new = Vec::new();
+    for round in 0..=rounds {
+        for (name, hash) in [
+            (format!("bcrypt{round}"), BCRYPT),
+            (format!("pbkdf2-{round}"), PBKDF2),
+        ] {
+            let account = NewUser {
+                password: NewPassword::Hash(PasswordHash::parse(hash)?),
+                ..NewUser::named(name.parse()?)
+            };
+            new.push(users::prepare(app, &actor, account)?);
+        }
+    }
+    let done = app.import(&actor, |cx| {
+        for account in &new {
+            users::create_prepared(cx, account)?;
         }
         Ok(())
     });

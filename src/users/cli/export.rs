@@ -13,7 +13,7 @@ use crate::cli::prompt::progress;
 use crate::cli::{Operator, Outcome};
 use crate::error::{Error, Result};
 use crate::file;
-use crate::users::export::{self, Options};
+use crate::users::export::{self, Exported, Options};
 use crate::users::import::Form;
 
 /// The flags of `user export`.
@@ -57,13 +57,16 @@ impl Export {
                 "hashes are nothing for a terminal: redirect them, or use -o FILE".into(),
             ));
         }
-        match path {
-            None => {
-                write(options, operator, out, &mut |out, piece| {
-                    out.document(piece)
-                })?;
-            }
+        let done = match path {
+            None => write(options, operator, out, &mut |out, piece| {
+                out.document(piece)
+            })?,
             Some(path) => to_file(path, options, operator, out)?,
+        };
+        match done.deleted {
+            0 => {}
+            1 => out.message("1 deleted account is left out")?,
+            deleted => out.message(format_args!("{deleted} deleted accounts are left out"))?,
         }
         Ok(Outcome::Done)
     }
@@ -78,7 +81,12 @@ fn usual(path: Option<&Path>) -> Form {
 }
 
 /// What is under the name is whole: until then it has another one, and goes if anything fails.
-fn to_file(path: &Path, options: Options, operator: &Operator, out: &mut Output) -> Result<()> {
+fn to_file(
+    path: &Path,
+    options: Options,
+    operator: &Operator,
+    out: &mut Output,
+) -> Result<Exported> {
     if path.symlink_metadata().is_ok() {
         return Err(Error::Exists { path: path.into() });
     }
@@ -86,16 +94,21 @@ fn to_file(path: &Path, options: Options, operator: &Operator, out: &mut Output)
     let writing = || Error::io(format!("write {}", path.display()));
     // Readable by its owner alone from its first moment on.
     let mut export = NamedTempFile::with_prefix_in(".export-", folder).map_err(writing())?;
-    let users = write(options, operator, out, &mut |_, piece| {
+    let done = write(options, operator, out, &mut |_, piece| {
         export.write_all(piece).map_err(writing())
     })?;
     file::keep(export, path)?;
+    let Exported { users, deleted } = done;
     if out.format().json {
         let (form, hashes) = (options.form.as_str(), options.hashes);
-        let told = json!({ "path": path, "users": users, "format": form, "hashes": hashes });
-        return out.value(&told);
+        let told = json!({ "path": path, "users": users, "deleted": deleted, "format": form,
+            "hashes": hashes });
+        out.value(&told)?;
+    } else {
+        let what = if users == 1 { "account" } else { "accounts" };
+        out.message(format_args!("{users} {what} in {}", path.display()))?;
     }
-    out.message(format_args!("{users} accounts in {}", path.display()))
+    Ok(done)
 }
 
 type Put<'p> = dyn FnMut(&mut Output, &[u8]) -> Result<()> + 'p;
@@ -105,7 +118,7 @@ fn write(
     operator: &Operator,
     out: &mut Output,
     put: &mut Put<'_>,
-) -> Result<u64> {
+) -> Result<Exported> {
     let (app, actor) = (operator.app(), operator.actor());
     let interrupt = Interrupt::watch()?;
     let mut bar = progress(out, "exporting", 0);

@@ -110,7 +110,11 @@ fn a_new_account_is_printed_without_its_hash() {
             "roles",
             "has_password",
             "created_at",
-            "updated_at"
+            "updated_at",
+            "second_factor",
+            "recovery_codes",
+            "last_login_at",
+            "open_sessions",
         ]
     );
     assert_eq!(user["email"], "ivan@example.org");

@@ -58,6 +58,23 @@ pub(super) fn samples(tx: &mut Tx<'_>) -> Result<Vec<PasswordHash>> {
     Ok(samples)
 }
 
+/// Notes a login. Returns false, changing nothing, if the account is not active or not in `epoch`.
+pub(super) fn logged_in(tx: &mut Tx<'_>, id: &str, epoch: i64, now: Timestamp) -> Result<bool> {
+    let changed = tx.run(
+        "UPDATE users SET last_login_at = $3
+         WHERE id = $1 AND security_epoch = $2 AND state = 'active'",
+        &[id.into(), epoch.into(), now.into()],
+    )?;
+    Ok(changed == 1)
+}
+
+/// When the last login was.
+pub(super) fn last_login(tx: &mut Tx<'_>, id: &str) -> Result<Option<Timestamp>> {
+    let sql = "SELECT last_login_at FROM users WHERE id = $1";
+    let row = tx.first(sql, &[id.into()])?;
+    row.map_or(Ok(None), |row| row.opt_time("last_login_at"))
+}
+
 /// Puts `new` in the place of `old`. Returns false, changing nothing, if that is no longer there.
 pub(super) fn replace_hash(
     tx: &mut Tx<'_>,
@@ -92,9 +109,24 @@ pub(super) fn change_password(
     row.map(|row| row.int("security_epoch")).transpose()
 }
 
+/// Accounts of one statement: a server ends a statement that takes longer than 5 s.
+const STEP: u32 = if cfg!(test) { 3 } else { 10_000 };
+
 /// Begins a new epoch of every account; returns of how many. Nothing that an account says of its
 /// person is changed by that.
 pub(super) fn end_everyone(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
-    let sql = "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $1";
-    tx.run(sql, &[now.into()])
+    let step = "SELECT MAX(batch.id) AS id
+                FROM (SELECT id FROM users WHERE id > $1 ORDER BY id LIMIT $2) batch";
+    let end = "UPDATE users SET security_epoch = security_epoch + 1, ended_at = $3
+               WHERE id > $1 AND id <= $2";
+    let (mut after, mut ended) = (String::new(), 0);
+    loop {
+        let row = tx.first(step, &[after.as_str().into(), STEP.into()])?;
+        let Some(last) = row.map_or(Ok(None), |row| row.opt_text("id"))? else {
+            return Ok(ended);
+        };
+        let values = [after.as_str().into(), last.as_str().into(), now.into()];
+        ended += tx.run(end, &values)?;
+        after = last;
+    }
 }

@@ -48,7 +48,7 @@ pub(super) fn erase(tx: &mut Tx<'_>, id: &str, until: Timestamp, now: Timestamp)
         "UPDATE users SET username = 'deleted-' || SUBSTR(id, 1, 8), username_key = 'deleted:' || id,
                 email = NULL, email_verified_at = NULL, phone = NULL, name = NULL, name_key = NULL,
                 locale = NULL, meta = NULL, disabled_reason = NULL, password_hash = NULL,
-                password_changed_at = NULL, erased_at = $3, updated_at = $3
+                password_changed_at = NULL, last_login_at = NULL, erased_at = $3, updated_at = $3
          WHERE id = $2 AND {DUE}"
     );
     let changed = tx.run(&sql, &[until.into(), id.into(), now.into()])?;

@@ -34,6 +34,16 @@ pub(super) fn page(
 /// How many there are.
 pub(super) fn count(tx: &mut Tx<'_>) -> Result<u64> {
     let sql = "SELECT COUNT(*) AS n FROM users WHERE state <> 'deleted'";
+    counted(tx, sql)
+}
+
+/// How many are deleted and not erased.
+pub(super) fn count_deleted(tx: &mut Tx<'_>) -> Result<u64> {
+    let sql = "SELECT COUNT(*) AS n FROM users WHERE deleted_at IS NOT NULL AND erased_at IS NULL";
+    counted(tx, sql)
+}
+
+fn counted(tx: &mut Tx<'_>, sql: &str) -> Result<u64> {
     let n = tx.first(sql, &[])?.map_or(Ok(0), |row| row.int("n"))?;
     u64::try_from(n).map_err(Error::internal)
 }

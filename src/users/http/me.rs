@@ -4,11 +4,12 @@ use axum::response::Response;
 use http::{HeaderMap, StatusCode};
 use serde::Deserialize;
 
+use super::account::{Account, Candidate};
 use crate::access::{self, Changed};
 use crate::app::{Actor, App, Cx};
 use crate::error::Result;
 use crate::http::cookies::Cookies;
-use crate::http::extract::{BriefPosted, Hidden, Json, Posted};
+use crate::http::extract::{BRIEF, Hidden, Json, Posted};
 use crate::http::version::{self, Known};
 use crate::http::{Caller, Own, Problems, Visitor, limited};
 use crate::password::Password;
@@ -71,6 +72,11 @@ impl Entrant {
     }
 }
 
+impl Account for Registration {
+    const LARGEST: usize = BRIEF;
+    const PASSWORD: bool = true;
+}
+
 impl From<Registration> for NewUser {
     fn from(new: Registration) -> Self {
         Self {
@@ -95,7 +101,7 @@ impl From<Registration> for NewUser {
         (status = 429, description = "Too many accounts from one address"), Problems))]
 pub(super) async fn register(
     visitor: Visitor,
-    BriefPosted(posted): BriefPosted<Registration>,
+    Candidate(posted): Candidate<Registration>,
 ) -> Response {
     let app = visitor.app().clone();
     let rates = &app.kit().rates;

@@ -66,7 +66,10 @@ enum Access {
     /// A command or a test: one connection for everything.
     Direct(Mutex<Connection>),
     /// The daemon: readers beside one writer.
-    Served { readers: Readers, writer: Queue },
+    Served {
+        readers: Box<Readers>,
+        writer: Queue,
+    },
 }
 
 impl Sqlite {

@@ -7,6 +7,7 @@
 
 mod faults;
 mod hint;
+mod schema;
 mod words;
 
 use std::error::Error as StdError;
@@ -15,6 +16,8 @@ use std::time::Duration;
 
 pub use faults::{Fault, Flaw, Refusal};
 use faults::{and_others, refused_files, refused_rows};
+pub use schema::{Edited, Spot};
+use schema::{differs, linted, missing};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -300,23 +303,41 @@ pub enum Error {
     #[error("the database belongs to another program")]
     ForeignDatabase,
     /// The history of the database is not the history of this binary.
-    #[error("migration {name} was applied with another text")]
+    #[error("migration {name} was applied {}", differs(name, found))]
     MigrationEdited {
-        /// The migration's name.
+        /// The migration's name, as it was applied.
         name: String,
+        /// Both texts.
+        found: Box<Edited>,
+    },
+    /// What was applied has no file any more.
+    #[error("{}", missing(files))]
+    MigrationMissing {
+        /// The files that should be there.
+        files: Vec<String>,
+        /// The folder; none for the migrations of the program itself.
+        dir: Option<String>,
+        /// The schema before the first of them.
+        before: u32,
     },
     /// A migration failed and was rolled back.
     #[error("migration {name} failed {place}; {kept}")]
     MigrationFailed {
         /// The migration's name.
         name: String,
-        /// Where: `at statement 3 (migrations/0008_x.up.sql, line 14)`.
-        place: String,
+        /// Where.
+        place: Box<Spot>,
         /// What is there now: `the database is unchanged at version 7`.
         kept: String,
         /// The engine's message.
         #[source]
         source: Box<Error>,
+    },
+    /// Somebody should look at a migration first, and has not accepted what it does.
+    #[error("the schema was not changed: {}", linted(faults))]
+    LintRefused {
+        /// What there is to look at, the worst first.
+        faults: Vec<Fault>,
     },
     /// What a change of the schema would do is not right, or there is no room to try it.
     #[error("the schema was not changed: {0}")]
@@ -422,7 +443,9 @@ impl Error {
             Self::SchemaDiffers { .. } => row("schema_differs", 503, 11),
             Self::ForeignDatabase => row("foreign_database", 503, 11),
             Self::MigrationEdited { .. } => row("migration_edited", 503, 11),
-            Self::MigrationFailed { .. } => row("migration_failed", 500, 7),
+            Self::MigrationMissing { .. } => row("migration_missing", 503, 11),
+            Self::MigrationFailed { .. } => row("migration_failed", 422, 7),
+            Self::LintRefused { .. } => row("lint_refused", 422, 7),
             Self::MigrationRefused(_) => row("migration_refused", 422, 7),
             Self::NotReady(_) => row("not_ready", 503, 1),
             Self::Corrupt(_) => row("corrupt", 500, 13),

@@ -29,6 +29,17 @@ pub fn lines(text: &str) -> Cow<'_, str> {
     escape(text, |c| is_hostile(c) && !matches!(c, '\n' | '\t'))
 }
 
+/// A word as a shell reads it back.
+#[must_use]
+pub fn word(text: &str) -> Cow<'_, str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@,+".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        Cow::Borrowed(text)
+    } else {
+        Cow::Owned(format!("'{}'", text.replace('\'', r"'\''")))
+    }
+}
+
 fn escape(text: &str, hostile: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.contains(&hostile) {
         return Cow::Borrowed(text);
@@ -47,6 +58,13 @@ fn escape(text: &str, hostile: impl Fn(char) -> bool) -> Cow<'_, str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_word_is_quoted_where_a_shell_would_take_it_apart() {
+        assert_eq!(word("/srv/p-1.db"), "/srv/p-1.db");
+        assert_eq!(word("it's"), r"'it'\''s'");
+        assert_eq!((word(""), word("$x")), ("''".into(), "'$x'".into()));
+    }
 
     #[test]
     fn plain_text_is_left_alone_without_a_copy() {

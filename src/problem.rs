@@ -24,6 +24,14 @@ pub struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(ignore)]
     pub hint: Option<String>,
+    /// What lies under it; only at the shell, whose user is the operator.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(ignore)]
+    pub causes: Vec<String>,
+    /// The migration that it is about; only at the shell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(ignore)]
+    pub migration: Option<serde_json::Value>,
     /// The request's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub instance: Option<String>,
@@ -95,6 +103,8 @@ impl From<&Error> for Problem {
             code: spec.code,
             detail: error.to_string(),
             hint: None,
+            causes: Vec::new(),
+            migration: None,
             instance: None,
             errors: match error {
                 Error::Invalid {
@@ -112,7 +122,7 @@ impl From<&Error> for Problem {
                 Error::RowsRefused { errors, .. } => {
                     errors.iter().map(FieldProblem::in_row).collect()
                 }
-                Error::FilesRefused { faults } => {
+                Error::FilesRefused { faults } | Error::LintRefused { faults } => {
                     faults.iter().map(FieldProblem::in_file).collect()
                 }
                 Error::UnknownField { field } => vec![FieldProblem::at(field, "unknown")],

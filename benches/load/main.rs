@@ -21,6 +21,7 @@
 )]
 
 mod bare;
+mod catalogue;
 mod client;
 mod cluster;
 mod fill;

@@ -38,10 +38,18 @@ pub struct Wanted {
 #[derive(Debug)]
 pub struct Walk {
     wanted: Wanted,
-    /// Where the next page of courses begins; nothing when there is none.
-    courses: Option<Option<String>>,
+    /// Where the next page of courses begins.
+    courses: Next,
     /// What is still to be looked through, in this order.
     ahead: VecDeque<Stop>,
+}
+
+/// Where a list goes on.
+#[derive(Debug)]
+enum Next {
+    Start,
+    Behind(String),
+    End,
 }
 
 /// Something to look through, and how far that has come.
@@ -58,7 +66,7 @@ impl Walk {
     pub fn new(wanted: Wanted) -> Self {
         Self {
             wanted,
-            courses: Some(None),
+            courses: Next::Start,
             ahead: VecDeque::new(),
         }
     }
@@ -79,8 +87,10 @@ impl Walk {
     }
 
     fn more_courses(&mut self, cx: &mut Cx<'_, '_>) -> Result<bool> {
-        let Some(cursor) = self.courses.take() else {
-            return Ok(false);
+        let cursor = match std::mem::replace(&mut self.courses, Next::End) {
+            Next::Start => None,
+            Next::Behind(cursor) => Some(cursor),
+            Next::End => return Ok(false),
         };
         if let Some(course) = &self.wanted.course {
             let course = Box::new(courses::get(cx, course)?);
@@ -88,7 +98,7 @@ impl Walk {
             return Ok(true);
         }
         let page = courses::list(cx, &Filter::default(), cursor.as_deref(), PART)?;
-        self.courses = page.next.map(Some);
+        self.courses = page.next.map_or(Next::End, Next::Behind);
         let stops = page.items.into_iter().map(Box::new).map(Stop::Course);
         self.ahead.extend(stops);
         Ok(true)

@@ -142,7 +142,7 @@ pub fn there(config: &Config) -> Result<Vec<Kept>> {
         let is_manifest = beside.extension().is_some_and(|it| it == "json");
         let path = beside.with_extension("");
         if is_manifest && path.extension().is_some_and(|it| it == "db") {
-            kept.extend(kept_at(path)?);
+            kept.extend(kept_at(&path)?);
         }
     }
     kept.sort_by(|a, b| (b.created_at, &b.path).cmp(&(a.created_at, &a.path)));
@@ -150,10 +150,10 @@ pub fn there(config: &Config) -> Result<Vec<Kept>> {
 }
 
 /// The backup of which the manifest is beside `path`; none, if that is gone meanwhile.
-fn kept_at(path: PathBuf) -> Result<Option<Kept>> {
+fn kept_at(path: &Path) -> Result<Option<Kept>> {
     let size = path.symlink_metadata().map(|it| it.len());
     let broken = |reason: String| Kept {
-        path: path.clone(),
+        path: path.to_owned(),
         created_at: None,
         state: State::Broken,
         reason: Some(reason),
@@ -162,7 +162,7 @@ fn kept_at(path: PathBuf) -> Result<Option<Kept>> {
         sha256: None,
         verified_at: None,
     };
-    let manifest = match Manifest::of(&path) {
+    let manifest = match Manifest::of(path) {
         Ok(Some(manifest)) => manifest,
         Ok(None) => return Ok(None),
         Err(Error::Corrupt(reason)) => return Ok(Some(broken(reason))),

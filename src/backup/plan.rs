@@ -81,7 +81,7 @@ pub fn plan(staged: Staged, config: &Config, actor: &Actor, options: Options) ->
         backup: then.get(table).copied(),
         table: table.clone(),
     });
-    Ok(Plan {
+    let plan = Plan {
         database: live.to_owned(),
         kept: there.then(|| free_name(live, app.clock().now())),
         daemon: Db::refuse_daemon(live).err().map(|error| error.to_string()),
@@ -92,5 +92,8 @@ pub fn plan(staged: Staged, config: &Config, actor: &Actor, options: Options) ->
         taken_back,
         changes: since.changes,
         rows: rows.collect(),
-    })
+    };
+    // Nobody is to restore that copy.
+    drop((app, staged));
+    Ok(plan)
 }

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::audit;
 use crate::databases::{self, Check, Finding};
-use crate::db::schema::Object;
+use crate::db::shape::Part;
 use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
 use crate::file::folder_of;
@@ -214,22 +214,20 @@ fn inside(
     Ok(())
 }
 
-/// What the database is made of, word for word. Tables of others may be in it, and views if the
-/// file is as it was made, but nothing that works by itself: a trigger could undo what a restore
-/// does.
+/// What the database is made of, word for word but for comments. Tables of others may be in it, and
+/// views if the file is as it was made, but nothing that works by itself: a trigger could undo what
+/// a restore does.
 fn of_schema(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Check> {
-    let words = |db: &Db| -> Result<BTreeMap<(String, String), String>> {
-        #[expect(
-            clippy::redundant_closure_for_method_calls,
-            reason = "the method's path is not general enough over the transaction's life"
-        )]
-        let objects = db.export(|tx| tx.objects())?;
-        let keyed = objects
-            .into_iter()
-            .map(|it: Object| ((it.sort, it.name), it.sql));
-        Ok(keyed.collect())
+    let words = |parts: Vec<Part>| -> BTreeMap<(String, String), String> {
+        let parts = parts.into_iter();
+        parts.map(|it| ((it.sort, it.name), it.text)).collect()
     };
-    let (real, expected) = (words(db)?, words(&migrations::sample(schema)?)?);
+    #[expect(
+        clippy::redundant_closure_for_method_calls,
+        reason = "the method's path is not general enough over the transaction's life"
+    )]
+    let real = words(db.export(|tx| tx.shape())?);
+    let expected = words(migrations::made(schema)?);
     let mut findings = Vec::new();
     if manifest.is_some_and(|it| it.schema != schema) {
         findings.push(format!(

@@ -321,6 +321,8 @@ pub enum Outcome {
     Findings,
     /// It was asked whether something is allowed, and it is not: 3.
     Denied,
+    /// The schema is not the one that this program knows: 11.
+    Schema,
     /// The time is over; run it again to go on: 12.
     Partial,
     /// Something was found that cannot be right: 13.
@@ -333,6 +335,7 @@ impl From<Outcome> for ExitCode {
             Outcome::Done => 0,
             Outcome::Denied => 3,
             Outcome::Findings => 9,
+            Outcome::Schema => 11,
             Outcome::Partial => 12,
             Outcome::Corrupt => 13,
         })

@@ -96,6 +96,8 @@ fn problem(told: &Told<'_>) -> Vec<u8> {
     let mut text = Vec::new();
     let problem = Problem {
         hint: told.hint.clone(),
+        causes: causes(told.error).map(ToString::to_string).collect(),
+        migration: told.error.migration(),
         ..Problem::from(told.error)
     };
     if json::append(&mut text, &problem).is_err() {
@@ -111,15 +113,18 @@ fn words(told: &Told<'_>, colour: bool) -> Vec<u8> {
     for told in faults(error) {
         text += &line("error", AnsiColor::Red, colour, &told);
     }
-    let mut cause = error.source();
-    while let Some(under) = cause {
+    for under in causes(error) {
         text += &line("caused by", AnsiColor::Red, colour, &under.to_string());
-        cause = under.source();
     }
     if let Some(hint) = &told.hint {
         text += &line("hint", AnsiColor::Cyan, colour, hint);
     }
     text.into_bytes()
+}
+
+/// What lies under it, down to the last.
+fn causes(error: &Error) -> impl Iterator<Item = &(dyn std::error::Error + 'static)> {
+    std::iter::successors(error.source(), |&cause| cause.source())
 }
 
 /// What is wrong, a line each.
@@ -151,6 +156,7 @@ fn line(mark: &str, hue: AnsiColor, colour: bool, text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Spot;
 
     fn told(error: &Error, json: bool) -> (u8, String) {
         let mut text = Vec::new();
@@ -158,15 +164,24 @@ mod tests {
         (exit, String::from_utf8(text).unwrap())
     }
 
+    fn failed() -> Error {
+        let place = Spot {
+            rehearsal: false,
+            statement: Some(3),
+            file: Some("migrations/0007_x.up.sql".into()),
+            line: Some(14),
+        };
+        Error::MigrationFailed {
+            name: "0007_x".into(),
+            place: Box::new(place),
+            kept: "the database is unchanged at version 6".into(),
+            source: Box::new(Error::unavailable("database is locked")),
+        }
+    }
+
     #[test]
     fn an_error_is_told_with_its_causes_and_a_hint() {
-        let cause = Error::unavailable("database is locked");
-        let error = Error::MigrationFailed {
-            name: "0007_x".into(),
-            place: "at statement 3 (migrations/0007_x.up.sql, line 14)".into(),
-            kept: "the database is unchanged at version 6".into(),
-            source: Box::new(cause),
-        };
+        let error = failed();
         assert_eq!(
             told(&error, false),
             (
@@ -196,6 +211,19 @@ mod tests {
         let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
         assert_eq!(problem["type"], "urn:provost:error:username_taken");
         assert_eq!(problem["status"], 409);
+    }
+
+    #[test]
+    fn under_json_the_operator_is_told_the_causes_and_the_place_as_members() {
+        let (exit, text) = told(&failed(), true);
+        let problem: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!((exit, &problem["status"]), (7, &422.into()));
+        assert_eq!(problem["causes"][1], "database is locked");
+        let migration = serde_json::json!({
+            "name": "0007_x", "rehearsal": false, "statement": 3,
+            "file": "migrations/0007_x.up.sql", "line": 14,
+        });
+        assert_eq!(problem["migration"], migration);
     }
 
     #[test]

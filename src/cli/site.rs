@@ -7,6 +7,7 @@ use super::operator::Operator;
 use super::output::Output;
 use crate::config::{Config, Environment, Sources};
 use crate::error::{Error, Result};
+use crate::escape;
 
 /// Where things are and who asks.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -119,7 +120,7 @@ impl Site {
         ];
         given
             .into_iter()
-            .filter_map(|(flag, value)| Some(format!(" {flag} {}", quoted(&value?))))
+            .filter_map(|(flag, value)| Some(format!(" {flag} {}", escape::word(&value?))))
             .collect()
     }
 
@@ -127,16 +128,6 @@ impl Site {
     #[must_use]
     pub fn on_behalf_of(&self) -> Option<String> {
         self.on_behalf_of.clone()
-    }
-}
-
-/// A word as a shell reads it back.
-fn quoted(word: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@,+".contains(c);
-    if !word.is_empty() && word.chars().all(plain) {
-        word.to_owned()
-    } else {
-        format!("'{}'", word.replace('\'', r"'\''"))
     }
 }
 
@@ -152,6 +143,5 @@ mod tests {
             ..Site::default()
         };
         assert_eq!(site.flags(), " --db x.db --data-dir '/srv/my data'");
-        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

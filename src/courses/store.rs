@@ -12,13 +12,18 @@ use crate::error::Result;
 use crate::time::Timestamp;
 use crate::users::{Change, Locale, Role};
 
-/// What decides who may do what. `$1` is the user who asks.
-const GATE: &str = "c.id, c.slug, c.version, c.state, c.visibility, c.enrolment, c.owner_id,
-    COALESCE((SELECT e.state FROM enrolments e WHERE e.course_id = c.id AND e.user_id = $1), 'none') AS tie";
+/// What decides who may do what, with [`TIE`].
+const GATE: &str = "c.id, c.slug, c.version, c.state, c.visibility, c.enrolment, c.owner_id";
 
-/// Everything else that is shown.
-const REST: &str = "c.title, c.summary, c.language, c.published_at, c.created_at, c.updated_at,
-    (SELECT STRING_AGG(t.tag, ' ') FROM course_tags t WHERE t.course_id = c.id) AS tags";
+/// Everything that is shown, in the order in which [`course`] reads it.
+const SHOWN: &str = "c.id, c.slug, c.title, c.summary, c.language, c.state, c.visibility,
+    c.enrolment, c.owner_id,
+    (SELECT STRING_AGG(t.tag, ' ') FROM course_tags t WHERE t.course_id = c.id) AS tags,
+    c.version, c.published_at, c.created_at, c.updated_at";
+
+/// What somebody who asks is to a course; `$1` is the user.
+const TIE: &str = "COALESCE((SELECT e.state FROM enrolments e
+    WHERE e.course_id = c.id AND e.user_id = $1), 'none') AS tie";
 
 /// What names a course.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,7 +57,8 @@ impl Key {
 
 /// At most two of the gates of courses with this key, the one with the slug first.
 pub(super) fn gates(tx: &mut Tx<'_>, key: &Key, user: Option<&str>) -> Result<Vec<Gate>> {
-    rows(tx, GATE, key, user)?.iter().map(gate).collect()
+    static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("{GATE}, {TIE}"));
+    rows(tx, &COLUMNS, key, user)?.iter().map(gate).collect()
 }
 
 /// The same with everything that is shown.
@@ -61,11 +67,13 @@ pub(super) fn courses(
     key: &Key,
     user: Option<&str>,
 ) -> Result<Vec<(Course, Gate)>> {
-    static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("{GATE}, {REST}"));
+    static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("{SHOWN}, {TIE}"));
     let rows = rows(tx, &COLUMNS, key, user)?;
-    rows.iter()
-        .map(|row| Ok((course(row)?, gate(row)?)))
-        .collect()
+    let both = rows.into_iter().map(|row| {
+        let gate = gate(&row)?;
+        Ok((course(row)?, gate))
+    });
+    both.collect()
 }
 
 fn rows(tx: &mut Tx<'_>, columns: &str, key: &Key, user: Option<&str>) -> Result<Vec<Row>> {
@@ -215,11 +223,13 @@ pub(super) fn page(
     limit: u32,
 ) -> Result<Vec<Course>> {
     let mut sql = String::from("SELECT ");
-    sql.push_str(GATE);
-    sql.push_str(", ");
-    sql.push_str(REST);
-    sql.push_str(" FROM courses c WHERE (c.created_at, c.id) < ($2, $3)");
-    let mut values: Vec<Value> = vec![user.into(), before.0.into(), before.1.into()];
+    sql.push_str(SHOWN);
+    sql.push_str(" FROM courses c WHERE (c.created_at, c.id) < ($1, $2)");
+    let mut values: Vec<Value> = vec![before.0.into(), before.1.into()];
+    if person.is_some() || filter.enrolled {
+        // The third.
+        values.push(user.into());
+    }
     if let Some(person) = person {
         sql.push_str(" AND ");
         sql.push_str(&there_for(person));
@@ -227,7 +237,7 @@ pub(super) fn page(
     if filter.enrolled {
         sql.push_str(
             " AND EXISTS (SELECT 1 FROM enrolments e
-              WHERE e.course_id = c.id AND e.user_id = $1 AND e.state = 'active')",
+              WHERE e.course_id = c.id AND e.user_id = $3 AND e.state = 'active')",
         );
     }
     let mut and = |condition: &str, value: Value| {
@@ -262,10 +272,10 @@ pub(super) fn page(
         " ORDER BY c.created_at DESC, c.id DESC LIMIT ${}",
         values.len()
     );
-    tx.all(&sql, &values)?.iter().map(course).collect()
+    tx.all(&sql, &values)?.into_iter().map(course).collect()
 }
 
-/// The rule of [`Gate::visible`] for a person, in words of the engine.
+/// The rule of [`Gate::visible`] for a person, `$3`, in words of the engine.
 fn there_for(person: Person<'_>) -> String {
     let mut open = String::from("c.visibility = 'public'");
     for role in Role::ALL {
@@ -275,13 +285,13 @@ fn there_for(person: Person<'_>) -> String {
         }
     }
     let own = if person.has(Role::Author) {
-        "c.owner_id = $1 OR "
+        "c.owner_id = $3 OR "
     } else {
         ""
     };
     format!(
         "({own}(c.state = 'published' AND ({open} OR EXISTS (SELECT 1 FROM enrolments e
-          WHERE e.course_id = c.id AND e.user_id = $1 AND e.state <> 'withdrawn'))))"
+          WHERE e.course_id = c.id AND e.user_id = $3 AND e.state <> 'withdrawn'))))"
     )
 }
 
@@ -302,24 +312,29 @@ fn gate(row: &Row) -> Result<Gate> {
     })
 }
 
-fn course(row: &Row) -> Result<Course> {
-    let tags = row.opt_text("tags")?.unwrap_or_default();
-    let mut tags: Vec<String> = tags.split_whitespace().map(str::to_owned).collect();
-    tags.sort_unstable();
+fn course(mut row: Row) -> Result<Course> {
     Ok(Course {
-        id: row.text("id")?,
-        slug: row.text("slug")?,
-        title: row.text("title")?,
-        summary: row.text("summary")?,
-        language: row.opt_text("language")?,
+        id: row.take_text("id")?,
+        slug: row.take_text("slug")?,
+        title: row.take_text("title")?,
+        summary: row.take_text("summary")?,
+        language: row.take_opt_text("language")?,
         state: row.str("state")?.parse()?,
         visibility: row.str("visibility")?.parse()?,
         enrolment: row.str("enrolment")?.parse()?,
-        owner: row.opt_text("owner_id")?,
-        tags,
+        owner: row.take_opt_text("owner_id")?,
+        tags: tags(row.take_opt_text("tags")?.as_deref().unwrap_or_default()),
         version: row.int("version")?,
         published_at: row.opt_time("published_at")?,
         created_at: row.time("created_at")?,
         updated_at: row.time("updated_at")?,
     })
+}
+
+/// Tags as the engine joins them: in no order.
+fn tags(joined: &str) -> Vec<String> {
+    let mut tags: Vec<String> = joined.split(' ').map(str::to_owned).collect();
+    tags.retain(|tag| !tag.is_empty());
+    tags.sort_unstable();
+    tags
 }

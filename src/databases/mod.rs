@@ -163,7 +163,7 @@ pub fn history(db: &Db) -> Result<Check> {
             )
         }
         Err(Error::Corrupt(reason)) => (String::new(), vec![finding("migrations", reason)]),
-        Err(ref edited @ Error::MigrationEdited { ref name }) => {
+        Err(ref edited @ Error::MigrationEdited { ref name, .. }) => {
             (String::new(), vec![finding(name, edited.to_string())])
         }
         Err(error) => return Err(error),

@@ -15,17 +15,6 @@ pub struct Table {
     pub references: Vec<Reference>,
 }
 
-/// Something of which an `SQLite` database is made.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Object {
-    /// `table`, `index`, `trigger` or `view`.
-    pub sort: String,
-    /// Its name.
-    pub name: String,
-    /// The words that make it.
-    pub sql: String,
-}
-
 /// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Column {

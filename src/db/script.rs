@@ -95,7 +95,8 @@ fn piece(text: &str, first: char) -> (Kind, usize) {
             (Kind::Text, until(tag.len(), tag))
         }
         ':' if text.starts_with("::") => (Kind::Mark, 2),
-        c if c.is_whitespace() => (Kind::Space, while_is(char::is_whitespace)),
+        // Any other space is a part of a name, for both engines.
+        c if c.is_ascii_whitespace() => (Kind::Space, while_is(|c| c.is_ascii_whitespace())),
         c if is_word(c) => (Kind::Word, while_is(is_word)),
         c => (Kind::Mark, c.len_utf8()),
     }

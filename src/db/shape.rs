@@ -86,8 +86,8 @@ impl Tx<'_> {
     }
 }
 
-/// A statement without its comments, with a line for each part of its outermost parentheses.
-pub(super) fn in_lines(statement: &str) -> String {
+/// A statement without its comments, in lines: one for each part of its outermost parentheses.
+pub(super) fn plain(statement: &str, in_lines: bool) -> String {
     let (mut text, mut depth) = (String::with_capacity(statement.len()), 0_usize);
     for token in tokens(statement) {
         if matches!(token.kind, Kind::Space | Kind::Comment) {
@@ -98,7 +98,7 @@ pub(super) fn in_lines(statement: &str) -> String {
         }
         if token.is_mark(")") {
             depth = depth.saturating_sub(1);
-            if depth == 0 {
+            if depth == 0 && in_lines {
                 text.truncate(text.trim_end().len());
                 text.push('\n');
             }
@@ -107,7 +107,7 @@ pub(super) fn in_lines(statement: &str) -> String {
         if token.is_mark("(") {
             depth += 1;
         }
-        if depth == 1 && (token.is_mark("(") || token.is_mark(",")) {
+        if depth == 1 && in_lines && (token.is_mark("(") || token.is_mark(",")) {
             text.push_str("\n  ");
         }
     }
@@ -122,8 +122,11 @@ mod tests {
     fn a_table_has_a_line_for_each_column_and_no_comment() {
         let windows = "CREATE TABLE t (\r\n  a TEXT, -- first\r\n  b INTEGER CHECK (b IN (0, 1)) /* x */\r\n) STRICT";
         let lines = "CREATE TABLE t (\n  a TEXT,\n  b INTEGER CHECK (b IN (0, 1))\n) STRICT";
-        assert_eq!(in_lines(windows), lines);
-        assert_eq!(in_lines(lines), lines);
+        assert_eq!(plain(windows, true), lines);
+        assert_eq!(plain(lines, true), lines);
+        // What is in a literal or a name is no layout.
+        let index = "CREATE INDEX i  ON t (a, b) WHERE \"c  d\" = '-- x  y'";
+        assert_eq!(plain(index, false), index.replacen("  ", " ", 1));
     }
 
     #[test]

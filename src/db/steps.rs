@@ -5,7 +5,7 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::schema::quoted;
-use super::script::{Kind, tokens};
+use super::script::{Kind, Statement, statements, tokens};
 use super::{Db, Tx, TxEngine, question};
 use crate::error::{Error, Result};
 
@@ -55,6 +55,15 @@ impl Tx<'_> {
         }
     }
 
+    /// Whether what is temporary may go to a file, from the next transaction of this connection on. In
+    /// memory, a new index or a change of every row would need as much of it as the table has. A
+    /// server decides by itself.
+    pub fn spill(&mut self, may: bool) {
+        if let TxEngine::Sqlite(session) = &mut self.engine {
+            session.spill(may);
+        }
+    }
+
     /// How many rows each table has, the engine's own left out. Knows no column, so that it can
     /// count in tables of which this program knows nothing.
     ///
@@ -88,18 +97,46 @@ impl Db {
     }
 }
 
-/// What ends the transaction in which a script is run, or does nothing in one, or reaches out of
-/// the database (security.md, rule 77).
-const OUTSIDE: [&str; 10] = [
-    "COMMIT", "ROLLBACK", "END", "ABORT", "BEGIN", "START", "PRAGMA", "VACUUM", "ATTACH", "DETACH",
+/// Words that begin what ends the transaction in which a script is run, does nothing in one, or
+/// reaches out of the database (security.md, rule 77).
+const OUTSIDE: [&str; 12] = [
+    "ABORT",
+    "ATTACH",
+    "BEGIN",
+    "COMMIT",
+    "DETACH",
+    "END",
+    "PRAGMA",
+    "RELEASE",
+    "ROLLBACK",
+    "SAVEPOINT",
+    "START",
+    "VACUUM",
 ];
 
+/// The word for which a statement has no place in a script, which is a part of one transaction.
+#[must_use]
+pub fn outside(statement: &Statement<'_>) -> Option<&'static str> {
+    let first = statement.tokens.first()?;
+    if let Some(word) = OUTSIDE.into_iter().find(|word| first.is(word)) {
+        return Some(word);
+    }
+    let makes = ["CREATE", "ALTER", "DROP", "REINDEX", "REFRESH"];
+    if !makes.iter().any(|word| first.is(word)) {
+        return None;
+    }
+    // What a server does by itself, or to all of itself.
+    let mut rest = statement.tokens.iter().skip(1);
+    let whole = ["DATABASE", "TABLESPACE", "SYSTEM"];
+    let second = rest.next()?;
+    let apart = second.is("CONCURRENTLY") || rest.any(|it| it.is("CONCURRENTLY"));
+    let whole = whole.into_iter().find(|word| second.is(word));
+    apart.then_some("CONCURRENTLY").or(whole)
+}
+
 /// Refuses a statement that has no place in a script.
-pub(super) fn may_stand(statement: &str) -> Result<()> {
-    let first = tokens(statement.get(blank(statement)..).unwrap_or_default()).next();
-    let word = OUTSIDE
-        .into_iter()
-        .find(|word| first.as_ref().is_some_and(|first| first.is(word)));
+pub(super) fn may_stand(text: &str) -> Result<()> {
+    let word = statements(text).first().and_then(outside);
     word.map_or(Ok(()), |word| {
         Err(Error::internal(format!(
             "{word} has no place in a migration, which is one transaction"
@@ -208,6 +245,48 @@ mod tests {
             });
             assert!(failed.unwrap_err().causes().contains(word));
             assert!(db.rows_by_table().unwrap().is_empty());
+        }
+    }
+
+    #[test]
+    fn what_is_temporary_goes_to_a_file_while_that_is_asked_for() {
+        let db = Db::memory().unwrap();
+        let store = |db: &Db| {
+            let sql = "SELECT temp_store FROM pragma_temp_store";
+            let row = db.read(|tx| tx.first(sql, &[])).unwrap();
+            row.unwrap().int("temp_store").unwrap()
+        };
+        for (may, expected) in [(true, 1), (false, 2)] {
+            let set = db.write(move |tx| {
+                tx.spill(may);
+                Ok(())
+            });
+            set.unwrap();
+            assert_eq!(store(&db), expected);
+        }
+    }
+
+    #[test]
+    fn a_word_that_is_a_name_ends_nothing() {
+        for good in [
+            "UPDATE system SET concurrently = 1",
+            "INSERT INTO database (begin) VALUES (1)",
+            "CREATE TRIGGER t AFTER INSERT ON a BEGIN SELECT 1; END",
+            "ALTER TABLE release ADD commit TEXT",
+        ] {
+            assert_eq!(outside(&statements(good)[0]), None, "{good}");
+        }
+        for (bad, word) in [
+            ("-- x\ncommit", "COMMIT"),
+            ("CREATE DATABASE x", "DATABASE"),
+            ("ALTER SYSTEM SET x = 1", "SYSTEM"),
+            ("DROP INDEX CONCURRENTLY x", "CONCURRENTLY"),
+            (
+                "CREATE UNIQUE INDEX CONCURRENTLY x ON a (n)",
+                "CONCURRENTLY",
+            ),
+        ] {
+            assert_eq!(outside(&statements(bad)[0]), Some(word), "{bad}");
         }
     }
 

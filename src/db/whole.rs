@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::schema::{Object, Table, list, quoted};
+use super::schema::{Table, list, quoted};
 use super::sqlite::Sqlite;
 use super::{Db, Engine, Row, Tx, TxEngine, Value, question};
 use crate::error::{Error, Result};
@@ -203,18 +203,6 @@ impl Tx<'_> {
             TxEngine::Sqlite(session) => session.schema(),
             TxEngine::Postgres(link) => link.describe(),
             TxEngine::Asked(_) => question::refuse(),
-        }
-    }
-
-    /// Everything of which the database is made, word for word, but for what `SQLite` makes by
-    /// itself.
-    ///
-    /// # Errors
-    /// [`Error::Internal`] on a server, which keeps no words; else as [`Tx::all`].
-    pub fn objects(&mut self) -> Result<Vec<Object>> {
-        match &mut self.engine {
-            TxEngine::Sqlite(session) => session.objects(),
-            TxEngine::Postgres(_) | TxEngine::Asked(_) => question::refuse(),
         }
     }
 

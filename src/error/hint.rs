@@ -1,6 +1,7 @@
 //! What to do next, for the person who meets an error at the shell.
 
-use super::Error;
+use super::{Edited, Error};
+use crate::escape;
 
 impl Error {
     /// What to do next, where the program can know it.
@@ -33,7 +34,18 @@ impl Error {
             Self::SchemaNewer { .. } | Self::SchemaDiffers { .. } => "install the newer provost; nothing was changed".into(),
             Self::NotEmpty { .. } => "name a new, empty database; nothing was changed".into(),
             Self::ForeignDatabase => "name another file with --db (PROVOST_DB, DATABASE_URL); this one was not touched".into(),
-            Self::MigrationEdited { .. } => "put its text back as it was when it was applied; a change is a new migration".into(),
+            Self::MigrationEdited { found, .. } => edited(found),
+            Self::MigrationMissing { files, dir, before } => {
+                let (it, text) = if files.len() == 1 { ("it", "that text") } else { ("them", "those texts") };
+                format!(
+                    "put {it} back as it was in your version control; to undo what was made, and all after it, without {text}: \
+                     provost migrate down{} --to {before} --destroy-data",
+                    within(dir.as_deref()),
+                )
+            }
+            Self::LintRefused { .. } => {
+                "correct it, or accept what is meant so by a comment of its own line: -- lint: allow RULE: the reason".into()
+            }
             Self::Corrupt(_) => "stop the daemon, keep the files, restore the last good backup: provost restore FILE".into(),
             Self::BackupDamaged { .. } => "nothing was changed; take another one: provost backup list".into(),
             _ => return None,
@@ -60,6 +72,37 @@ fn led(hint: &str, flags: &str) -> String {
         text = format!("{text}provost{flags} {part}");
     }
     text
+}
+
+/// The flag that names the folder of a team's migrations.
+fn within(dir: Option<&str>) -> String {
+    dir.map_or(String::new(), |dir| format!(" --dir {}", escape::word(dir)))
+}
+
+fn edited(found: &Edited) -> String {
+    let Edited {
+        applied,
+        found: now,
+        ..
+    } = found;
+    let dir = within(found.dir.as_deref());
+    let renamed = applied == now;
+    let texts = if renamed {
+        String::new()
+    } else {
+        format!("sha256 {applied} when it was applied, {now} now; ")
+    };
+    if found.dir.is_none() {
+        let version = found.version.as_deref().unwrap_or("?");
+        return format!(
+            "{texts}this is not the program that applied it: use that one, provost {version}, or a later release"
+        );
+    }
+    let what = if renamed { "name" } else { "text" };
+    format!(
+        "{texts}put its {what} back as it was, then: provost migrate verify{dir}; \
+         what should be different is a migration of its own: provost migrate new NAME{dir}"
+    )
 }
 
 #[cfg(test)]

@@ -181,7 +181,7 @@ impl Command {
             Self::Show {
                 lesson,
                 source: false,
-            } => show(operator.read(|cx| super::get(cx, &lesson.lesson))?, out)?,
+            } => show(&operator.read(|cx| super::get(cx, &lesson.lesson))?, out)?,
             Self::Show { lesson, .. } => {
                 let reading = operator.read(|cx| super::get(cx, &lesson.lesson))?;
                 out.line(reading.source.trim_end_matches('\n'))?;
@@ -229,9 +229,9 @@ impl Command {
 }
 
 /// The whole as one document for programs; for people what it is, and below that what it says.
-fn show(reading: Reading, out: &mut Output) -> Result<()> {
+fn show(reading: &Reading, out: &mut Output) -> Result<()> {
     if out.format().json || out.format().quiet {
-        return out.one(&reading);
+        return out.one(reading);
     }
     out.one(&reading.lesson)?;
     out.line("")?;

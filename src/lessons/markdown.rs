@@ -8,6 +8,11 @@ use pulldown_cmark::{CowStr, Event, Options, Parser, Tag, html};
 
 use crate::courses::AttachmentName;
 
+/// What is understood beyond the common form of Markdown.
+const OPTIONS: Options = Options::ENABLE_TABLES
+    .union(Options::ENABLE_STRIKETHROUGH)
+    .union(Options::ENABLE_FOOTNOTES);
+
 /// What may stay. Beyond the library's own choice only the language of a block of code.
 static CLEANER: LazyLock<Builder<'static>> = LazyLock::new(|| {
     let mut builder = Builder::default();
@@ -31,9 +36,7 @@ fn is_language(class: &str) -> bool {
     reason = "all but addresses is written as it is"
 )]
 pub(super) fn html(source: &str, course: &str) -> String {
-    let options =
-        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_FOOTNOTES;
-    let events = Parser::new_ext(source, options).map(|event| match event {
+    let events = Parser::new_ext(source, OPTIONS).map(|event| match event {
         Event::Start(Tag::Image {
             link_type,
             dest_url,
@@ -64,16 +67,34 @@ pub(super) fn html(source: &str, course: &str) -> String {
 }
 
 fn address<'a>(url: CowStr<'a>, course: &str) -> CowStr<'a> {
-    let below = url.strip_prefix("../").unwrap_or(&url);
-    let Some(name) = below.strip_prefix("assets/") else {
-        return url;
-    };
-    // A place in the file may follow; what leads elsewhere is no name of a file.
-    let file = name.split(['#', '?']).next().unwrap_or_default();
-    if file.parse::<AttachmentName>().is_err() {
-        return url;
+    match asset(&url) {
+        Some((_, name)) => format!("/api/v1/courses/{course}/attachments/{name}").into(),
+        None => url,
     }
-    format!("/api/v1/courses/{course}/attachments/{name}").into()
+}
+
+/// The file of the course to which an address leads, and the same with the place in it that may
+/// follow. What leads elsewhere is no name of a file.
+fn asset(url: &str) -> Option<(AttachmentName, &str)> {
+    let below = url.strip_prefix("../").unwrap_or(url);
+    let name = below.strip_prefix("assets/")?;
+    let file = name.split(['#', '?']).next()?;
+    Some((file.parse().ok()?, name))
+}
+
+/// The files of the course that `source` names, each with its line.
+pub(super) fn files(source: &str) -> Vec<(u64, AttachmentName)> {
+    let mut found = Vec::new();
+    for (event, place) in Parser::new_ext(source, OPTIONS).into_offset_iter() {
+        if let Event::Start(Tag::Image { dest_url, .. } | Tag::Link { dest_url, .. }) = event
+            && let Some((file, _)) = asset(&dest_url)
+        {
+            let before = source.bytes().take(place.start);
+            let ends = before.filter(|byte| *byte == b'\n').count();
+            found.push((u64::try_from(ends).unwrap_or(0).saturating_add(1), file));
+        }
+    }
+    found
 }
 
 #[cfg(test)]

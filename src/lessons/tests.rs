@@ -352,7 +352,7 @@ fn everything_that_is_wrong_with_the_files_is_told_with_file_and_line() {
             ("01-one/01-a.md", "no front matter\n"),
             (
                 "01-one/02-b.md",
-                "+++\ntitle = \"B\"\nmood = \"good\"\n+++\n\nText\n",
+                "+++\ntitle = \"B\"\nmood = \"good\"\n+++\n\nText\n\n![x](../assets/none.png)\n",
             ),
             ("01-one/03-c.md", "+++\ntitle = \n+++\n\nText\n"),
             ("02-two/01-b.md", "+++\ntitle = \"B\"\n+++\n\nText\n"),
@@ -374,6 +374,7 @@ fn everything_that_is_wrong_with_the_files_is_told_with_file_and_line() {
         [
             "01-one/01-a.md:1",
             "01-one/02-b.md:3",
+            "01-one/02-b.md:8",
             "01-one/03-c.md:2",
             "02-two/01-b.md:0",
             "assets/a b.png:0",

@@ -9,7 +9,7 @@ use super::{Entry, Migration, State, Story, Whose, store};
 use crate::app::{Actor, App, Cx};
 use crate::audit::{self, Event};
 use crate::db::steps::{Broken, Step};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Spot};
 use crate::secret::sha256_hex;
 
 /// What the first line of a reverse says that the database keeps, before its sum.
@@ -79,7 +79,7 @@ impl Story {
                 if matches!(error, Error::MigrationFailed { .. }) {
                     error
                 } else {
-                    failed(change, "at its commit".to_owned(), error)
+                    failed(change, COMMIT, error)
                 }
             })
     }
@@ -147,19 +147,33 @@ impl Story {
             line,
             source,
         } = broken;
-        let text = match change {
-            Change::Up(migration) => format!("{}, line {line}", self.file(&migration.name)),
+        let file = match change {
+            Change::Up(migration) => Some(self.file(&migration.name)),
             // The first line is not the file's.
-            Change::Down(..) => format!("line {line} of the reverse that the database keeps"),
+            Change::Down(..) => None,
         };
-        failed(change, format!("at statement {number} ({text})"), source)
+        let place = Spot {
+            statement: Some(number),
+            line: Some(line),
+            file,
+            ..COMMIT
+        };
+        failed(change, place, source)
     }
 }
 
-fn failed(change: &Change, place: String, source: Error) -> Error {
+/// Where what has no statement fails.
+const COMMIT: Spot = Spot {
+    rehearsal: false,
+    statement: None,
+    file: None,
+    line: None,
+};
+
+fn failed(change: &Change, place: Spot, source: Error) -> Error {
     Error::MigrationFailed {
         name: change.name().to_owned(),
-        place,
+        place: Box::new(place),
         kept: "nothing of it was done".to_owned(),
         source: Box::new(source),
     }

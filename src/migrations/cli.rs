@@ -11,7 +11,9 @@ use std::path::{Path, PathBuf};
 use super::{Entry, Folder, Happened, State, Story, Whose};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Outcome, Site};
+use crate::db::Db;
 use crate::error::Result;
+use crate::escape;
 
 /// The verbs.
 #[derive(Debug, clap::Subcommand)]
@@ -29,7 +31,7 @@ pub enum Command {
         /// Whose migrations.
         #[command(flatten)]
         of: Of,
-        /// End with status 9 if something is pending or not as it was applied
+        /// End with status 9 if something is pending, with 11 if something is not as it was applied
         #[arg(long)]
         exit_code: bool,
     },
@@ -49,8 +51,8 @@ pub enum Command {
     },
     /// Compare the database with the migrations: their texts, and what they have made
     ///
-    /// Ends with status 11 if a migration was applied with another text, and with status 9 if the
-    /// schema is not what the migrations have made; then it is printed as a diff.
+    /// Ends with status 11 if a migration was applied with another text or its file is missing, and
+    /// with status 9 if the schema is not what the migrations have made; then it is printed as a diff.
     Verify {
         /// Whose migrations.
         #[command(flatten)]
@@ -72,15 +74,39 @@ pub struct Of {
 }
 
 impl Of {
-    /// The story.
+    /// The story, all of it: for what applies it, or holds the database against it.
     ///
     /// # Errors
-    /// As [`Folder::read`] and [`Folder::whole`].
-    pub(super) fn story(&self) -> Result<Story> {
+    /// As [`Folder::read`] and [`Folder::whole_for`].
+    fn story(&self, db: &Db) -> Result<Story> {
         match &self.dir {
-            Some(dir) => Folder::read(dir)?.whole(),
+            Some(dir) => Folder::read(dir)?.whole_for(db),
             None => Ok(Story::own()),
         }
+    }
+
+    /// What there is of it: for what only looks, and for what goes back by what the database keeps.
+    ///
+    /// # Errors
+    /// As [`Folder::read`].
+    fn what_is_there(&self, out: &mut Output) -> Result<Story> {
+        let Some(dir) = &self.dir else {
+            return Ok(Story::own());
+        };
+        let folder = Folder::read(dir)?;
+        for it in &folder.findings {
+            out.warn(format_args!("{}:{}: {}", it.file, it.line, it.reason))?;
+        }
+        Ok(folder.story())
+    }
+
+    /// The flags that lead another command to the same migrations and the same database.
+    fn flags(&self, site: &Site) -> String {
+        let dir = self.dir.as_ref().map(|dir| dir.display().to_string());
+        let dir = dir.map_or(String::new(), |dir| {
+            format!(" --dir {}", escape::word(&dir))
+        });
+        format!("{dir}{}", site.flags())
     }
 
     /// The folder, if there is one.
@@ -115,27 +141,33 @@ impl Command {
     pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         match self {
             Self::Status { of, exit_code } => {
-                let story = of.story()?;
+                let story = of.what_is_there(out)?;
                 let operator = site.operator_any_schema(out)?;
                 let entries = story.status(operator.app().db())?;
-                let odd = entries.iter().any(|entry| entry.state != State::Applied);
+                let outcome = standing(&entries);
                 out.table(entries)?;
-                if exit_code && odd {
-                    return Ok(Outcome::Findings);
+                if outcome == Outcome::Schema {
+                    let flags = of.flags(site);
+                    out.message(format_args!(
+                        "not everything is as it was applied; see: provost migrate verify{flags}"
+                    ))?;
+                }
+                if exit_code {
+                    return Ok(outcome);
                 }
             }
             Self::Plan(plan) => plan.run(site, out)?,
             Self::Up(up) => return up.run(site, out),
             Self::Down(down) => return down.run(site, out),
             Self::History { of } => {
-                let story = of.story()?;
+                let story = of.what_is_there(out)?;
                 let operator = site.operator_any_schema(out)?;
                 let happened = operator.read(|cx| story.history(cx))?;
                 out.table(happened)?;
             }
             Self::Verify { of } => {
-                let story = of.story()?;
                 let operator = site.operator_any_schema(out)?;
+                let story = of.story(operator.app().db())?;
                 return verify::run(operator.app().db(), &story, out);
             }
             Self::Lint(lint) => return lint.run(out),
@@ -145,8 +177,20 @@ impl Command {
     }
 }
 
+/// How `status --exit-code` ends.
+fn standing(entries: &[Entry]) -> Outcome {
+    let any = |state| entries.iter().any(|entry| entry.state == state);
+    if any(State::Edited) || any(State::Unknown) {
+        Outcome::Schema
+    } else if any(State::Pending) {
+        Outcome::Findings
+    } else {
+        Outcome::Done
+    }
+}
+
 /// The number of the newest migration of the story that was applied.
-fn at(story: &Story, db: &crate::db::Db) -> Result<u32> {
+fn at(story: &Story, db: &Db) -> Result<u32> {
     if story.whose() == Whose::Provost {
         return Ok(db.identity()?.schema);
     }

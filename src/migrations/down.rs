@@ -2,7 +2,6 @@
 //! back from what a newer one has applied. It destroys data, and is tried and copied away as `up` is.
 
 use super::change::Change;
-use super::story::unedited;
 use super::up::{Report, Tell, reached};
 use super::{Entry, State, Story, Whose, schema, store};
 use crate::app::{Actor, App};
@@ -25,7 +24,7 @@ impl Story {
         let stamp = schema(db)?;
         let entries = self.status(db)?;
         // Not `verify`: an older binary undoes what a newer one has applied.
-        unedited(&entries)?;
+        self.unedited(&entries)?;
         let entries: Vec<Entry> = entries
             .into_iter()
             .filter(|it| it.state != State::Pending)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::{State, Story, Whose, store};
+use super::{State, Story, Whose};
 use crate::db::Db;
 use crate::db::shape::Part;
 use crate::error::Result;
@@ -34,21 +34,13 @@ pub fn drift(db: &Db, story: &Story) -> Result<Vec<Drift>> {
         let mut entries = entries.iter();
         entries.any(|it| it.number == number && it.state == State::Applied)
     };
-    let own = Story::own();
     let expected = db.aside(|tx| {
         if story.whose() == Whose::Team {
             // Its tables may point to ours.
-            for migration in own.migrations() {
-                tx.script(&migration.up)?;
-            }
+            Story::own().make(tx, |_| true)?;
         }
         let before = tx.shape()?;
-        if entries.iter().any(|it| it.state != State::Pending) {
-            store::prepare(tx, story.table())?;
-        }
-        for migration in story.migrations().iter().filter(|it| applied(it.number)) {
-            tx.script(&migration.up)?;
-        }
+        story.make(tx, applied)?;
         let mut parts = tx.shape()?;
         parts.retain(|part| !before.contains(part));
         Ok(parts)

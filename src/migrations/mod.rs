@@ -12,11 +12,12 @@ mod drift;
 mod folder;
 mod history;
 pub mod http;
+mod intact;
 pub mod lint;
+mod made;
 mod new;
 mod plan;
 mod rehearse;
-mod sample;
 mod store;
 mod story;
 mod untouched;
@@ -33,10 +34,10 @@ use change::Change;
 pub use drift::{Drift, drift};
 pub use folder::{Folder, read_file};
 pub use history::Happened;
+pub use made::made;
 pub use new::create;
 pub use plan::{Concerned, Planned};
 pub use rehearse::{Form, Rehearsal, Timed};
-pub use sample::sample;
 pub use story::{ALL, Migration, Story, Whose};
 pub use up::{Kept, Report, Stage, Tell, Wish};
 
@@ -76,7 +77,7 @@ pub enum State {
     Pending,
     /// Applied with another text.
     Edited,
-    /// Applied by a newer `provost`.
+    /// Applied by a newer `provost`, or from a file that is not there any more.
     Unknown,
     /// Undone.
     Undone,

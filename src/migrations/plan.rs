@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::Story;
 use super::change::Change;
 use super::up::reached;
+use super::{Migration, Story};
 use crate::db::Db;
 use crate::db::script::tokens;
 use crate::error::{Error, Result};
@@ -35,6 +35,14 @@ pub struct Concerned {
     pub rows: u64,
 }
 
+impl Migration {
+    /// Whether its text names this table.
+    pub(super) fn names(&self, table: &str) -> bool {
+        let mut names = tokens(&self.up).filter_map(|it| it.name());
+        names.any(|name| name.eq_ignore_ascii_case(table))
+    }
+}
+
 impl Story {
     /// What would be applied to come to `to`, or to the newest.
     ///
@@ -52,14 +60,7 @@ impl Story {
             let Change::Up(migration) = change else {
                 return None;
             };
-            let names = |table: &str| {
-                let mut tokens = tokens(&migration.up);
-                tokens.any(|it| {
-                    it.name()
-                        .is_some_and(|name| name.eq_ignore_ascii_case(table))
-                })
-            };
-            let concerned = there.iter().filter(|(table, _)| names(table));
+            let concerned = there.iter().filter(|(table, _)| migration.names(table));
             Some(Planned {
                 number: migration.number,
                 name: migration.name.to_string(),

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 
 use super::{Entry, State, schema, store};
 use crate::db::Db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::secret::sha256_hex;
 
 /// A numbered pair of files.
@@ -173,6 +173,11 @@ impl Story {
         format!("{}/{name}.up.sql", self.folder)
     }
 
+    /// The folder of a team's migrations.
+    pub(super) fn dir(&self) -> Option<String> {
+        (self.whose == Whose::Team).then(|| self.folder.to_string())
+    }
+
     /// The number of the newest migration.
     #[must_use]
     pub fn newest(&self) -> u32 {
@@ -211,42 +216,6 @@ impl Story {
         entries.sort_by_key(|entry| entry.number);
         Ok(entries)
     }
-
-    /// Compares history, texts and the database's own stamp.
-    ///
-    /// # Errors
-    /// [`Error::MigrationEdited`], [`Error::SchemaNewer`], or [`Error::Corrupt`] if the stamp and
-    /// the history disagree.
-    pub fn verify(&self, db: &Db) -> Result<Vec<Entry>> {
-        let (stamp, newest) = (schema(db)?, self.newest());
-        let own = self.whose == Whose::Provost;
-        // First of all: nobody knows what the future's history looks like.
-        if own && stamp > newest {
-            return Err(Error::SchemaNewer {
-                database: stamp,
-                binary: newest,
-            });
-        }
-        let entries = self.status(db)?;
-        unedited(&entries)?;
-        let applied = entries.iter().filter(|entry| entry.state != State::Pending);
-        let last = applied.map(|entry| entry.number).max().unwrap_or(0);
-        if own && stamp != last {
-            let reason = format!("it is stamped with schema {stamp}, its history ends at {last}");
-            return Err(Error::Corrupt(reason));
-        }
-        Ok(entries)
-    }
-}
-
-/// Refuses a history in which a text is not the one that was applied.
-pub(super) fn unedited(entries: &[Entry]) -> Result<()> {
-    let edited = entries.iter().find(|entry| entry.state == State::Edited);
-    edited.map_or(Ok(()), |edited| {
-        Err(Error::MigrationEdited {
-            name: edited.name.clone(),
-        })
-    })
 }
 
 impl Migration {

@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::change::Change;
-use super::lint::lint;
+use super::lint::{Finding, Rule, lint_from};
 use super::rehearse::{Rehearsal, rehearse};
 use super::{Entry, State, Story, Whose};
 use crate::app::{Actor, App};
-use crate::error::{Error, Result};
+use crate::db::Db;
+use crate::error::{Error, Result, Spot};
 use crate::snapshots;
 
 /// What is asked for.
@@ -85,7 +86,8 @@ impl Story {
     /// Applies what is pending, while nobody else has the database open.
     ///
     /// # Errors
-    /// As [`Story::verify`]; [`Error::MigrationFailed`], [`Error::MigrationRefused`];
+    /// As [`Story::verify`]; [`Error::MigrationFailed`], [`Error::MigrationRefused`],
+    /// [`Error::LintRefused`];
     /// [`Error::Invalid`] if there is no such schema to come to; [`Error::DaemonRunning`]; what
     /// `tell` returns. Up to the first migration that was applied nothing was changed.
     pub fn migrate(
@@ -150,7 +152,7 @@ impl Story {
             self.must_be_clean(&changes, tell)?;
             room(app)?;
             let rehearsal = rehearse(self, app, actor, (&changes, alone), tell)
-                .map_err(|error| placed(error, "in the rehearsal, ", &unchanged))?;
+                .map_err(|error| placed(error, true, &unchanged))?;
             match &rehearsal {
                 Some(rehearsal) => tell(Stage::Rehearsed(rehearsal))?,
                 None => tell(Stage::Unrehearsed(
@@ -165,6 +167,7 @@ impl Story {
         if dry_run {
             return Ok(report);
         }
+        spill(app.db(), true)?;
         let mut kept = unchanged;
         for change in &changes {
             match tell(Stage::Changing(change.name())) {
@@ -181,34 +184,33 @@ impl Story {
             });
             let done = self
                 .change(app, actor, change)
-                .map_err(|error| placed(error, "", &format!("{kept}{copy}")))?;
+                .map_err(|error| placed(error, false, &format!("{kept}{copy}")))?;
             let now = change.leads_to();
             kept = format!("the database is at version {now}");
             report.to = now;
             report.done.push(done.entry);
         }
+        // A daemon goes on with the same connection.
+        spill(app.db(), false)?;
         Ok(report)
     }
 }
 
 impl Story {
-    /// Refuses what a person should look at first and has not accepted. What is part of this binary
-    /// was held to that by its tests, however far back it begins.
+    /// Refuses what a person should look at first and has not accepted.
     fn must_be_clean(&self, changes: &[Change], tell: &mut Tell<'_>) -> Result<()> {
         let pending: Vec<u32> = changes.iter().filter_map(Change::applies).collect();
         if pending.is_empty() {
             return Ok(());
         }
-        let found = match self.whose() {
-            Whose::Provost => Vec::new(),
-            Whose::Team => lint(self)?,
-        };
-        if let Some(it) = found.iter().find(|it| pending.contains(&it.number)) {
-            let (file, line, rule) = (&it.file, it.line, it.rule.name());
-            return Err(Error::MigrationRefused(format!(
-                "lint finds {rule} at {file}:{line}: {}; {}",
-                it.reason, it.advice
-            )));
+        let first = pending.iter().min().copied().unwrap_or(0);
+        let mut found = lint_from(self, first)?;
+        found.retain(|it| pending.contains(&it.number));
+        // What nothing can accept comes first, and before all what is not the team's.
+        found.sort_by_key(|it| (it.rule != Rule::OwnTable, it.accept.is_some()));
+        if !found.is_empty() {
+            let faults = found.iter().map(Finding::fault).collect();
+            return Err(Error::LintRefused { faults });
         }
         tell(Stage::Linted(&pending))
     }
@@ -235,8 +237,16 @@ pub(super) fn reached(entries: &[Entry]) -> u32 {
     applied.map(|entry| entry.number).max().unwrap_or(0)
 }
 
+/// [`crate::db::Tx::spill`], by a transaction of its own.
+pub(super) fn spill(db: &Db, may: bool) -> Result<()> {
+    db.write(move |tx| {
+        tx.spill(may);
+        Ok(())
+    })
+}
+
 /// Says where a migration failed, and what is there now.
-fn placed(error: Error, when: &str, now: &str) -> Error {
+fn placed(error: Error, rehearsal: bool, now: &str) -> Error {
     let Error::MigrationFailed {
         name,
         place,
@@ -248,7 +258,10 @@ fn placed(error: Error, when: &str, now: &str) -> Error {
     };
     Error::MigrationFailed {
         name,
-        place: format!("{when}{place}"),
+        place: Box::new(Spot {
+            rehearsal,
+            ..*place
+        }),
         kept: now.to_owned(),
         source,
     }

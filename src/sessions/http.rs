@@ -301,15 +301,13 @@ async fn refresh(
     Ok(limited(rates.refresh.policy(), allowed, work).await)
 }
 
-/// Reads before the transaction, signs after it: the writer does only what changes something.
+/// Signs after the transaction: the writer has others to serve.
 async fn next_turn(visitor: &Visitor, presented: Presented, by_cookie: bool) -> Result<Response> {
-    let found = visitor.look(|cx| super::before_refresh(cx, &presented));
-    let (user, standing) = found.await?.ok_or(Error::Unauthenticated)?;
     let next = visitor
         .clone()
-        .write(move |cx| super::refresh(cx, &presented, &standing));
+        .write(move |cx| super::refresh(cx, &presented));
     match next.await? {
-        Refreshed::Next(turn) => {
+        Refreshed::Next(turn, user) => {
             let app = visitor.app();
             answer(app, &user, &super::mint(app.kit(), &turn)?, by_cookie)
         }

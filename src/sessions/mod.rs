@@ -27,9 +27,7 @@ pub use lists::{get, list, list_own, live};
 pub use login::{Attempt, Login, begin, begin_change, change_password, finish, refuse_change};
 pub use model::{Authenticated, Entry, Filter, Opened, Session, State, Turn};
 pub use purge::{delete_gone, forget, gone, oldest_gone};
-pub use refresh::{
-    Presented, Refreshed, Standing, before_refresh, presented, refresh, refresh_token, session_of,
-};
+pub use refresh::{Presented, Refreshed, presented, refresh, refresh_token, session_of};
 pub use signing::{
     KeyState, Rotation, SigningKey, distrust, jwks, learn_key, list_keys, rotate, rotate_if_due,
 };

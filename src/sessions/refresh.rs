@@ -1,7 +1,6 @@
 //! Refresh tokens: one is good at a time, and it is computed, not stored.
 //!
-//! Invariant: what was seen before the transaction of a refresh decides nothing; the guarded
-//! statement that changes the session asks for all of it again.
+//! Invariant: the guarded statement that changes a session asks once more for all that was seen.
 //!
 //! `pvr_` + session (22) + generation (6) + MAC (30) + check (6). Rotation is one guarded statement
 //! ordered by generation, never by time (Keycloak CVE-2026-1035).
@@ -15,10 +14,8 @@ use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::base62::{CHECK, checksum, digits, number};
 use crate::error::{Error, Result};
-use crate::jwt::Algorithm;
 use crate::keys::Keys;
 use crate::secret::{Secret, same};
-use crate::time::Timestamp;
 use crate::users::User;
 
 const PREFIX: &str = "pvr_";
@@ -115,8 +112,8 @@ pub fn session_of(keys: &Keys, token: &str) -> Option<String> {
 /// What came of presenting a refresh token.
 #[derive(Debug)]
 pub enum Refreshed {
-    /// The next tokens.
-    Next(Turn),
+    /// The next tokens, and the account that they are for.
+    Next(Turn, Box<User>),
     /// It was used before: the session was ended, and that must be committed before the refusal
     /// is sent.
     Reused,
@@ -124,115 +121,29 @@ pub enum Refreshed {
     Refused,
 }
 
-/// A session as it stood just before its refresh.
-#[derive(Clone, Debug)]
-pub struct Standing {
-    user_id: String,
-    generation: i64,
-    expires_at: Timestamp,
-    limits: Limits,
-    key: Option<(String, Algorithm)>,
-}
-
-/// Looks at the session of a refresh token that was read, and at its account: nearly all of what a
-/// refresh reads, without waiting for the writer. Nothing for a session that has ended.
+/// Exchanges a refresh token for the next turn of its session. One look and one change: the look is
+/// the writer's own, whose pages are at hand. A reader would have to fetch all of them again, since
+/// somebody has always just written.
 ///
 /// # Errors
-/// Those of the database.
-pub fn before_refresh(
-    cx: &mut Cx<'_, '_>,
-    presented: &Presented,
-) -> Result<Option<(User, Standing)>> {
-    let wanted = signing::wanted(cx.kit);
-    let row = store::for_refresh(cx.tx, &presented.session_id, wanted, cx.now)?;
-    Ok(row.and_then(|row| {
-        let limits = Limits::of(cx.kit, row.facts.admin);
-        let standing = Standing {
-            user_id: row.user.id.clone(),
-            generation: row.generation,
-            expires_at: row.facts.expires_at,
-            limits,
-            key: row.key.map(|id| (id, wanted.0)),
-        };
-        let good = row.facts.state(cx.now, &limits) == State::Active;
-        good.then_some((row.user, standing))
-    }))
-}
-
-/// Exchanges a refresh token for the next turn of its session, which stood so just before.
-///
-/// # Errors
-/// Those of the database; a token that is no longer good is no error, because ending the session that it was stolen
-/// from has to be committed.
-pub fn refresh(
-    cx: &mut Cx<'_, '_>,
-    presented: &Presented,
-    standing: &Standing,
-) -> Result<Refreshed> {
-    // As it is nearly always: what was seen still holds, which the change itself finds out.
-    if let Some(key) = &standing.key
-        && standing.generation == presented.generation
-        && rotate(cx, presented, &standing.user_id, standing.limits)?
-    {
-        let user_id = standing.user_id.clone();
-        let next = presented.next();
-        return Ok(Refreshed::Next(Turn {
-            session_id: presented.session_id.clone(),
-            user_id,
-            generation: next,
-            at: cx.now,
-            expires_at: standing.expires_at,
-            key: key.clone(),
-        }));
-    }
-    settle(cx, presented)
-}
-
-/// Begins the next generation and writes that down.
-fn rotate(
-    cx: &mut Cx<'_, '_>,
-    presented: &Presented,
-    user_id: &str,
-    limits: Limits,
-) -> Result<bool> {
-    let id = &presented.session_id;
-    if !store::rotate(cx.tx, id, presented.generation, limits, cx.now)? {
-        return Ok(false);
-    }
-    let event = Event::new("session.refreshed", object(id)).by(user_id);
-    audit::record(cx, event.with(json!({ "generation": presented.next() })))?;
-    Ok(true)
-}
-
-/// What becomes of a token that was not simply the next one.
-fn settle(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> {
-    let id = &presented.session_id;
-    let key = signing::active(cx)?;
+/// Those of the database; a token that is no longer good is no error, because ending the session that
+/// it was stolen from has to be committed.
+pub fn refresh(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> {
+    let (id, wanted) = (&presented.session_id, signing::wanted(cx.kit));
     // What stands in the way may change between the look and the statement, once: then the second
     // look sees what it was.
     for _ in 0..2 {
-        let Some(row) = store::for_refresh(cx.tx, id, signing::wanted(cx.kit), cx.now)? else {
+        let Some(row) = store::for_refresh(cx.tx, id, wanted, cx.now)? else {
             return Ok(Refreshed::Refused);
         };
         let limits = Limits::of(cx.kit, row.facts.admin);
         if row.facts.state(cx.now, &limits) != State::Active {
             return Ok(Refreshed::Refused);
         }
-        let now = cx.now;
-        let turn = |generation| {
-            Refreshed::Next(Turn {
-                session_id: id.clone(),
-                user_id: row.user.id.clone(),
-                generation,
-                at: now,
-                expires_at: row.facts.expires_at,
-                key: key.clone(),
-            })
-        };
         let next = presented.next();
         if row.generation == presented.generation {
             if rotate(cx, presented, &row.user.id, limits)? {
-                return Ok(turn(next));
+                return turn(cx, presented, row);
             }
             continue;
         }
@@ -240,7 +151,7 @@ fn settle(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> {
         // lineage (RFC 9700 §4.14.2).
         let grace = cx.kit.config.auth.refresh_grace.0;
         if row.generation == next && cx.now.since(row.refreshed_at) < grace {
-            return Ok(turn(next));
+            return turn(cx, presented, row);
         }
         if row.generation < presented.generation {
             // A database that was put back: what it knows no more is not good any more.
@@ -258,6 +169,40 @@ fn settle(cx: &mut Cx<'_, '_>, presented: &Presented) -> Result<Refreshed> {
         return Ok(Refreshed::Reused);
     }
     Err(Error::unavailable("the session changes too fast"))
+}
+
+/// Begins the next generation and writes that down. False, and nothing is changed, if it is not what
+/// was seen any more.
+fn rotate(
+    cx: &mut Cx<'_, '_>,
+    presented: &Presented,
+    user_id: &str,
+    limits: Limits,
+) -> Result<bool> {
+    let id = &presented.session_id;
+    if !store::rotate(cx.tx, id, presented.generation, limits, cx.now)? {
+        return Ok(false);
+    }
+    let event = Event::new("session.refreshed", object(id)).by(user_id);
+    audit::record(cx, event.with(json!({ "generation": presented.next() })))?;
+    Ok(true)
+}
+
+/// The turn of the generation after the presented one.
+fn turn(cx: &mut Cx<'_, '_>, presented: &Presented, row: store::RefreshRow) -> Result<Refreshed> {
+    let key = match row.key {
+        Some(id) => (id, signing::wanted(cx.kit).0),
+        None => signing::active(cx)?,
+    };
+    let turn = Turn {
+        session_id: presented.session_id.clone(),
+        user_id: row.user.id.clone(),
+        generation: presented.next(),
+        at: cx.now,
+        expires_at: row.facts.expires_at,
+        key,
+    };
+    Ok(Refreshed::Next(turn, Box::new(row.user)))
 }
 
 #[cfg(test)]

@@ -123,6 +123,7 @@ fn a_database_with_another_history_is_not_served() {
     shell.sql().run(change);
     let told = shell.fails(11, &["serve", "--listen", "127.0.0.1:0"]);
     assert!(told.contains("0001_audit"), "{told}");
+    shell.fails(11, &["migrate", "status", "--exit-code"]);
 }
 
 #[test]
@@ -219,8 +220,15 @@ fn what_fails_on_real_data_fails_in_the_rehearsal_and_leaves_the_file_as_it_was(
     }
     let told: serde_json::Value =
         serde_json::from_str(&shell.fails(7, &["--json", "migrate", "up"])).unwrap();
-    assert_eq!(told["code"], "migration_failed");
-    assert!(!told.to_string().contains("already exists"), "{told}");
+    assert_eq!(
+        (&told["code"], &told["status"]),
+        (&"migration_failed".into(), &422.into())
+    );
+    assert!(
+        told["causes"].to_string().contains("already exists"),
+        "{told}"
+    );
+    assert_eq!(told["migration"]["statement"], 3);
     shell.sql().run("DROP INDEX outbox_messages_expires_idx");
     shell.ok(&["migrate", "up"]);
     shell.ok(&["migrate", "verify"]);

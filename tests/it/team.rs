@@ -104,10 +104,60 @@ fn other_line_ends_are_the_same_text_and_an_edited_file_is_named() {
     shell.ok(&["migrate", "lint", "--dir", "own"]);
     let edited = PAIRS[1].1.replace("note", "notes");
     write(&shell, "0002_notes.up.sql", &edited);
-    let told = shell.fails(11, &["migrate", "verify", "--dir", "own"]);
-    assert!(told.contains("0002_notes"), "{told}");
-    let told = shell.fails(11, &["migrate", "up", "--dir", "own"]);
-    assert!(told.contains("0002_notes"), "{told}");
+    for verb in ["verify", "up", "plan"] {
+        let told = shell.fails(11, &["migrate", verb, "--dir", "own"]);
+        for part in [
+            "0002_notes was applied with another text than own/0002_notes.up.sql has",
+            "provost migrate verify --dir own",
+            &provost::secret::sha256_hex(PAIRS[1].1.as_bytes()),
+            &provost::secret::sha256_hex(edited.as_bytes()),
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+    }
+    shell.ok(&["migrate", "status", "--dir", "own"]);
+    shell.fails(11, &["migrate", "status", "--dir", "own", "--exit-code"]);
+}
+
+#[test]
+fn a_file_that_is_gone_is_named_and_what_it_made_can_be_undone_without_it() {
+    let shell = shell();
+    shell.ok(&["migrate", "up", "--dir", "own"]);
+    let gone = |name: &str| {
+        fs::remove_file(shell.path("own").join(format!("{name}.up.sql"))).unwrap();
+        fs::remove_file(shell.path("own").join(format!("{name}.down.sql"))).unwrap();
+    };
+    // Also where it leaves a gap.
+    for name in ["0002_notes", "0003_lines"] {
+        gone(name);
+        for verb in ["verify", "up", "plan"] {
+            let told = shell.fails(11, &["migrate", verb, "--dir", "own"]);
+            assert!(told.contains(&format!("own/{name}.up.sql")), "{told}");
+            assert!(
+                told.contains("provost migrate down --dir own --to 1 --destroy-data"),
+                "{told}"
+            );
+        }
+        shell.fails(11, &["migrate", "status", "--dir", "own", "--exit-code"]);
+    }
+    let told: serde_json::Value =
+        serde_json::from_str(&shell.fails(11, &["--json", "migrate", "verify", "--dir", "own"]))
+            .unwrap();
+    assert_eq!(told["code"], "migration_missing");
+    let files = ["own/0002_notes.up.sql", "own/0003_lines.up.sql"];
+    assert_eq!(told["migration"]["files"], serde_json::json!(files));
+    // What somebody follows who reads the hint.
+    let down = ["migrate", "down", "--dir", "own", "--to", "1"];
+    shell.ok(&[&down[..], &["--destroy-data", "--yes"]].concat());
+    assert_eq!(tables(&mut shell.sql()), 1);
+    shell.ok(&["migrate", "verify", "--dir", "own"]);
+    shell.ok(&["migrate", "status", "--dir", "own", "--exit-code"]);
+    let happened = shell.json(&["migrate", "history", "--dir", "own"]);
+    assert_eq!(
+        happened["items"].as_array().map(Vec::len),
+        Some(5),
+        "{happened}"
+    );
 }
 
 #[test]
@@ -187,6 +237,13 @@ fn a_new_migration_is_a_pair_of_files_that_overwrites_nothing() {
         ran.stderr.contains("provost migrate up --dir migrations"),
         "{ran:?}"
     );
+    let made = shell.json(&["migrate", "new", "json"]);
+    assert_eq!(
+        made,
+        serde_json::json!({
+            "up": "migrations/0003_json.up.sql", "down": "migrations/0003_json.down.sql",
+        })
+    );
     // What nobody has written yet is found.
     let ran = shell.run(&["migrate", "lint", "--dir", "migrations"]);
     assert!(
@@ -253,6 +310,14 @@ fn a_team_goes_up_and_down_and_up_again() {
         shell.ok(&[&to[..], &["--destroy-data", "--yes"]].concat());
     };
     shell.ok(&["migrate", "up", "--dir", "own"]);
+    let to = ["--json", "migrate", "down", "--dir", "own", "--to", "0"];
+    let tried = shell.run(&[&to[..], &["--dry-run"]].concat()).json();
+    // Its own history is no data.
+    assert_eq!(tried["rehearsal"]["rows_lost"], 0, "{tried}");
+    assert_eq!(
+        tried["rehearsal"]["dropped"].as_array().map(Vec::len),
+        Some(2)
+    );
     down("0");
     assert_eq!(tables(&mut shell.sql()), 0);
     shell.ok(&["migrate", "verify", "--dir", "own"]);
@@ -300,17 +365,56 @@ fn a_third_statement_that_fails_on_the_data_leaves_every_byte_as_it_was() {
     for part in ["0004_one", "statement 3", "own/0004_one.up.sql", "line 3"] {
         assert!(told.contains(part), "{part}: {told}");
     }
+    let told = shell.fails(7, &["--json", "migrate", "up", "--dir", "own"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(
+        (&told["status"], &told["code"]),
+        (&422.into(), &"migration_failed".into())
+    );
+    assert_eq!(
+        told["migration"],
+        serde_json::json!({
+            "name": "0004_one", "rehearsal": true, "statement": 3,
+            "file": "own/0004_one.up.sql", "line": 3,
+        })
+    );
+    assert!(
+        told["causes"]
+            .to_string()
+            .contains("UNIQUE constraint failed: orders.buyer"),
+        "{told}"
+    );
     assert!(fs::read(shell.database()).unwrap() == before);
 }
 
 #[test]
 fn what_belongs_to_the_program_is_not_touched() {
     let shell = shell();
-    let up = "UPDATE users SET name = 'x' WHERE id = '1';\n";
+    let up = "DELETE FROM orders;\nUPDATE users SET name = 'x' WHERE id = '1';\n";
     write(&shell, "0004_touch.up.sql", up);
     write(&shell, "0004_touch.down.sql", "SELECT 1;\n");
-    let told = shell.run(&["migrate", "up", "--dir", "own"]);
-    assert_ne!(told.status, 0, "{told:?}");
-    assert!(told.stderr.contains("own/0004_touch.up.sql:1"), "{told:?}");
+    let told = shell.fails(7, &["migrate", "up", "--dir", "own"]);
+    let lines: Vec<&str> = told.lines().collect();
+    for (line, part) in [
+        (0, "own/0004_touch.up.sql:2: own_table: changes users, "),
+        (
+            1,
+            "own/0004_touch.up.sql:1: delete_rows: deletes every row of orders; ",
+        ),
+        (
+            2,
+            "error: the schema was not changed: lint finds 2 things to look at: own/0004_touch.up.sql:2",
+        ),
+        (3, "hint: "),
+    ] {
+        assert!(lines[line].starts_with(part), "{part}: {told}");
+    }
+    assert!(
+        lines[1].contains("-- lint: allow delete_rows: WHY"),
+        "{told}"
+    );
+    let told = shell.fails(7, &["--json", "migrate", "up", "--dir", "own"]);
+    let told: serde_json::Value = serde_json::from_str(&told).unwrap();
+    assert_eq!(told["errors"].as_array().map(Vec::len), Some(2), "{told}");
     assert_eq!(tables(&mut shell.sql()), 0);
 }

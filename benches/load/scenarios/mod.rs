@@ -1,6 +1,7 @@
 //! What can be measured. One file for each; a new one needs its file, a line in [`Scenario`] and
 //! one in [`Scenario::run`].
 
+mod courses;
 mod enumeration;
 mod growth;
 mod import;
@@ -28,6 +29,7 @@ use clap::ValueEnum;
 use tempfile::TempDir;
 
 use crate::Outcome;
+use crate::catalogue::{self, Catalogue};
 use crate::cluster::{self, Cluster};
 use crate::fill::{self, Filled, State};
 use crate::pairs::Plan;
@@ -53,6 +55,13 @@ pub(crate) enum Scenario {
     Verify,
     /// Refreshing sessions durably
     Refresh,
+    /// The first page of the list of courses
+    Courses,
+    /// A course by its slug
+    Course,
+    /// A course that the client knows already
+    #[value(name = "course-304")]
+    Course304,
     /// Logging in with right passwords, beside raw Argon2id
     Login,
     /// Validating tokens during a storm of logins with wrong passwords
@@ -89,6 +98,9 @@ impl Scenario {
             Self::Me => me::run(bench),
             Self::Verify => verify::run(bench),
             Self::Refresh => refresh::run(bench),
+            Self::Courses => courses::list(bench),
+            Self::Course => courses::one(bench),
+            Self::Course304 => courses::unchanged(bench),
             Self::Login => login::run(bench),
             Self::Storm => storm::run(bench),
             Self::Enumeration => enumeration::run(bench),
@@ -135,6 +147,7 @@ pub(crate) struct Bench {
     pub(crate) rows: u64,
     folder: TempDir,
     filled: BTreeMap<(State, u64), Rc<Filled>>,
+    catalogue: Option<Rc<Catalogue>>,
     below: Option<PathBuf>,
     cluster: Option<Rc<Cluster>>,
 }
@@ -154,6 +167,7 @@ impl Bench {
             rows,
             folder,
             filled,
+            catalogue: None,
             below: below.map(Path::to_owned),
             cluster: None,
         })
@@ -167,6 +181,16 @@ impl Bench {
         let cluster = Rc::new(Cluster::start(self.below.as_deref())?);
         self.cluster = Some(Rc::clone(&cluster));
         Ok(cluster)
+    }
+
+    /// A data folder with courses and people, filled once for all scenarios: they only read it.
+    pub(crate) fn catalogue(&mut self) -> Outcome<Rc<Catalogue>> {
+        if let Some(catalogue) = &self.catalogue {
+            return Ok(Rc::clone(catalogue));
+        }
+        let catalogue = Rc::new(catalogue::make(self.fresh("catalogue")?)?);
+        self.catalogue = Some(Rc::clone(&catalogue));
+        Ok(catalogue)
     }
 
     /// A data folder with `rows` live tokens, filled once for all scenarios: they only read it.

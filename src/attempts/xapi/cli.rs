@@ -45,7 +45,7 @@ pub struct Export {
     /// Before: RFC 3339, now, or -2d
     #[arg(long, value_name = "WHEN", allow_hyphen_values = true, value_parser = value::<When>)]
     until: Option<When>,
-    /// What the names of people and things begin with; ids depend on it [default: server.public_url]
+    /// What the names of people and things begin with; ids depend on it [default: the public URL of the settings]
     #[arg(long, value_name = "URL", value_parser = address)]
     base: Option<String>,
 }

@@ -81,7 +81,7 @@ impl Said<'_> {
             version: "1.0.3",
         };
         // What people and things are called may change, and is the same statement.
-        let (object, result) = (&statement.object["id"], &statement.result);
+        let (object, result) = (statement.object.get("id"), &statement.result);
         let said = json!([
             user,
             verb,
@@ -107,7 +107,7 @@ fn named(name: &str) -> String {
     id.to_string()
 }
 
-fn activity(id: String, sort: &str, called: &str, language: Option<&str>) -> Json {
+fn activity(id: &str, sort: &str, called: &str, language: Option<&str>) -> Json {
     let language = language.unwrap_or("und");
     json!({
         "objectType": "Activity",
@@ -121,7 +121,7 @@ fn activity(id: String, sort: &str, called: &str, language: Option<&str>) -> Jso
 
 fn course(base: &str, course: &Course) -> Json {
     let id = format!("{base}/api/v1/courses/{}", course.id);
-    activity(id, "course", &course.title, course.language.as_deref())
+    activity(&id, "course", &course.title, course.language.as_deref())
 }
 
 /// Somebody completed a lesson.
@@ -136,7 +136,7 @@ pub(super) fn completed(
         base,
         user: (&one.user, &one.username),
         verb: (COMPLETED, "completed"),
-        object: activity(id, "lesson", &lesson.title, course.language.as_deref()),
+        object: activity(&id, "lesson", &lesson.title, course.language.as_deref()),
         result: json!({ "completion": true }),
         course,
         registration: None,
@@ -153,7 +153,7 @@ pub(super) fn attempted(
     one: &Over,
 ) -> Result<Vec<Statement>> {
     let id = format!("{base}/api/v1/quizzes/{}", quiz.id);
-    let object = activity(id, "assessment", &quiz.title, course.language.as_deref());
+    let object = activity(&id, "assessment", &quiz.title, course.language.as_deref());
     let took = one.ended_at.since(one.started_at);
     let duration = format!("PT{}.{:02}S", took.as_secs(), took.subsec_millis() / 10);
     let handed_in = one.state == State::Submitted;

@@ -77,7 +77,7 @@ fn recovery_codes_that_were_used_or_replaced_since_do_not_come_back() {
     let (of_used, of_replaced) = (place.protect(&used), place.protect(&replaced));
     place.backup = place.back_up().path.unwrap();
     assert!(takes(&place.app, &used, &of_used[0]));
-    let fresh = as_person(&place.app, &replaced, |cx| factors::renew_codes(cx));
+    let fresh = as_person(&place.app, &replaced, factors::renew_codes);
     let config = place.app.config().clone();
     let (folder, restored) = place.restored();
     assert_eq!(restored.taken_back.spent_codes, 11);

@@ -47,7 +47,7 @@ Examples:
 pub struct Add {
     #[command(flatten)]
     course: CourseArg,
-    /// The files, of at most courses.attachment_max bytes each
+    /// The files, none of them larger than the settings allow
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
     /// What it is called there, for a single file [default: as it is called here]
@@ -210,14 +210,13 @@ impl Delete {
         }
         let what = format!("delete {} of {}", names.join(", "), course.course);
         confirm.ask(out, &what, count)?;
-        let named = names.len();
+        let many = names.len();
         let gone = operator.write(move |cx| {
-            let names = names.iter();
-            names
-                .map(|name| super::delete_if(cx, &course.course, name, |_| Ok(())))
+            let all = names.iter();
+            all.map(|name| super::delete_if(cx, &course.course, name, |_| Ok(())))
                 .collect::<Result<Vec<_>>>()
         })?;
-        print(named, gone, out)
+        print(many, gone, out)
     }
 }
 

@@ -4,7 +4,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::sync::PoisonError;
 
 use super::lock::Locks;
-use super::session::{Bound, Session, error, is_fault};
+use super::session::{Bound, Session, error};
 use super::{Access, Sqlite};
 use crate::db::schema::{Table, list, quoted};
 use crate::db::whole::{About, READING};
@@ -32,13 +32,10 @@ impl Sqlite {
                 let session = Session::new(&connection);
                 session.snapshot(|_| f(session))
             }
-            Access::Served { readers, .. } => {
-                let mut reader = readers.get().map_err(Error::unavailable)?;
-                let session = Session::new(&reader.connection);
-                let result = session.snapshot(|_| f(session));
-                reader.fault = result.as_ref().is_err_and(is_fault);
-                result
-            }
+            Access::Served { readers, .. } => readers.lend(|connection| {
+                let session = Session::new(connection);
+                session.snapshot(|_| f(session))
+            }),
         }
     }
 

@@ -32,7 +32,7 @@ use deadline::{Deadline, nap};
 use lock::Locks;
 use readers::Readers;
 pub(in crate::db) use session::Session;
-use session::{error, is_fault};
+use session::error;
 use writer::LOG;
 
 use super::facts::Engine;
@@ -66,10 +66,7 @@ enum Access {
     /// A command or a test: one connection for everything.
     Direct(Mutex<Connection>),
     /// The daemon: readers beside one writer.
-    Served {
-        readers: r2d2::Pool<Readers>,
-        writer: Queue,
-    },
+    Served { readers: Readers, writer: Queue },
 }
 
 impl Sqlite {
@@ -95,7 +92,7 @@ impl Sqlite {
                 let writer = writer::start(path.clone(), Arc::clone(&faults), LOG)?;
                 (
                     Access::Served {
-                        readers: readers::open(&path)?,
+                        readers: Box::new(Readers::open(&path)?),
                         writer,
                     },
                     SNAPSHOT,
@@ -131,10 +128,7 @@ impl Sqlite {
                 Session::new(&connection).snapshot(f)
             }
             Access::Served { readers, .. } => {
-                let mut reader = readers.get().map_err(Error::unavailable)?;
-                let result = Session::new(&reader.connection).snapshot(f);
-                reader.fault = result.as_ref().is_err_and(is_fault);
-                result
+                readers.lend(|connection| Session::new(connection).snapshot(f))
             }
         };
         drop(deadline);
@@ -148,10 +142,7 @@ impl Sqlite {
                 Session::single(&connection, f)
             }
             Access::Served { readers, .. } => {
-                let mut reader = readers.get().map_err(Error::unavailable)?;
-                let result = Session::single(&reader.connection, f);
-                reader.fault = result.as_ref().is_err_and(is_fault);
-                result
+                readers.look(|connection| Session::single(connection, f))
             }
         }
     }

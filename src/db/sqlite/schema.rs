@@ -3,30 +3,10 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::session::Session;
-use crate::db::schema::{Column, Object, Reference, Sort, Table};
+use crate::db::schema::{Column, Reference, Sort, Table};
 use crate::error::{Error, Result};
 
 impl Session<'_> {
-    /// Every table, index, trigger and view, word for word. What `SQLite` makes by itself has no
-    /// words, or, where it counts rows for its planner, a name that nobody else can give.
-    pub(in crate::db) fn objects(self) -> Result<Vec<Object>> {
-        let rows = self.walk(
-            "SELECT type, name, sql FROM sqlite_schema
-             WHERE sql IS NOT NULL AND NOT (type = 'table' AND name IN
-               ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4'))
-             ORDER BY type, name",
-            &[],
-        )?;
-        let object = |row: &crate::db::Row| {
-            Ok(Object {
-                sort: row.text("type")?,
-                name: row.text("name")?,
-                sql: row.text("sql")?,
-            })
-        };
-        rows.iter().map(object).collect()
-    }
-
     /// Every table but `SQLite`'s own.
     pub(in crate::db) fn schema(self) -> Result<Vec<Table>> {
         let rows = self.walk(

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::session::Session;
 use crate::db::Row;
-use crate::db::shape::{Flaw, Part, in_lines};
+use crate::db::shape::{Flaw, Part, plain};
 use crate::error::Result;
 
 /// An index: its columns, and the condition under which it has a row.
@@ -31,19 +31,17 @@ impl Index {
 impl Session<'_> {
     pub(in crate::db) fn shape(self) -> Result<Vec<Part>> {
         let rows = self.walk(
-            "SELECT type AS sort, name, tbl_name AS owner, COALESCE(sql, '') AS text FROM sqlite_schema
-             WHERE name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+            // What the engine makes by itself has no words, or, where it counts rows for its planner,
+            // a name that nobody else can give.
+            "SELECT type AS sort, name, tbl_name AS owner, sql AS text FROM sqlite_schema
+             WHERE sql IS NOT NULL AND NOT (type = 'table' AND name IN
+               ('sqlite_sequence', 'sqlite_stat1', 'sqlite_stat4'))",
             &[],
         )?;
         let part = |row: &Row| {
             let sort = row.text("sort")?;
-            let text = in_lines(row.str("text")?);
             // Of an index, a line is enough.
-            let text = if sort == "index" {
-                text.split_whitespace().collect::<Vec<_>>().join(" ")
-            } else {
-                text
-            };
+            let text = plain(row.str("text")?, sort != "index");
             Ok(Part {
                 sort,
                 name: row.text("name")?,

@@ -7,6 +7,12 @@ use super::session::{Session, error};
 use crate::db::steps::{Broken, Clocked, Step, blank, line, may_stand};
 
 impl Session<'_> {
+    pub(in crate::db) fn spill(self, may: bool) {
+        // 1 is a file, 2 is the memory. Once the connection has used either for a table of its own,
+        // it stays with that, and works as well.
+        let _stays = self.pragma("temp_store", if may { 1 } else { 2 });
+    }
+
     pub(in crate::db) fn steps(self, script: &str) -> Result<Vec<Step>, Broken> {
         let mut clocked = Clocked::start();
         let mut batch = Batch::new(self.connection, script);

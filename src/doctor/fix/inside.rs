@@ -76,16 +76,10 @@ fn missing_indexes(patient: &Patient) -> Result<Vec<String>> {
     if missing.is_empty() {
         return Ok(Vec::new());
     }
-    // Word for word as the migrations have it.
-    let sample = migrations::sample(migrations::needed())?;
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's path is not general enough over the transaction's life"
-    )]
-    let objects = sample.export(|tx| tx.objects())?;
-    let indexes = objects.into_iter().filter(|it| it.sort == "index");
-    let wanted = indexes.filter(|it| missing.contains(&it.name));
-    Ok(wanted.map(|it| it.sql).collect())
+    // As the migrations have it.
+    let parts = migrations::made(migrations::needed())?.into_iter();
+    let wanted = parts.filter(|it| it.sort == "index" && missing.contains(&it.name));
+    Ok(wanted.map(|it| it.text).collect())
 }
 
 /// Whether it is an index that is not there. One that is there in another form somebody has to decide

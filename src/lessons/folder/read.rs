@@ -9,7 +9,7 @@ use super::Files;
 use crate::courses::attachments::{BYTES, FILES};
 use crate::courses::{Admission, AttachmentName, NewCourse, Slug, Summary, Tag, Title, Visibility};
 use crate::error::{Error, Fault, Result};
-use crate::lessons::Source;
+use crate::lessons::{Source, markdown};
 use crate::users::Locale;
 
 /// A course as its files tell it.
@@ -101,6 +101,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
     let mut slugs: BTreeMap<String, String> = BTreeMap::new();
     let mut assets = BTreeMap::new();
     let mut folders = HashSet::new();
+    let mut links = Vec::new();
     for (name, bytes) in &files.0 {
         let parts: Vec<&str> = name.split('/').collect();
         match parts.as_slice() {
@@ -126,7 +127,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
                 let Some((position, own)) = place else {
                     continue;
                 };
-                let Some(text) = lesson(name, own, bytes, &mut faults) else {
+                let Some(text) = lesson(name, own, bytes, &mut links, &mut faults) else {
                     continue;
                 };
                 if let Some(other) = slugs.insert(own.to_owned(), name.clone()) {
@@ -145,6 +146,7 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
         }
     }
     too_many(&assets, &mut faults);
+    missing(links, &assets, &mut faults);
     let mut chapters: Vec<Chapter> = Vec::new();
     for ((number, slug), texts) in found {
         let folder = format!("{number:02}-{slug}");
@@ -186,6 +188,19 @@ pub fn read(files: &Files, largest: usize) -> Result<Draft> {
         (_, mut faults) => {
             faults.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
             Err(Error::FilesRefused { faults })
+        }
+    }
+}
+
+/// Files that lessons name and that are not there.
+fn missing(
+    links: Vec<(&str, u64, AttachmentName)>,
+    assets: &BTreeMap<AttachmentName, Vec<u8>>,
+    faults: &mut Faults,
+) {
+    for (file, line, asset) in links {
+        if !assets.contains_key(&asset) {
+            faults.add(file, line, format!("there is no file assets/{asset}"));
         }
     }
 }
@@ -350,7 +365,14 @@ fn tags(given: &Given<'_>, faults: &mut Faults) -> Vec<Tag> {
 }
 
 /// A lesson: between two lines `+++` what it is called, below them what it says.
-fn lesson(file: &str, slug: &str, bytes: &[u8], faults: &mut Faults) -> Option<Text> {
+/// The files of the course that it names are told to `links`.
+fn lesson<'f>(
+    file: &'f str,
+    slug: &str,
+    bytes: &[u8],
+    links: &mut Vec<(&'f str, u64, AttachmentName)>,
+    faults: &mut Faults,
+) -> Option<Text> {
     let text = utf8(file, bytes, faults)?.replace("\r\n", "\n");
     let slug = faults.take(file, 0, slug.parse());
     let rest = text.strip_prefix("+++\n");
@@ -374,10 +396,14 @@ fn lesson(file: &str, slug: &str, bytes: &[u8], faults: &mut Faults) -> Option<T
     let title = given.must("title", faults);
     let body = body.strip_prefix('\n').unwrap_or(body);
     let line = line_of(&text, text.len().saturating_sub(body.len()));
-    let source = faults.take(file, line, body.parse());
+    let source = faults.take(file, line, body.parse::<Source>())?;
+    for (below, asset) in markdown::files(source.as_str()) {
+        let line = line.saturating_add(below).saturating_sub(1);
+        links.push((file, line, asset));
+    }
     Some(Text {
         slug: slug?,
         title: title?,
-        source: source?,
+        source,
     })
 }

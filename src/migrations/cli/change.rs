@@ -45,8 +45,8 @@ pub struct Down {
 
 impl Up {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
-        let story = self.of.story()?;
         let operator = site.operator_any_schema(out)?;
+        let story = self.of.story(operator.app().db())?;
         let wish = Wish {
             to: self.to,
             dry_run: self.dry_run,
@@ -59,7 +59,7 @@ impl Up {
 
 impl Down {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
-        let story = self.of.story()?;
+        let story = self.of.what_is_there(out)?;
         let operator = site.operator_any_schema(out)?;
         let (app, actor) = (operator.app(), operator.actor());
         let names = story.undoable(app.db(), self.to)?;
@@ -90,6 +90,7 @@ fn told(
 ) -> Result<Outcome> {
     let interrupt = Interrupt::watch()?;
     let bar = progress(out, "copying", 0);
+    bar.finish_and_clear();
     // Under `--json` there is one document at the end, under `--quiet` the names.
     let silent = out.format().json || out.format().quiet;
     let report = work(&mut |stage| {
@@ -97,16 +98,33 @@ fn told(
             return Err(Error::Cancelled);
         }
         if let Stage::Copying(left, all) = stage {
+            // What comes after the copy has no length.
+            if bar.is_finished() {
+                bar.reset();
+            }
+            let word = if left == 0 {
+                "trying it on the copy"
+            } else {
+                "copying"
+            };
+            bar.set_message(word);
             bar.set_length(all);
             bar.set_position(all.saturating_sub(left));
             return Ok(());
         }
+        // The line that says what came of it takes its place.
+        bar.finish_and_clear();
         if silent {
             return Ok(());
         }
-        bar.suspend(|| tell(stage, out))
+        tell(stage, out)
     });
     bar.finish_and_clear();
+    if let Err(Error::LintRefused { faults }) = &report {
+        for fault in faults {
+            out.finding(fault)?;
+        }
+    }
     let report = report?;
     if out.format().json {
         out.value(&report)?;
@@ -143,11 +161,11 @@ fn tell(stage: Stage<'_>, out: &mut Output) -> Result<()> {
         Stage::Rehearsed(rehearsal) => {
             line(out, "rehearse", &rehearsed(rehearsal))?;
             for gone in &rehearsal.dropped {
-                let (table, rows) = (&gone.table, gone.rows);
+                let (table, rows) = (&gone.table, rows(gone.rows));
                 line(
                     out,
                     "",
-                    &format!("the table {table} goes away, with {rows} rows"),
+                    &format!("the table {table} goes away, with {rows}"),
                 )?;
             }
             Ok(())
@@ -185,13 +203,19 @@ fn rehearsed(rehearsal: &Rehearsal) -> String {
         [] => String::new(),
         some => format!(" in {}", some.join(", ")),
     };
-    found.push(format!("{lost} rows lost{from}"));
+    found.push(format!("{} lost{from}", rows(lost)));
     format!(
         "{form}, applied {} in {:.2} s; {}",
         rehearsal.migrations.len(),
         rehearsal.seconds,
         found.join(", ")
     )
+}
+
+/// `1 row`, `2 rows`.
+pub(super) fn rows(n: u64) -> String {
+    let word = if n == 1 { "row" } else { "rows" };
+    format!("{n} {word}")
 }
 
 fn conclude(report: &Report, out: &mut Output) -> Result<()> {

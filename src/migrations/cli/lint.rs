@@ -3,10 +3,13 @@
 use std::borrow::Cow;
 use std::path::PathBuf;
 
+use serde_json::json;
+
 use super::Of;
 use crate::cli::Outcome;
 use crate::cli::output::{Output, Record};
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::migrations::lint::{Finding, lint, lint_file, lint_folder};
 use crate::migrations::{Folder, Story, create, read_file};
 
@@ -73,6 +76,9 @@ pub(in crate::migrations) fn tell(found: &[Finding], out: &mut Output) -> Result
         let (file, line, rule) = (&it.file, it.line, it.rule.name());
         out.line(format!("{file}:{line}: {rule}: {}", it.reason))?;
         out.line(format!("    {}", it.advice))?;
+        if let Some(comment) = &it.accept {
+            out.line(format!("    meant so? in a line of its own: {comment}"))?;
+        }
     }
     Ok(())
 }
@@ -94,13 +100,18 @@ pub struct New {
 
 impl New {
     pub(super) fn run(self, out: &mut Output) -> Result<Outcome> {
-        for path in create(&self.dir, &self.name)? {
-            let path = path.to_str().ok_or_else(|| {
-                Error::invalid("dir", "must be UTF-8, as its name stands in every report")
-            })?;
-            out.line(path)?;
+        let dir = self.dir.to_str().ok_or_else(|| {
+            Error::invalid("dir", "must be UTF-8, as its name stands in every report")
+        })?;
+        let [up, down] = create(&self.dir, &self.name)?;
+        if out.format().json {
+            out.value(&json!({ "up": up, "down": down }))?;
+            return Ok(Outcome::Done);
         }
-        let dir = self.dir.display();
+        for path in [up, down] {
+            out.line(path.display().to_string())?;
+        }
+        let dir = escape::word(dir);
         out.message(format_args!(
             "when they are written: provost migrate lint --dir {dir}, then: provost migrate up --dir {dir}"
         ))?;

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Of;
+use super::change::rows;
 use crate::cli::Site;
 use crate::cli::output::{Output, Record};
 use crate::error::Result;
@@ -32,9 +33,9 @@ impl Record for Planned {
 
 impl Plan {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<()> {
-        let story = self.of.story()?;
         let operator = site.operator_any_schema(out)?;
         let db = operator.app().db();
+        let story = self.of.story(db)?;
         let planned = story.plan(db, self.to)?;
         if out.format().json || (out.format().quiet && !self.sql) {
             return out.table(planned);
@@ -42,7 +43,7 @@ impl Plan {
         if planned.is_empty() {
             return out.message(format_args!(
                 "nothing is pending: schema {}",
-                db.identity()?.schema
+                super::at(&story, db)?
             ));
         }
         for migration in planned {
@@ -53,7 +54,7 @@ impl Plan {
             }
             let tables = migration.tables.iter();
             let tables: Vec<String> = tables
-                .map(|it| format!("{} ({} rows)", it.table, it.rows))
+                .map(|it| format!("{} ({})", it.table, rows(it.rows)))
                 .collect();
             let tables = if tables.is_empty() {
                 "names no table that is there".to_owned()

@@ -3,6 +3,7 @@
 use super::{Finding, Rule};
 use super::{columns, own, shared};
 use crate::db::script::{Kind, Statement, Token, statements};
+use crate::db::steps::outside;
 use crate::migrations::story::Whose;
 
 /// Which way a file leads, and whose it is.
@@ -20,7 +21,10 @@ pub(super) fn look(file: &str, text: &str, side: Side) -> Vec<Finding> {
         let mut tell = |rule: Rule, line: usize, reason: String| {
             found.push(rule.broken(file, line, reason));
         };
-        transaction(statement, &mut tell);
+        if let Some(word) = outside(statement) {
+            let reason = format!("{word} cannot be a part of a transaction");
+            tell(Rule::Transaction, statement.line, reason);
+        }
         shared::look(statement, &mut tell);
         columns::look(statement, &mut tell);
         if let Side::Up(Whose::Team) | Side::Down(Whose::Team) = side {
@@ -38,39 +42,6 @@ pub(super) fn look(file: &str, text: &str, side: Side) -> Vec<Finding> {
         });
     }
     found
-}
-
-/// Words at the beginning of what is no part of a transaction.
-const ALONE: [&str; 11] = [
-    "BEGIN",
-    "START",
-    "COMMIT",
-    "END",
-    "ROLLBACK",
-    "SAVEPOINT",
-    "RELEASE",
-    "VACUUM",
-    "PRAGMA",
-    "ATTACH",
-    "DETACH",
-];
-
-fn transaction(statement: &Statement<'_>, tell: &mut impl FnMut(Rule, usize, String)) {
-    let Some(first) = statement.tokens.first() else {
-        return;
-    };
-    let word = ALONE.iter().find(|word| first.is(word)).copied();
-    let apart = |token: &&Token<'_>| token.is("CONCURRENTLY");
-    let whole = ["DATABASE", "TABLESPACE", "SYSTEM"];
-    let second = statement.tokens.get(1);
-    let server = second.and_then(|it| whole.iter().find(|word| it.is(word)).copied());
-    let word = word
-        .or_else(|| statement.tokens.iter().find(apart).map(|_| "CONCURRENTLY"))
-        .or(server);
-    if let Some(word) = word {
-        let reason = format!("{word} cannot be a part of a transaction");
-        tell(Rule::Transaction, statement.line, reason);
-    }
 }
 
 /// The table that a statement is about: the name after `word`, without its schema.

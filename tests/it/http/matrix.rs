@@ -189,6 +189,7 @@ impl School {
         path.replace("{id}", id)
             .replace("{name}", "map.txt")
             .replace("{user}", "petra")
+            .replace("{slug}", "exam")
             .replace("{question}", &self.question)
     }
 

@@ -1,11 +1,34 @@
 //! A gigabyte: it is tried, copied away and changed, and who reads meanwhile goes on.
 
+use std::fs;
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{back_to, newest};
-use crate::support::Shell;
 use crate::support::engine::only_on_sqlite;
+use crate::support::{Ran, Shell};
+
+/// Runs the program, which must succeed, and tells the most memory that it had, in MiB.
+#[track_caller]
+fn peak(shell: &Shell, arguments: &[&str]) -> (Ran, u64) {
+    let mut command = shell.command(arguments);
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let mut most = 0;
+    while child.try_wait().unwrap().is_none() {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kib = line.and_then(|it| it.trim().trim_end_matches(" kB").parse::<u64>().ok());
+        most = most.max(kib.unwrap_or(0) / 1024);
+        // Not a guess at how long it takes: only the pause between two looks.
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    (ran, most)
+}
 
 #[test]
 #[ignore = "takes minutes and 4 GB of disk"]
@@ -16,9 +39,16 @@ fn a_database_of_a_gigabyte_is_migrated_and_a_daemon_reads_while_it_is_tried() {
     let shell = Shell::unthrottled();
     let token = shell.ok(&["token", "create", "--scope", "token:read", "--quiet"]);
     let bearer = format!("Authorization: Bearer {token}\r\n");
+    let own = |name: &str, text: &str| {
+        fs::create_dir_all(shell.path("own")).unwrap();
+        fs::write(shell.path("own").join(name), text).unwrap();
+    };
+    let table = "CREATE TABLE large (id INTEGER PRIMARY KEY, t TEXT NOT NULL) STRICT;";
+    own("0001_large.up.sql", table);
+    own("0001_large.down.sql", "DROP TABLE large;");
+    shell.ok(&["migrate", "up", "--dir", "own"]);
     shell.sql().run(
-        "CREATE TABLE large (id INTEGER PRIMARY KEY, t TEXT NOT NULL) STRICT;
-         WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000)
+        "WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 1000000)
          INSERT INTO large SELECT n, hex(randomblob(520)) FROM n;
          PRAGMA wal_checkpoint(TRUNCATE)",
     );
@@ -53,9 +83,29 @@ fn a_database_of_a_gigabyte_is_migrated_and_a_daemon_reads_while_it_is_tried() {
     assert_eq!(daemon.stop().0, 0);
     back_to(&shell, newest() - 1);
     let start = Instant::now();
-    let told = shell.json(&["migrate", "up"]);
+    let (ran, most) = peak(&shell, &["--json", "migrate", "up"]);
+    let told = ran.json();
     assert_eq!(told["done"].as_array().unwrap().len(), 1);
     assert!(told["snapshot"]["bytes"].as_u64().unwrap() > 1 << 30);
-    eprintln!("tried, copied away and applied in {:?}", start.elapsed());
+    eprintln!(
+        "tried, copied away and applied in {:?}, with {most} MiB",
+        start.elapsed()
+    );
+    assert!(most < 128, "{most} MiB");
     shell.ok(&["migrate", "verify"]);
+    // What touches every row needs no memory for all of them, either.
+    own(
+        "0002_all.up.sql",
+        "-- lint: allow rewrite: a test
+         CREATE INDEX large_t_idx ON large (t);
+         UPDATE large SET t = 'x' || t;",
+    );
+    own("0002_all.down.sql", "DROP INDEX large_t_idx;");
+    let start = Instant::now();
+    let (_, most) = peak(&shell, &["migrate", "up", "--dir", "own"]);
+    eprintln!(
+        "every row changed and in an index in {:?}, with {most} MiB",
+        start.elapsed()
+    );
+    assert!(most < 128, "{most} MiB");
 }

@@ -92,7 +92,7 @@ impl Sqlite {
                 let writer = writer::start(path.clone(), Arc::clone(&faults), LOG)?;
                 (
                     Access::Served {
-                        readers: Readers::open(&path)?,
+                        readers: Box::new(Readers::open(&path)?),
                         writer,
                     },
                     SNAPSHOT,

@@ -175,3 +175,53 @@ fn only_who_may_run_jobs_may_deliver() {
     let refused = deliver(&app(), &Actor::anonymous(), &|| false);
     assert!(matches!(refused, Err(Error::Unauthenticated)));
 }
+
+#[test]
+fn mail_is_looked_after_by_who_may_see_and_run_jobs_and_pages_go_on() {
+    let app = app();
+    for n in 0..3 {
+        send(&app, ["a@example.org", "b@example.org", ""][n]);
+    }
+    let page = |cursor: Option<&str>| {
+        let page = app.read(&Actor::token("job:read"), |cx| list(cx, None, cursor, 1));
+        page.unwrap()
+    };
+    let first = page(None);
+    let second = page(first.next.as_deref());
+    assert_eq!(
+        (first.items[0].recipient.as_str(), second.next),
+        ("b@example.org", None)
+    );
+    let mail = &second.items[0];
+    assert_eq!(
+        (mail.recipient.as_str(), mail.state),
+        ("a@example.org", State::Waiting)
+    );
+    let ids = vec![mail.id.to_string()];
+    for who in ["job:read", "job:run"] {
+        let actor = Actor::token(who);
+        let may_read = who == "job:read";
+        assert_eq!(
+            app.read(&actor, |cx| list(cx, None, None, 1)).is_ok(),
+            may_read
+        );
+        assert_eq!(app.read(&actor, |cx| get(cx, &ids[0])).is_ok(), may_read);
+        let again = ids.clone();
+        let retried = app.write(&actor, move |cx| retry(cx, &again));
+        assert_eq!(retried.is_ok(), !may_read);
+    }
+    let reader = Actor::token("job:read");
+    let gone = ids.clone();
+    let refused = app.write(&reader, move |cx| delete(cx, &gone));
+    assert!(matches!(refused, Err(Error::Forbidden { .. })));
+    let done = app.write(&Actor::token("job:run"), move |cx| delete(cx, &ids));
+    assert_eq!(done.unwrap().len(), 1);
+    let bad = app.read(&reader, |cx| list(cx, None, Some("x"), 1));
+    assert!(matches!(
+        bad,
+        Err(Error::Invalid {
+            field: "cursor",
+            ..
+        })
+    ));
+}

@@ -80,7 +80,7 @@ pub struct Export {
     /// As CSV [default: unless the name of the new file ends in .xlsx]
     #[arg(long, conflicts_with = "xlsx")]
     csv: bool,
-    /// As a workbook, which Excel, LibreOffice and others open
+    /// As a workbook, which spreadsheets open
     #[arg(long)]
     xlsx: bool,
     /// The new file [default: standard output]

@@ -102,12 +102,12 @@ fn told(
             if bar.is_finished() {
                 bar.reset();
             }
-            let word = if left == 0 {
+            let caption = if left == 0 {
                 "trying it on the copy"
             } else {
                 "copying"
             };
-            bar.set_message(word);
+            bar.set_message(caption);
             bar.set_length(all);
             bar.set_position(all.saturating_sub(left));
             return Ok(());

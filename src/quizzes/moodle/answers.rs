@@ -14,7 +14,7 @@ use crate::quizzes::question::{Body, Choice, NumericAnswer, Pair, ShortAnswer, a
 pub(super) fn read(
     question: Element<'_, '_>,
     kind: &str,
-    texts: &Texts,
+    texts: Texts,
     notes: &mut Vec<Fault>,
 ) -> Result<Body, Fault> {
     match kind {
@@ -32,7 +32,7 @@ pub(super) fn read(
     }
 }
 
-fn choices(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
+fn choices(question: Element<'_, '_>, texts: Texts) -> Result<Body, Fault> {
     let choices = question.children("answer").map(|answer| {
         Ok(Choice {
             text: texts.shown(answer)?,
@@ -50,7 +50,7 @@ fn choices(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
     )
 }
 
-fn flag(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
+fn flag(question: Element<'_, '_>, texts: Texts) -> Result<Body, Fault> {
     let said = |word: &str| {
         let mut answers = question.children("answer");
         let answer = answers.find(|it| it.text().eq_ignore_ascii_case(word));
@@ -71,7 +71,7 @@ fn flag(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
     })
 }
 
-fn short(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
+fn short(question: Element<'_, '_>, texts: Texts) -> Result<Body, Fault> {
     let answers = question.children("answer").map(|answer| {
         Ok(ShortAnswer {
             pattern: pattern(&answer.text()),
@@ -100,11 +100,7 @@ fn pattern(text: &str) -> Pattern {
     }
 }
 
-fn numeric(
-    question: Element<'_, '_>,
-    texts: &Texts,
-    notes: &mut Vec<Fault>,
-) -> Result<Body, Fault> {
+fn numeric(question: Element<'_, '_>, texts: Texts, notes: &mut Vec<Fault>) -> Result<Body, Fault> {
     if let Some(units) = question.child("units") {
         let graded = question.child("unitgradingtype");
         if graded.is_some_and(|it| !matches!(it.word().as_str(), "" | "0")) {
@@ -141,10 +137,10 @@ fn numeric(
     Ok(Body::Numeric { answers, otherwise })
 }
 
-fn matching(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
+fn matching(question: Element<'_, '_>, texts: Texts) -> Result<Body, Fault> {
     let (mut pairs, mut extra) = (Vec::new(), Vec::new());
     for pair in question.children("subquestion") {
-        let answer = pair.child("answer").map(|it| it.text());
+        let answer = pair.child("answer").map(Element::text);
         let answer = answer.filter(|it| !it.is_empty());
         let answer = answer.ok_or_else(|| pair.fault("there is no <answer> to it"))?;
         let answer = texts.plain(&answer);
@@ -160,7 +156,7 @@ fn matching(question: Element<'_, '_>, texts: &Texts) -> Result<Body, Fault> {
 
 fn ordering(
     question: Element<'_, '_>,
-    texts: &Texts,
+    texts: Texts,
     notes: &mut Vec<Fault>,
 ) -> Result<Body, Fault> {
     let word = |name: &str| question.child(name).map(|it| (it, it.word()));

@@ -54,7 +54,7 @@ pub(super) fn read(text: &str) -> Result<Read, Fault> {
         let kind = element.attribute("type");
         match (element.name(), kind) {
             ("question", Some("category")) => {
-                let path = element.child("category").map(|it| it.text());
+                let path = element.child("category").map(Element::text);
                 pool = path.as_deref().and_then(last_part);
             }
             ("question", Some(kind)) => {
@@ -105,7 +105,7 @@ fn question(
     let asked = element.child("questiontext");
     let asked = asked.ok_or_else(|| element.fault("there is no <questiontext>"))?;
     let text = texts.shown(asked)?;
-    let body = answers::read(element, kind, &texts, notes)?;
+    let body = answers::read(element, kind, texts, notes)?;
     let explanation = element.child("generalfeedback");
     let explanation = explanation.map(|it| texts.shown(it)).transpose()?;
     let question = Question {
@@ -127,7 +127,7 @@ fn question(
 }
 
 fn name(element: Element<'_, '_>, text: &str, notes: &mut Vec<Fault>) -> String {
-    let given = element.child("name").map(|it| it.text());
+    let given = element.child("name").map(Element::text);
     let given = given.unwrap_or_default();
     let given = given.split_whitespace().collect::<Vec<_>>().join(" ");
     if given.is_empty() {

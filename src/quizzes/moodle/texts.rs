@@ -67,7 +67,7 @@ impl Texts {
         Self { form, usual }
     }
 
-    pub(super) const fn form(&self) -> Form {
+    pub(super) const fn form(self) -> Form {
         self.form
     }
 
@@ -75,7 +75,7 @@ impl Texts {
     ///
     /// # Errors
     /// For a text with a file in it.
-    pub(super) fn shown(&self, element: Element<'_, '_>) -> Result<String, Fault> {
+    pub(super) fn shown(self, element: Element<'_, '_>) -> Result<String, Fault> {
         let text = element.text();
         if text.contains(FILE) {
             return Err(element.fault(NO_FILES));
@@ -90,7 +90,7 @@ impl Texts {
     }
 
     /// A text in which no character has a meaning, in the question's form.
-    pub(super) fn plain(&self, text: &str) -> String {
+    pub(super) fn plain(self, text: &str) -> String {
         match self.form {
             Form::Plain => text.to_owned(),
             Form::Html => text
@@ -115,7 +115,7 @@ impl Texts {
     ///
     /// # Errors
     /// As [`Texts::shown`].
-    pub(super) fn feedback(&self, answer: Element<'_, '_>) -> Result<Option<String>, Fault> {
+    pub(super) fn feedback(self, answer: Element<'_, '_>) -> Result<Option<String>, Fault> {
         let feedback = answer.child("feedback").map(|it| self.shown(it));
         Ok(feedback.transpose()?.filter(|it| !it.is_empty()))
     }

@@ -93,18 +93,13 @@ fn a_database_of_a_gigabyte_is_migrated_and_a_daemon_reads_while_it_is_tried() {
     );
     assert!(most < 128, "{most} MiB");
     shell.ok(&["migrate", "verify"]);
-    // What touches every row needs no memory for all of them, either.
-    own(
-        "0002_all.up.sql",
-        "-- lint: allow rewrite: a test
-         CREATE INDEX large_t_idx ON large (t);
-         UPDATE large SET t = 'x' || t;",
-    );
+    // An index of the size of the table needs no memory for all of it, either.
+    own("0002_all.up.sql", "CREATE INDEX large_t_idx ON large (t);");
     own("0002_all.down.sql", "DROP INDEX large_t_idx;");
     let start = Instant::now();
     let (_, most) = peak(&shell, &["migrate", "up", "--dir", "own"]);
     eprintln!(
-        "every row changed and in an index in {:?}, with {most} MiB",
+        "every row in an index in {:?}, with {most} MiB",
         start.elapsed()
     );
     assert!(most < 128, "{most} MiB");

@@ -120,7 +120,7 @@ impl Command {
                 operator.read(|cx| super::list(cx, state, cursor, limit))
             })?,
             Self::Show { id } => out.one(&operator.read(|cx| super::get(cx, &id))?)?,
-            Self::Retry(those) => retry(those, operator, out)?,
+            Self::Retry(those) => retry(&those, operator, out)?,
             Self::Delete {
                 those,
                 state,
@@ -132,7 +132,7 @@ impl Command {
     }
 }
 
-fn retry(those: Those, operator: &Operator, out: &mut Output) -> Result<()> {
+fn retry(those: &Those, operator: &Operator, out: &mut Output) -> Result<()> {
     let mut messages = those.find(Some(State::Waiting), operator)?;
     // What is being sent needs no hurry.
     messages.retain(|message| !message.sending || !those.all);
@@ -187,16 +187,18 @@ impl Those {
         for id in &self.ids {
             found.push(operator.read(|cx| super::get(cx, id))?);
         }
+        if !self.all {
+            return Ok(found);
+        }
         let mut cursor: Option<String> = None;
-        while self.all {
+        loop {
             let page = operator.read(|cx| super::list(cx, state, cursor.as_deref(), STEP))?;
             found.extend(page.items);
             cursor = page.next;
             if cursor.is_none() {
-                break;
+                return Ok(found);
             }
         }
-        Ok(found)
     }
 }
 

@@ -74,7 +74,7 @@ fn course(cx: &mut Cx<'_, '_>, number: usize) -> Result<Course> {
     for lesson in 0..LESSONS {
         lessons::create(cx, &id, &new_lesson(lesson)?)?;
     }
-    let state = if number % DRAFTS == 0 {
+    let state = if number.is_multiple_of(DRAFTS) {
         State::Draft
     } else {
         State::Published

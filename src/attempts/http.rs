@@ -4,12 +4,13 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
+use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{Allowance, Attempt, Grade, Regraded, Saved, Sheet};
 use crate::app::App;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::http::extract::{Json, MaybePosted, Query};
 use crate::http::version;
 use crate::http::{Caller, Place, Problems};
@@ -223,8 +224,16 @@ async fn allow(
     params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
     responses((status = 200, description = "how many there are, and how many have other points now", body = Regraded), Problems))]
 async fn regrade(caller: Caller, Path(id): Path<String>) -> Result<impl IntoResponse> {
+    static ONE: Semaphore = Semaphore::const_new(1);
+    // It may take minutes, and everybody's workflows have two places together.
+    let one = ONE.try_acquire();
+    let one = one.map_err(|_| Error::unavailable("another regrading is under way"))?;
     let done = caller
-        .work(move |app, actor| super::regrade_all(app, actor, &id))
+        .work(move |app, actor| {
+            // It goes with the work, which goes on when the client has gone.
+            let _one = one;
+            super::regrade_all(app, actor, &id)
+        })
         .await?;
     Ok(Json(done))
 }

@@ -79,6 +79,8 @@ pub fn allowance(cx: &mut Cx<'_, '_>, quiz: &str, user: &str) -> Result<Allowanc
     let (quiz, gate) = quizzes::find(cx, quiz)?;
     gate.require_manager(cx.actor)?;
     let user = users::id_of(cx, user)?.ok_or_else(|| Error::no_such("user", user))?;
+    // Who changes it after this look has it for themselves.
+    cx.tx.lock(("quiz of", &format!("{}/{user}", quiz.id)))?;
     store::allowance(cx.tx, &quiz.id, &user)
 }
 

@@ -247,7 +247,8 @@ pub fn get(cx: &mut Cx<'_, '_>, attempt: &str) -> Result<Sheet> {
 ///
 /// # Errors
 /// [`Error::NotFound`] for a quiz that is not there for the actor, or for a user; [`Error::Forbidden`]
-/// for who is no person; [`Error::Invalid`] for a cursor that is none.
+/// for who is no person, or asks for somebody else's without managing the course; [`Error::Invalid`]
+/// for a cursor that is none.
 pub fn list(
     cx: &mut Cx<'_, '_>,
     quiz: &str,
@@ -261,7 +262,11 @@ pub fn list(
             .transpose()?
             .map(|user| user.id)
     } else {
-        Some(cx.actor.person()?.to_owned())
+        let own = cx.actor.person()?.to_owned();
+        if user.is_some_and(|user| user != own) {
+            gate.require_manager(cx.actor)?;
+        }
+        Some(own)
     };
     let before = match cursor {
         Some(cursor) => page::place(cursor, '.')?,

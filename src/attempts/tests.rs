@@ -142,10 +142,15 @@ fn to_others_an_attempt_is_not_there() {
         begin(&app, 1, "boris"),
         Err(Error::NotFound { .. })
     ));
-    let own = app.read(&session(&app, "ivan"), |cx| {
-        list(cx, "sql/test", Some("maria"), None, 9)
-    });
-    assert!(own.unwrap().items.is_empty());
+    for whose in [None, Some("maria")] {
+        let listed = app.read(&session(&app, "ivan"), |cx| {
+            list(cx, "sql/test", whose, None, 9)
+        });
+        match whose {
+            None => assert!(listed.unwrap().items.is_empty()),
+            Some(_) => assert!(matches!(listed, Err(Error::Forbidden { .. }))),
+        }
+    }
     // The author sees it, and answers for nobody.
     assert!(look(&app, "anna", &sheet).unwrap().review.is_some());
     let given = give(&app, 1, "anna", &sheet, 0, 1, json!(0));

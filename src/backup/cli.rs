@@ -12,6 +12,7 @@ use crate::cli::output::{Output, Record};
 use crate::cli::prompt::{Confirm, progress};
 use crate::cli::{Operator, Outcome, Site};
 use crate::error::{Error, Result};
+use crate::file::folder_of;
 use crate::keys::Keys;
 use crate::time::{relative, wall};
 
@@ -302,7 +303,9 @@ impl Delete {
         let what = format!("delete {count} {backups}");
         self.confirm.ask(out, &what, count)?;
         for file in &self.files {
-            let real = file.canonicalize();
+            // A link is deleted, not what it leads to.
+            let folder = folder_of(file).canonicalize().ok();
+            let real = folder.zip(file.file_name()).map(|(it, name)| it.join(name));
             let path = real.as_deref().unwrap_or(file);
             super::delete(operator.app(), operator.actor(), path)?;
         }

@@ -142,7 +142,7 @@ pub fn there(config: &Config) -> Result<Vec<Kept>> {
         let is_manifest = beside.extension().is_some_and(|it| it == "json");
         let path = beside.with_extension("");
         if is_manifest && path.extension().is_some_and(|it| it == "db") {
-            kept.extend(kept_at(&path)?);
+            kept.extend(kept_at(&path));
         }
     }
     kept.sort_by(|a, b| (b.created_at, &b.path).cmp(&(a.created_at, &a.path)));
@@ -150,7 +150,7 @@ pub fn there(config: &Config) -> Result<Vec<Kept>> {
 }
 
 /// The backup of which the manifest is beside `path`; none, if that is gone meanwhile.
-fn kept_at(path: &Path) -> Result<Option<Kept>> {
+fn kept_at(path: &Path) -> Option<Kept> {
     let size = path.symlink_metadata().map(|it| it.len());
     let broken = |reason: String| Kept {
         path: path.to_owned(),
@@ -164,9 +164,14 @@ fn kept_at(path: &Path) -> Result<Option<Kept>> {
     };
     let manifest = match Manifest::of(path) {
         Ok(Some(manifest)) => manifest,
-        Ok(None) => return Ok(None),
-        Err(Error::Corrupt(reason)) => return Ok(Some(broken(reason))),
-        Err(other) => return Err(other),
+        Ok(None) => return None,
+        Err(Error::Corrupt(reason)) => return Some(broken(reason)),
+        // One that cannot be read hides none of the others.
+        Err(other) => {
+            let causes = other.causes();
+            let mark = if causes.is_empty() { "" } else { ": " };
+            return Some(broken(format!("{other}{mark}{causes}")));
+        }
     };
     let mut kept = broken(String::new());
     kept.created_at = Some(manifest.created_at);
@@ -190,14 +195,17 @@ fn kept_at(path: &Path) -> Result<Option<Kept>> {
             None => State::Complete,
         };
     }
-    Ok(Some(kept))
+    Some(kept)
 }
 
 /// When it was verified last, as the audit log says.
 fn verified_at(app: &App, actor: &Actor, path: &Path) -> Result<Option<Timestamp>> {
     let filter = audit::Filter {
         action: Some("backup.verified".to_owned()),
-        object: Some(super::object(path)),
+        // As `backup verify` names it.
+        object: Some(super::object(
+            path.canonicalize().as_deref().unwrap_or(path),
+        )),
         ..audit::Filter::default()
     };
     let page = app.read(actor, |cx| audit::list(cx, &filter, None, 1))?;
@@ -235,6 +243,14 @@ pub fn prune(app: &App, actor: &Actor, keep: &Keep) -> Result<Vec<PathBuf>> {
 /// As [`recognised`]; [`Error::Io`].
 pub fn delete(app: &App, actor: &Actor, path: &Path) -> Result<()> {
     recognised(app.config(), path)?;
+    let object = super::object(path);
+    // First the row: what cannot be written down does not happen (security.md, rule 67).
+    app.write(actor, move |cx| {
+        audit::record(
+            cx,
+            Event::new("backup.deleted", object.clone()).with(json!({})),
+        )
+    })?;
     // In this order: what is left when it is cut off is no backup.
     for path in [path, &manifest_of(path)] {
         match fs::remove_file(path) {
@@ -242,13 +258,7 @@ pub fn delete(app: &App, actor: &Actor, path: &Path) -> Result<()> {
             removed => removed.map_err(Error::io(format!("remove {}", path.display())))?,
         }
     }
-    let object = super::object(path);
-    app.write(actor, move |cx| {
-        audit::record(
-            cx,
-            Event::new("backup.deleted", object.clone()).with(json!({})),
-        )
-    })
+    Ok(())
 }
 
 /// Refuses what is no backup. In the folder of backups one may be broken, or there only its
@@ -267,6 +277,10 @@ pub fn recognised(config: &Config, path: &Path) -> Result<()> {
     let listed = ours && is_file(&manifest_of(path));
     if !is_file(path) && !listed {
         return Err(Error::no_such("backup", &path.display().to_string()));
+    }
+    let database = config.db.file().and_then(real);
+    if database.is_some() && real(path) == database {
+        return Err(Error::invalid("file", "is the database itself"));
     }
     let reason = match Manifest::of(path) {
         Ok(Some(_)) => return Ok(()),

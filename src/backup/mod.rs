@@ -93,6 +93,17 @@ pub fn create(
     Ok(backup)
 }
 
+/// [`create`] in the usual place, without a row in the audit log: for whoever has the database open
+/// only to read it.
+///
+/// # Errors
+/// As [`snapshots::take`].
+pub fn create_unrecorded(app: &App, tell: &mut Tell<'_>) -> Result<Backup> {
+    let (draft, audit) = draft(app, &snapshots::folder(app)?, tell)?;
+    let taken = snapshots::publish_usual(app, draft)?;
+    Ok(Backup::new(Some(taken.path), &taken.manifest, audit))
+}
+
 /// A copy that was looked through, and what is wrong with its audit log.
 fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<(Draft, Vec<String>)> {
     let mut draft = snapshots::draft(app, folder, tell)?;

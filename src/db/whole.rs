@@ -52,6 +52,20 @@ pub struct Finding {
     pub detail: String,
 }
 
+impl Finding {
+    /// So many rows of `table` point to rows of `parent` that are gone.
+    pub(super) fn dangling(table: String, rows: i64, parent: &str) -> Self {
+        let told = match rows {
+            1 => "1 row points".to_owned(),
+            rows => format!("{rows} rows point"),
+        };
+        Self {
+            object: table,
+            detail: format!("{told} to {parent} that are not there"),
+        }
+    }
+}
+
 impl Db {
     /// [`Db::read`] without a deadline: one consistent snapshot for as long as it takes.
     ///

@@ -155,7 +155,14 @@ fn try_mend(
         note(fix::apply(patient, change), change, out)?;
     }
     // A database that cannot be written is no reason to leave the rest as it was.
-    let written = site.operator(out).and_then(|operator| {
+    let opened = site.operator(out);
+    if let Err(error) = &opened {
+        for change in changes.iter_mut().filter(|change| change.is_inside()) {
+            out.warn(format_args!("not done: {}: {error}", change.told()))?;
+            change.failed = Some(error.to_string());
+        }
+    }
+    let written = opened.and_then(|operator| {
         let (app, actor) = (operator.app(), operator.actor());
         for change in changes.iter_mut().filter(|change| change.is_inside()) {
             note(fix::apply_inside(app, actor, change), change, out)?;

@@ -210,7 +210,11 @@ pub(super) fn backup(patient: &Patient) -> Result<Seen> {
     let noted = app.read(&patient.found.actor, |cx| {
         Ok(audit::list(cx, &filter, None, NOTED)?.items)
     })?;
-    let elsewhere = noted.iter().find(|entry| may_be_there(&entry.object));
+    let sound = |entry: &&audit::Entry| {
+        let faults = entry.details.as_ref().and_then(|it| it.get("faults"));
+        may_be_there(&entry.object) && faults.is_none()
+    };
+    let elsewhere = noted.iter().find(sound);
     let here = snapshots::newest(database).map(|it| it.manifest.created_at);
     let last = here.max(elsewhere.map(|entry| entry.at));
     let next = || patient.run("backup create");
@@ -242,7 +246,14 @@ pub(super) fn thoroughly(patient: &Patient) -> Result<Vec<(&'static str, Seen)>>
     let start = Instant::now();
     let checks = databases::check(patient.app()?.db())?;
     let took = start.elapsed().as_secs_f64();
-    let whole = patient.file().is_some() && is_whole(&checks);
+    let mendable = || -> Result<bool> {
+        let strays = patient.app()?.db().export(|tx| tx.strays(&[], 1))?;
+        Ok(!strays.is_empty())
+    };
+    let whole = patient.file().is_some()
+        && patient.lacks(super::Needs::Schema).is_none()
+        && is_whole(&checks)
+        && mendable()?;
     let seen = checks.into_iter().map(|check| {
         let seen = match check.findings.split_first() {
             None if check.skipped => Seen::skip(check.about),

@@ -24,6 +24,7 @@ use super::files::{Entry, folders, is_our_folder, of_backups, of_database};
 use super::{Needs, Patient, leftovers, shown};
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
+use crate::backup;
 use crate::db::ballast;
 use crate::error::{Error, Result};
 use crate::file;
@@ -241,10 +242,11 @@ fn folder(path: &Path) -> Result<File> {
     Ok(folder)
 }
 
-/// Takes a snapshot of a database that can be read and is a file; returns where it is.
+/// Makes a backup of a database that can be read and is a file; returns where it is. Where no restore
+/// would take it, for want of the key file or of this program's schema, it is copied as it is.
 ///
 /// # Errors
-/// As [`snapshots::take_usual`].
+/// As [`backup::create`].
 pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
     let readable = patient
         .lacks(Needs::File)
@@ -252,9 +254,12 @@ pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
     if readable.is_some() {
         return Ok(None);
     }
-    let app = patient.app()?;
-    let taken = snapshots::take_usual(app, &mut |_, _| Ok(()))?;
-    Ok(Some(taken.path))
+    let sealable = matches!(patient.key, Some(Ok(_)));
+    if !sealable || patient.lacks(Needs::Schema).is_some() {
+        return copy(patient).map(Some);
+    }
+    let made = backup::create_unrecorded(patient.app()?, &mut |_, _| Ok(()))?;
+    Ok(made.path)
 }
 
 /// Copies the database as it is, whatever is wrong with it; returns where the copy is.

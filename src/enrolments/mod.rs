@@ -166,6 +166,9 @@ pub fn add(
             enter(cx, &gate, &user.id, to)
         }
         (None, Some(own)) => {
+            cx.tx.lock(("enrolment", &format!("{}/{own}", gate.id)))?;
+            // Again: they may have been taken out of it meanwhile.
+            let gate = courses::gate(cx, &gate.id)?;
             admit(cx, &gate)?;
             enter(cx, &gate, &own, State::Active)
         }

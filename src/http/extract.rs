@@ -5,6 +5,7 @@ mod flaws;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
@@ -15,6 +16,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::body;
 use super::layers::Call;
@@ -194,6 +196,19 @@ pub(crate) async fn body_of(request: Request, limit: usize) -> Result<Bytes> {
         });
     }
     read_within(request, limit).await
+}
+
+/// How long a file waits for its turn, with a place among the requests in flight.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A place among files that are on their way in.
+///
+/// # Errors
+/// [`Error::Unavailable`] if none is free soon.
+pub async fn place_of(slots: &'static Semaphore) -> Result<SemaphorePermit<'static>> {
+    let waited = tokio::time::timeout(PATIENCE, slots.acquire()).await;
+    let busy = |_| Error::unavailable("too many files come at the same time");
+    waited.map_err(busy)?.map_err(Error::internal)
 }
 
 /// The body as it is: a file.

@@ -85,13 +85,17 @@ fn asset(url: &str) -> Option<(AttachmentName, &str)> {
 /// The files of the course that `source` names, each with its line.
 pub(super) fn files(source: &str) -> Vec<(u64, AttachmentName)> {
     let mut found = Vec::new();
+    // Events come in the order of the text: each line is counted once.
+    let (mut at, mut line) = (0, 1_u64);
     for (event, place) in Parser::new_ext(source, OPTIONS).into_offset_iter() {
         if let Event::Start(Tag::Image { dest_url, .. } | Tag::Link { dest_url, .. }) = event
             && let Some((file, _)) = asset(&dest_url)
         {
-            let before = source.bytes().take(place.start);
-            let ends = before.filter(|byte| *byte == b'\n').count();
-            found.push((u64::try_from(ends).unwrap_or(0).saturating_add(1), file));
+            let between = source.as_bytes().get(at..place.start).unwrap_or_default();
+            let ends = memchr::memchr_iter(b'\n', between).count();
+            line = line.saturating_add(u64::try_from(ends).unwrap_or(0));
+            at = at.max(place.start);
+            found.push((line, file));
         }
     }
     found

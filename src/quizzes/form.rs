@@ -110,14 +110,15 @@ pub(super) fn twice(questions: &[Found]) -> Vec<Fault> {
 /// Gives questions without a name of their own, which begin alike, names that differ.
 pub(super) fn told_apart(questions: &mut [Found]) {
     let mut seen: HashSet<String> = HashSet::new();
+    let mut next: HashMap<String, u32> = HashMap::new();
     for Found { question, .. } in questions {
         let first = question.name.clone();
-        let mut number = 2_u32;
         while !seen.insert(question.name.clone()) {
+            let number = next.entry(first.clone()).or_insert(2);
             let end = format!(" ({number})");
+            *number = number.saturating_add(1);
             let room = LONGEST_NAME.saturating_sub(end.len());
             question.name = first.chars().take(room).chain(end.chars()).collect();
-            number = number.saturating_add(1);
         }
     }
 }

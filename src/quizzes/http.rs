@@ -24,6 +24,9 @@ const LARGEST: usize = 10 * 1024 * 1024;
 /// Files that are on their way in at the same time: each is held in memory until it is stored.
 const UPLOADS: usize = 4;
 
+/// More faults or notes than this are not told.
+const TOLD: usize = 1000;
+
 pub(crate) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
@@ -121,7 +124,7 @@ async fn put(
         let field = if wanted.partly { "partly" } else { "title" };
         return Err(Error::invalid(field, "is for GIFT and Moodle XML"));
     }
-    let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
+    let slot = extract::place_of(&SLOTS).await?;
     let bytes = extract::file(request, LARGEST).await?;
     let draft = tokio::task::spawn_blocking({
         let slug = slug.clone();
@@ -129,19 +132,25 @@ async fn put(
             let text = std::str::from_utf8(&bytes);
             let text = text.map_err(|_| Error::invalid("body", "is not in UTF-8"))?;
             let read = source.read(text, slug.as_str(), wanted.partly);
-            read.map_err(|faults| Error::FilesRefused {
+            let read = read.map_err(|faults| Error::FilesRefused {
                 faults: faults
                     .into_iter()
+                    .take(TOLD)
                     .map(|it| Fault::new("body", it.line, it.message))
                     .collect(),
-            })
+            });
+            // The place goes with the work, which goes on when the client has gone.
+            read.map(|draft| (draft, slot))
         }
     });
-    let draft = draft.await.map_err(Error::internal)??;
+    let (mut draft, _slot) = draft.await.map_err(Error::internal)??;
+    draft.notes.truncate(TOLD);
     let Wanted { title, dry_run, .. } = wanted;
     let take_in = move |cx: &mut Cx<'_, '_>| {
-        match super::get(cx, &format!("{id}/{slug}")) {
-            Err(Error::NotFound { .. }) => {}
+        // Nobody else changes it from here on: what is checked is what is replaced.
+        let gate = crate::courses::manage(cx, &id)?;
+        match super::get(cx, &format!("{}/{slug}", gate.id)) {
+            Err(Error::NotFound { .. }) => known.check_place(None::<&String>)?,
             there => known.check(&there?)?,
         }
         super::take_in(cx, &id, &slug, &draft, title.as_deref(), dry_run)

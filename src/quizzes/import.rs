@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::id;
 
 /// A quiz may have so many questions.
-const MOST: usize = 5000;
+pub(super) const MOST: usize = 5000;
 
 /// Looks through what was read from files of more than one sort: names are made to differ where
 /// nobody gave any, and pools from which is drawn must be there.
@@ -25,14 +25,16 @@ const MOST: usize = 5000;
 /// # Errors
 /// What is wrong.
 pub fn check(written: &mut Written, named: bool) -> Result<(), Vec<Fault>> {
+    // Before anything that takes the longer the more there are.
+    if written.questions.len() > MOST {
+        let message = format!("there are more than {MOST} questions");
+        return Err(vec![Fault { line: 1, message }]);
+    }
     if !named {
         told_apart(&mut written.questions);
     }
     let mut faults = twice(&written.questions);
     let mut wrong = |message| faults.push(Fault { line: 1, message });
-    if written.questions.len() > MOST {
-        wrong(format!("there are more than {MOST} questions"));
-    }
     written.settings.check(&mut wrong);
     for (pool, count) in &written.settings.draw {
         let in_pool = |question: &Question| question.pool.as_ref() == Some(pool);

@@ -1,6 +1,7 @@
 //! The forms in which a quiz comes as a file: one way in for the shell and for HTTP.
 
 use super::gift::{self, Fault, Found};
+use super::import::MOST;
 use super::{Settings, Written, check, form, moodle};
 
 /// In which form a file is.
@@ -23,6 +24,13 @@ pub(super) struct Read {
     pub(super) faults: Vec<Fault>,
     /// What is not quite as it is in the file.
     pub(super) notes: Vec<Fault>,
+}
+
+impl Read {
+    /// Whether it is over the limit already, so that the rest need not be read.
+    pub(super) fn is_full(&self) -> bool {
+        self.questions.len() > MOST || self.faults.len() > MOST
+    }
 }
 
 /// A quiz that is ready to be taken in.
@@ -92,8 +100,9 @@ impl Source {
             Self::Moodle => moodle::read(text).map_err(|fault| vec![fault])?,
         };
         if !read.faults.is_empty() {
-            // Of nothing no quiz is made: one that is there would lose all of its questions.
-            if !partly || read.questions.is_empty() {
+            // Of nothing no quiz is made: one that is there would lose all of its questions. And what
+            // was not read to its end is not taken in.
+            if !partly || read.questions.is_empty() || read.is_full() {
                 return Err(read.faults);
             }
             let left_out = read.faults.into_iter().map(|fault| Fault {

@@ -205,3 +205,25 @@ fn two_thousand_questions_are_taken_in_in_one_transaction() {
     });
     assert_eq!(done.unwrap().added, 2000);
 }
+
+#[test]
+fn a_file_with_questions_without_number_is_refused_before_they_are_told_apart() {
+    for partly in [false, true] {
+        let many = "the same\n\n".repeat(5001);
+        let refused = Source::Gift.read(&many, "t", partly).unwrap_err();
+        assert_eq!(refused.len(), 1);
+        assert_eq!(refused[0].message, "there are more than 5000 questions");
+        let wrong = format!("good {{T}}\n\n{}", "bad {\n\n".repeat(9000));
+        let refused = Source::Gift.read(&wrong, "t", partly).unwrap_err();
+        assert_eq!(refused.len(), 5001);
+    }
+    let several = Source::Gift.read(&"x\n\n".repeat(5000), "t", false);
+    let questions = several.unwrap().written.questions;
+    assert_eq!(
+        (
+            &*questions[1].question.name,
+            &*questions[4999].question.name
+        ),
+        ("x (2)", "x (5000)")
+    );
+}

@@ -154,16 +154,18 @@ pub fn finish(cx: &mut Cx<'_, '_>, attempt: &Attempt, verdict: &Verdict) -> Resu
             return Ok(Err(refusal(&standing, cx.now)));
         }
     };
-    throttle::succeeded(cx, &attempt.counted, attempt.login.ip)?;
     if let (Some(old), Some(new)) = (&account.hash, &verdict.rehashed) {
         users::set_hash(cx, &account.id, old, new)?;
     }
     let entry = entry(account, account.epoch, methods, &attempt.login);
-    match open(cx, &entry) {
+    let turn = match open(cx, &entry) {
         // Disabled or changed while the password was being hashed.
-        Err(Error::Unauthenticated) => Ok(Err(refusal(&standing, cx.now))),
-        opened => opened.map(Ok),
-    }
+        Err(Error::Unauthenticated) => return Ok(Err(refusal(&standing, cx.now))),
+        opened => opened?,
+    };
+    // After the account's row, as whoever sets a password anew does it.
+    throttle::succeeded(cx, &attempt.counted, attempt.login.ip)?;
+    Ok(Ok(turn))
 }
 
 fn entry(account: &Credentials, epoch: i64, methods: Vec<&'static str>, login: &Login) -> Entry {

@@ -61,9 +61,11 @@ fn files(folder: &Path) -> Vec<(i64, PathBuf)> {
     files.collect()
 }
 
-/// What its manifest says, if that speaks of a file of this size.
+/// What its manifest says, if that speaks of a file of this size from which something can be
+/// restored.
 fn described(path: PathBuf) -> Option<Snapshot> {
     let manifest = Manifest::of(&path).ok()??;
     let bytes = path.metadata().ok()?.len();
-    (bytes == manifest.bytes).then_some(Snapshot { path, manifest })
+    let restorable = bytes == manifest.bytes && manifest.faults.is_empty();
+    restorable.then_some(Snapshot { path, manifest })
 }

@@ -61,15 +61,6 @@ pub fn take(app: &App, path: &Path, tell: &mut Tell<'_>) -> Result<Snapshot> {
     publish(draft, path)
 }
 
-/// Takes a snapshot into a new file in the usual [`folder`], named after the database and the time.
-///
-/// # Errors
-/// As [`take`].
-pub fn take_usual(app: &App, tell: &mut Tell<'_>) -> Result<Snapshot> {
-    let draft = draft(app, &folder(app)?, tell)?;
-    publish_usual(app, draft)
-}
-
 /// Copies the database into a file in `folder` that has no name yet, and checks the copy.
 ///
 /// # Errors

@@ -126,7 +126,7 @@ fn a_check_ends_with_thirteen_and_names_what_cannot_be_right() {
     let ran = shell.run(&["db", "check"]);
     assert!(
         ran.stdout
-            .contains("1 rows point to users that are not there"),
+            .contains("1 row points to users that are not there"),
         "{ran:?}"
     );
 }
@@ -381,7 +381,7 @@ fn a_damaged_database_is_not_backed_up() {
     leave_dangling(&shell);
     let to = shell.path("b.db");
     let told = shell.fails(13, &["backup", "create", "-o", to.to_str().unwrap()]);
-    assert!(told.contains("tokens: 1 rows point to users"), "{told}");
+    assert!(told.contains("tokens: 1 row points to users"), "{told}");
     assert!(!to.exists());
 }
 

@@ -182,8 +182,9 @@ fn what_is_mended_once_is_not_mended_twice_and_a_backup_comes_first() {
         (mode(&data), mode(&data.join("provost.key"))),
         (0o700, 0o600)
     );
-    let mut backups = fs::read_dir(data.join("backups")).unwrap();
-    assert!(backups.any(|entry| {
+    // A key file that others may read seals no backup, so the database is kept as it was.
+    let mut kept = fs::read_dir(data.join("aside")).unwrap();
+    assert!(kept.any(|entry| {
         entry
             .unwrap()
             .path()
@@ -268,10 +269,10 @@ fn what_is_broken_inside_is_mended_beside_a_daemon_and_a_report_always_follows()
     assert_eq!(daemon.get("/readyz").0, 200);
     drop(daemon.stop());
     files::check(&shell);
-    // Without a backup nothing is changed, and the report comes all the same.
-    let backups = data.join("backups");
-    let _none = fs::remove_dir_all(&backups);
-    fs::write(&backups, "in the way").unwrap();
+    // Without a copy nothing is changed, and the report comes all the same.
+    let aside = data.join("aside");
+    fs::rename(&aside, data.join("elsewhere")).unwrap();
+    fs::write(&aside, "in the way").unwrap();
     chmod(data.join("provost.key"), 0o640);
     let ran = shell.run(&["doctor", "--fix", "--yes"]);
     assert_ne!(ran.status, 0, "{ran:?}");

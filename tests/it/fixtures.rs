@@ -127,7 +127,8 @@ fn a_database_of_each_schema_gets_the_schema_of_a_new_one_and_keeps_every_row() 
                 .collect();
             let (before, after) = (rows(&old, &table, &shared), rows(&new, &table, &shared));
             assert_eq!(told["rows"][&table], before.len(), "{table}");
-            for row in &before {
+            // Going up is in the log itself, whose end the head notes.
+            for row in before.iter().filter(|_| table != "audit_head") {
                 assert!(after.contains(row), "{table} lost {row:?}");
             }
         }

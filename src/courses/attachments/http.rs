@@ -124,7 +124,7 @@ async fn put(
             Ok(cx.kit.config.courses.attachment_max)
         })
         .await?;
-    let _slot = SLOTS.acquire().await.map_err(Error::internal)?;
+    let _slot = extract::place_of(&SLOTS).await?;
     let bytes = extract::file(request, limit).await?;
     let location = format!("/api/v1/courses/{id}/attachments/{name}");
     let (file, new) = caller

@@ -223,11 +223,8 @@ fn dangling(link: &mut Link, tables: &[Table]) -> Result<Check> {
             let row = link.first(&sql, &[])?;
             let n = row.map_or(Ok(0), |row| row.int("n"))?;
             if n > 0 {
-                let parent = &reference.table;
-                check.findings.push(Finding {
-                    object: table.name.clone(),
-                    detail: format!("{n} rows point to {parent} that are not there"),
-                });
+                let found = Finding::dangling(table.name.clone(), n, &reference.table);
+                check.findings.push(found);
             }
         }
     }

@@ -1,5 +1,7 @@
 //! Looking for damage in an `SQLite` file.
 
+use std::fmt::Write as _;
+
 use super::Sqlite;
 use super::session::Session;
 use crate::db::whole::{Check, Finding};
@@ -55,17 +57,12 @@ impl Session<'_> {
             &[],
         )?;
         let finding = |row: &crate::db::Row| {
-            let (n, parent) = (row.int("n")?, row.text("parent")?);
-            let told = match n {
-                1 => "1 row points".to_owned(),
-                n => format!("{n} rows point"),
-            };
-            let example = row.opt_int("example")?;
-            let first = example.map_or(String::new(), |id| format!(", the first has rowid {id}"));
-            Ok(Finding {
-                object: row.text("child")?,
-                detail: format!("{told} to {parent} that are not there{first}"),
-            })
+            let (rows, parent) = (row.int("n")?, row.text("parent")?);
+            let mut found = Finding::dangling(row.text("child")?, rows, &parent);
+            if let Some(id) = row.opt_int("example")? {
+                let _ = write!(found.detail, ", the first has rowid {id}");
+            }
+            Ok(found)
         };
         rows.iter().map(finding).collect()
     }

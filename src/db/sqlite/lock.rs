@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read as _, Seek as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -106,12 +106,16 @@ impl Locks {
         {
             return Err(Error::DaemonRunning { pid });
         }
-        wait(
-            || self.shared.try_lock(),
-            PATIENCE,
-            "other commands are using the database",
-        )?;
-        let result = f();
+        // Waiting for it gives up the shared one (flock(2)): another file may be put there meanwhile.
+        let before = which(&self.database);
+        let why = "other commands are using the database";
+        let result = match wait(|| self.shared.try_lock(), PATIENCE, why) {
+            Ok(()) if which(&self.database) == before => f(),
+            Ok(()) => Err(Error::unavailable(
+                "another command has put another file in the place of the database; run it again",
+            )),
+            Err(error) => Err(error),
+        };
         wait(
             || self.shared.try_lock_shared(),
             PATIENCE,
@@ -119,6 +123,12 @@ impl Locks {
         )?;
         result
     }
+}
+
+/// Which file has the database's name; none, if none has.
+fn which(database: &Path) -> Option<(u64, u64)> {
+    let about = std::fs::metadata(database).ok()?;
+    Some((about.dev(), about.ino()))
 }
 
 /// Takes the daemon's lock and writes this process's id into it.
@@ -201,7 +211,6 @@ fn wait(
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt as _;
 
     use super::*;
 

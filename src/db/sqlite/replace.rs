@@ -41,7 +41,8 @@ impl Sqlite {
             let old = exists(&path)?;
             let whole = old && settle(&path)?;
             let done = before(whole.then_some(path.as_path()))?;
-            let kept = if old { keep(&path, aside)? } else { Vec::new() };
+            // Also where the database is gone: its log would be played into the new one.
+            let kept = keep(&path, aside, old)?;
             sync(folder_of(&path))?;
             let putting = Error::io(format!("put a file in the place of {}", path.display()));
             fs::rename(new, &path).map_err(putting)?;
@@ -80,17 +81,20 @@ fn emptied(connection: &Connection) -> Result<bool> {
 
 /// Gives the old database a second name, and moves what else belongs to it. Returns what is there
 /// now.
-fn keep(path: &Path, aside: &Path) -> Result<Vec<PathBuf>> {
-    forget_second_names(path)?;
+fn keep(path: &Path, aside: &Path, old: bool) -> Result<Vec<PathBuf>> {
     let failed = || Error::io(format!("move {} to {}", path.display(), aside.display()));
-    let mut kept = vec![aside.to_owned()];
-    match fs::hard_link(path, aside) {
-        Ok(()) => {}
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            return Err(Error::Exists { path: aside.into() });
+    let mut kept = Vec::new();
+    if old {
+        forget_second_names(path)?;
+        match fs::hard_link(path, aside) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+                return Err(Error::Exists { path: aside.into() });
+            }
+            // A file system without second names: then there is an instant without the first.
+            Err(_) => fs::rename(path, aside).map_err(failed())?,
         }
-        // A file system without second names: then there is an instant without the first.
-        Err(_) => fs::rename(path, aside).map_err(failed())?,
+        kept.push(aside.to_owned());
     }
     for ending in BESIDE {
         let (from, to) = (with(path, ending), with(aside, ending));
@@ -152,6 +156,19 @@ mod tests {
         let db = Db::open_still(path).unwrap();
         let row = db.read(|tx| tx.first("SELECT n FROM numbers", &[]));
         row.unwrap().unwrap().int("n").unwrap()
+    }
+
+    #[test]
+    fn the_log_of_a_database_that_is_gone_is_not_played_into_the_new_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        made(&at("new.db"), 2);
+        fs::write(at("x.db-wal"), "of another database").unwrap();
+        let ((), kept) =
+            Sqlite::replace(&at("x.db"), &at("new.db"), &at("old.db"), |_| Ok(())).unwrap();
+        assert_eq!(kept, [at("old.db-wal")]);
+        assert!(!at("x.db-wal").exists());
+        assert_eq!(number(&at("x.db")), 2);
     }
 
     #[test]

@@ -5,7 +5,7 @@
 //! all that is moved is one transaction; nothing is done in a database of which a page is damaged.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -116,12 +116,8 @@ pub fn apply(app: &App, actor: &Actor, change: &Change) -> Result<()> {
         What::Rows { to, .. } => {
             let aside = file::folder_of(to);
             let _is_ours = folder(aside)?;
-            let moved = move_rows(app, actor, to);
-            if moved.is_err() {
-                // Everything is in the database still.
-                let _of_no_use = fs::remove_file(to);
-            }
-            moved
+            // It stays if that fails: whether a commit that failed is on the disk nobody knows.
+            move_rows(app, actor, to)
         }
         What::Mode(_) | What::Folder | What::Ballast | What::Moved(_) => {
             Err(Error::internal("this is not inside the database"))

@@ -48,14 +48,17 @@ pub fn read(text: &str) -> Result<Vec<Found>, Vec<Fault>> {
 
 /// Reads what can be read of a file, and tells what is wrong with the rest.
 pub(super) fn part(text: &str) -> Read {
-    let (mut questions, mut faults) = (Vec::new(), Vec::new());
+    let mut read = Read::default();
     let mut pool = None;
     for paragraph in paragraphs(text) {
+        if read.is_full() {
+            break;
+        }
         let (line, whole) = (paragraph.line(), paragraph.raw());
         if let Some(category) = whole.strip_prefix("$CATEGORY:") {
             match category.lines().count() {
                 0 | 1 => pool = last_part(category),
-                _ => faults.push(Fault {
+                _ => read.faults.push(Fault {
                     line: line + 1,
                     message: "a blank line must follow a category".into(),
                 }),
@@ -63,15 +66,11 @@ pub(super) fn part(text: &str) -> Read {
             continue;
         }
         match question(&paragraph, pool.as_deref()) {
-            Ok(question) => questions.push(Found { line, question }),
-            Err(fault) => faults.push(fault),
+            Ok(question) => read.questions.push(Found { line, question }),
+            Err(fault) => read.faults.push(fault),
         }
     }
-    Read {
-        questions,
-        faults,
-        notes: Vec::new(),
-    }
+    read
 }
 
 /// `$course$/top/Default/Chapter 1` is known as `Chapter 1`. A slash that belongs to a name is

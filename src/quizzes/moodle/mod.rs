@@ -6,6 +6,7 @@
 //! little of it is noted.
 
 mod answers;
+mod cost;
 mod element;
 #[cfg(test)]
 mod tests;
@@ -18,6 +19,7 @@ use super::gift::{Fault, Found, last_part, shortened};
 use super::lines::Lines;
 use super::question::{Body, LONGEST_NAME, Question};
 use super::source::Read;
+use cost::is_costly;
 use element::Element;
 use texts::Texts;
 
@@ -30,6 +32,10 @@ const NODES: u32 = 1_000_000;
 /// Why it is no such file.
 pub(super) fn read(text: &str) -> Result<Read, Fault> {
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    if is_costly(text) {
+        let message = "has more attributes or namespaces than any Moodle XML".into();
+        return Err(Fault { line: 1, message });
+    }
     let options = ParsingOptions {
         nodes_limit: NODES,
         // Without a document type there are no entities, and nothing that grows by itself.
@@ -51,6 +57,9 @@ pub(super) fn read(text: &str) -> Result<Read, Fault> {
     let mut read = Read::default();
     let mut pool = None;
     for element in root.elements() {
+        if read.is_full() {
+            break;
+        }
         let kind = element.attribute("type");
         match (element.name(), kind) {
             ("question", Some("category")) => {

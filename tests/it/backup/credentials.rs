@@ -73,6 +73,22 @@ impl Session {
     }
 }
 
+/// Ends every second one of these tokens and uses up the others.
+fn end_each<'a>(
+    client: &mut Client,
+    admin: &str,
+    tokens: impl Iterator<Item = &'a (String, String)>,
+) {
+    for (n, (id, token)) in tokens.enumerate() {
+        if n % 2 == 0 {
+            client.must("DELETE", &format!("/api/v1/tokens/{id}"), admin, "");
+        } else {
+            let body = json!({ "token": token }).to_string();
+            client.must("POST", "/api/v1/tokens/consume", admin, &body);
+        }
+    }
+}
+
 /// Restores a backup after the world has moved on; `each` credentials of each sort.
 fn moved_on(each: usize) {
     if !can_go_back() {
@@ -100,20 +116,7 @@ fn moved_on(each: usize) {
     let (api, passing) = (issued("api"), issued("temporary"));
     let sessions: Vec<Session> = (0..each).map(|_| Session::open(&mut client)).collect();
     let backup = back_up(&shell);
-    // Of each sort every second one is ended or used up since, in its own way.
-    for (n, (id, token)) in api.iter().chain(&passing).enumerate() {
-        if n % 2 == 0 {
-            client.must(
-                "DELETE",
-                &format!("/api/v1/tokens/{id}"),
-                &bearer(&admin),
-                "",
-            );
-        } else {
-            let body = json!({ "token": token }).to_string();
-            client.must("POST", "/api/v1/tokens/consume", &bearer(&admin), &body);
-        }
-    }
+    end_each(&mut client, &bearer(&admin), api.iter().chain(&passing));
     let mut refreshed = Vec::new();
     for session in &sessions {
         let body = json!({ "refresh_token": session.refresh }).to_string();

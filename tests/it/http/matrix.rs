@@ -278,6 +278,10 @@ fn school() -> School {
 }
 
 /// Statuses of which one must come, and none if the request would change what the others ask for.
+#[expect(
+    clippy::match_same_arms,
+    reason = "the first that fits decides: they are read from the top"
+)]
 fn wanted(who: Who, sort: Sort, method: &str, state: State) -> Option<&'static [u16]> {
     let sees = who.sees(state);
     Some(match (who, sort) {
@@ -286,8 +290,8 @@ fn wanted(who: Who, sort: Sort, method: &str, state: State) -> Option<&'static [
         (_, Sort::Everybody) => &[200],
         (_, Sort::DoTheirs) => &[403, 404],
         (Who::Author | Who::Administrator | Who::Keeper, _) if method != "GET" => return None,
-        (_, Sort::SeeTheirs) if who.manages() => &[200],
-        (_, Sort::SeeTheirs) => &[404],
+        (_, Sort::SeeTheirs) if !who.manages() => &[404],
+        (_, Sort::SeeTheirs) => &[200],
         (_, _) if !sees => &[404],
         (_, Sort::Read) => &[200],
         // A program without an owner has no progress of its own, and takes nothing.

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use super::{PASSWORD, QUIZ, begin, log_in, quiz, school};
+use crate::support::Shell;
 use crate::support::client::{Answer, Client};
 
 fn fixture(path: &str) -> String {
@@ -138,9 +139,17 @@ fn grades_are_written_as_csv_and_as_a_workbook() {
     assert_eq!(daemon.stop().0, 0);
 }
 
-#[test]
-fn an_author_makes_corrects_and_regrades_a_quiz_over_http() {
-    let shell = school(1);
+const TOML: &str = "application/toml";
+
+/// Puts a quiz of the course.
+fn put(client: &mut Client, who: &str, kind: &str, path: &str, body: &str) -> Answer {
+    let headers = format!("{who}Content-Type: {kind}\r\n");
+    let path = format!("/api/v1/courses/sql/quizzes/{path}");
+    client.must("PUT", &path, &headers, body)
+}
+
+/// The course with an author and a student, both logged in.
+fn author_and_student(shell: &Shell, client: &mut Client) -> (String, String) {
     let line = [
         "user",
         "create",
@@ -151,29 +160,30 @@ fn an_author_makes_corrects_and_regrades_a_quiz_over_http() {
     ];
     assert_eq!(shell.run_with(&line, PASSWORD).status, 0);
     shell.ok(&["course", "update", "sql", "--owner", "anna"]);
+    (log_in(client, "anna"), log_in(client, "p0"))
+}
+
+#[test]
+fn an_author_puts_a_quiz_over_http_and_is_told_what_is_wrong_with_it() {
+    let shell = school(1);
     let daemon = shell.serve();
     let mut client = Client::connect(&daemon.address).unwrap();
-    let (anna, student) = (log_in(&mut client, "anna"), log_in(&mut client, "p0"));
-    let mut put = |who: &str, kind: &str, path: &str, body: &str| -> Answer {
-        let headers = format!("{who}Content-Type: {kind}\r\n");
-        let path = format!("/api/v1/courses/sql/quizzes/{path}");
-        client.must("PUT", &path, &headers, body)
-    };
-    let toml = "application/toml";
-    let dry = put(&anna, toml, "exam?dry_run=true", QUIZ);
+    let (anna, student) = author_and_student(&shell, &mut client);
+    let mut put = |who: &str, kind, path, body| put(&mut client, who, kind, path, body);
+    let dry = put(&anna, TOML, "exam?dry_run=true", QUIZ);
     assert_eq!(
         (dry.status, &dry.json()["id"]),
         (200, &Value::Null),
         "{dry:?}"
     );
-    let made = put(&anna, toml, "exam", QUIZ);
+    let made = put(&anna, TOML, "exam", QUIZ);
     assert_eq!(made.status, 201, "{made:?}");
     let quiz = made.text("id");
     assert_eq!(
         made.header("location"),
         Some(&*format!("/api/v1/quizzes/{quiz}"))
     );
-    let again = put(&anna, toml, "exam", QUIZ);
+    let again = put(&anna, TOML, "exam", QUIZ);
     assert_eq!((again.status, &again.json()["kept"]), (200, &json!(3)));
     let gift = put(
         &anna,
@@ -198,19 +208,28 @@ fn an_author_makes_corrects_and_regrades_a_quiz_over_http() {
         (201, &json!(3))
     );
     for (who, kind, path, status) in [
-        (&student, toml, "exam", 403),
+        (&student, TOML, "exam", 403),
         (&student, "application/json", "exam", 403),
         (&anna, "application/json", "exam", 415),
         (&anna, "multipart/form-data; boundary=x", "exam", 415),
-        (&anna, toml, "exam?title=x", 422),
-        (&anna, toml, "exam?partly=true", 422),
-        (&anna, toml, "Not%20a%20slug", 422),
+        (&anna, TOML, "exam?title=x", 422),
+        (&anna, TOML, "exam?partly=true", 422),
+        (&anna, TOML, "Not%20a%20slug", 422),
         (&anna, "application/xml", "exam", 422),
     ] {
         let refused = put(who, kind, path, QUIZ);
         assert_eq!(refused.status, status, "{kind} {path}: {refused:?}");
     }
+    assert_eq!(daemon.stop().0, 0);
+}
 
+#[test]
+fn an_author_corrects_and_regrades_a_quiz_over_http() {
+    let shell = school(1);
+    let daemon = shell.serve();
+    let mut client = Client::connect(&daemon.address).unwrap();
+    let (anna, student) = author_and_student(&shell, &mut client);
+    let quiz = put(&mut client, &anna, TOML, "exam", QUIZ).text("id");
     let sheet = begin(&mut client, &student, &quiz);
     let attempt = format!("/api/v1/attempts/{}", sheet["id"].as_str().unwrap());
     let question = sheet["questions"][2]["id"].as_str().unwrap();
@@ -220,7 +239,7 @@ fn an_author_makes_corrects_and_regrades_a_quiz_over_http() {
     assert_eq!(over.json()["points"], 0, "{over:?}");
     let path = format!("/api/v1/quizzes/{quiz}");
     let file = client.must("GET", &format!("{path}/export"), &anna, "");
-    assert_eq!(file.header("content-type"), Some(toml));
+    assert_eq!(file.header("content-type"), Some(TOML));
     assert_eq!(
         file.header("content-disposition"),
         Some("attachment; filename=\"exam.toml\"")
@@ -230,7 +249,7 @@ fn an_author_makes_corrects_and_regrades_a_quiz_over_http() {
         file.body
     );
     let tag = client.must("GET", &path, &anna, "");
-    let headers = format!("{anna}Content-Type: {toml}\r\nIf-Match: \"old\"\r\n");
+    let headers = format!("{anna}Content-Type: {TOML}\r\nIf-Match: \"old\"\r\n");
     let exam = "/api/v1/courses/sql/quizzes/exam";
     let stale = client.must("PUT", exam, &headers, &file.body);
     assert_eq!(stale.status, 412, "{stale:?}");

@@ -54,7 +54,7 @@ pub struct Rows {
     pub backup: Option<u64>,
 }
 
-/// Tells what [`super::restore`] would do with a staged backup. Nothing is changed, and a daemon may
+/// Tells what [`super::restore()`] would do with a staged backup. Nothing is changed, and a daemon may
 /// go on.
 ///
 /// # Errors
@@ -65,7 +65,8 @@ pub fn plan(staged: Staged, config: &Config, actor: &Actor, options: Options) ->
     let app = open(&staged, config)?;
     let then = snapshots::counts(app.db())?;
     let done = migrations::up(&app, actor)?;
-    let there = live.exists();
+    // Looking into an emptied file would throw the log away that is left beside it.
+    let there = live.metadata().is_ok_and(|it| it.len() > 0);
     let (mut now, mut since) = (BTreeMap::new(), Since::unknown("there is no database"));
     if there {
         let old = Db::inspect(&config.db);

@@ -191,7 +191,7 @@ impl Story {
     /// Every migration that the story has or that the database has seen, in order.
     ///
     /// # Errors
-    /// [`Error::ForeignDatabase`] for another program's database.
+    /// [`ForeignDatabase`](crate::error::Error::ForeignDatabase) for another program's database.
     pub fn status(&self, db: &Db) -> Result<Vec<Entry>> {
         schema(db)?;
         let history = db.read(|tx| store::history(tx, self.table))?;

@@ -39,7 +39,7 @@ impl Sqlite {
         let locks = Locks::take(&path, false)?;
         locks.exclusively(|| {
             let old = exists(&path)?;
-            let whole = old && settle(&path)?;
+            let whole = old && !is_empty(&path)? && settle(&path)?;
             let done = before(whole.then_some(path.as_path()))?;
             // Also where the database is gone: its log would be played into the new one.
             let kept = keep(&path, aside, old)?;
@@ -55,6 +55,14 @@ impl Sqlite {
 fn exists(path: &Path) -> Result<bool> {
     path.try_exists()
         .map_err(Error::io(format!("look at {}", path.display())))
+}
+
+/// Whether there is no byte in the file. `SQLite` would take it for a new database, and throw away
+/// the log that is left beside it.
+fn is_empty(path: &Path) -> Result<bool> {
+    let about = fs::metadata(path);
+    let about = about.map_err(Error::io(format!("look at {}", path.display())))?;
+    Ok(about.len() == 0)
 }
 
 /// Moves what was committed into the main file. False for a file that is too damaged for it.
@@ -168,6 +176,23 @@ mod tests {
             Sqlite::replace(&at("x.db"), &at("new.db"), &at("old.db"), |_| Ok(())).unwrap();
         assert_eq!(kept, [at("old.db-wal")]);
         assert!(!at("x.db-wal").exists());
+        assert_eq!(number(&at("x.db")), 2);
+    }
+
+    #[test]
+    fn the_log_beside_an_emptied_database_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        made(&at("new.db"), 2);
+        fs::write(at("x.db"), "").unwrap();
+        fs::write(at("x.db-wal"), "all that is left").unwrap();
+        let (old, kept) = Sqlite::replace(&at("x.db"), &at("new.db"), &at("old.db"), |old| {
+            Ok(old.is_some())
+        })
+        .unwrap();
+        assert!(!old);
+        assert_eq!(kept, [at("old.db"), at("old.db-wal")]);
+        assert_eq!(fs::read(at("old.db-wal")).unwrap(), b"all that is left");
         assert_eq!(number(&at("x.db")), 2);
     }
 

@@ -105,7 +105,9 @@ pub fn stage(
     // Of a file that is as it was made, an altered event is no reason to be without a database.
     let (audit, faults): (Vec<_>, Vec<_>) = found.partition(|it| sealed && it.check == "audit");
     if let Some(fault) = faults.first() {
-        if fault.check == "keys" {
+        // With another key file the seal and the log's signatures are not good, either.
+        let follows = |check| matches!(check, "manifest" | "keys" | "audit");
+        if faults.iter().any(|it| it.check == "keys") && faults.iter().all(|it| follows(it.check)) {
             return Err(Error::KeyFile {
                 path: keys.1.to_owned(),
                 reason: "is not the one to which the backup belongs; put a copy of the right one in its place".into(),

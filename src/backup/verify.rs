@@ -148,12 +148,13 @@ fn of_manifest(manifest: Option<&Manifest>, keys: Option<&Keys>) -> Result<Check
     if manifest.is_genuine(keys)? {
         return Ok(check(NAME, "sealed with this key file", Vec::new()));
     }
-    let reason = match &manifest.keys {
-        Some(fingerprint) if *fingerprint != keys.fingerprint => {
-            "it was written with another key file".to_owned()
-        }
-        _ => "it is not as it was written".to_owned(),
-    };
+    let others = manifest.keys.as_ref();
+    if others.is_some_and(|fingerprint| *fingerprint != keys.fingerprint) {
+        // Nothing is wrong with it, as far as this key file can tell.
+        let reason = "it was written with another key file".to_owned();
+        return Ok(check("keys", "", vec![reason]));
+    }
+    let reason = "it is not as it was written".to_owned();
     Ok(check(NAME, "", vec![reason]))
 }
 

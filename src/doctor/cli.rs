@@ -196,7 +196,14 @@ fn note(mended: Result<()>, change: &mut Change, out: &mut Output) -> Result<()>
 /// go back to; and it is not touched, unless rows are moved: then it is copied as it is.
 fn back_up(patient: &Patient, changes: &[Change], out: &mut Output) -> Result<()> {
     match fix::back_up(patient) {
-        Ok(Some(path)) => out.message(format_args!("backup: {}", path.display())),
+        Ok(Some((path, faults))) => {
+            for fault in faults {
+                out.warn(format_args!(
+                    "provost restore will refuse this backup: {fault}"
+                ))?;
+            }
+            out.message(format_args!("backup: {}", path.display()))
+        }
         Ok(None) => Ok(()),
         Err(error @ Error::Corrupt(_)) if changes.iter().any(Change::is_inside) => {
             let path = fix::copy(patient)?;

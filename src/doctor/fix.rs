@@ -242,12 +242,13 @@ fn folder(path: &Path) -> Result<File> {
     Ok(folder)
 }
 
-/// Makes a backup of a database that can be read and is a file; returns where it is. Where no restore
-/// would take it, for want of the key file or of this program's schema, it is copied as it is.
+/// Makes a backup of a database that can be read and is a file; returns where it is, and why a
+/// restore would refuse it, which may be what is to be mended. For want of the key file or of this
+/// program's schema there is no backup, and it is copied as it is.
 ///
 /// # Errors
 /// As [`backup::create`].
-pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
+pub fn back_up(patient: &Patient) -> Result<Option<(PathBuf, Vec<String>)>> {
     let readable = patient
         .lacks(Needs::File)
         .or(patient.lacks(Needs::Database));
@@ -256,10 +257,10 @@ pub fn back_up(patient: &Patient) -> Result<Option<PathBuf>> {
     }
     let sealable = matches!(patient.key, Some(Ok(_)));
     if !sealable || patient.lacks(Needs::Schema).is_some() {
-        return copy(patient).map(Some);
+        return copy(patient).map(|path| Some((path, Vec::new())));
     }
     let made = backup::create_unrecorded(patient.app()?, &mut |_, _| Ok(()))?;
-    Ok(made.path)
+    Ok(made.path.map(|path| (path, made.faults)))
 }
 
 /// Copies the database as it is, whatever is wrong with it; returns where the copy is.

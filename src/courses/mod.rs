@@ -17,7 +17,7 @@ use serde_json::json;
 pub use attachments::AttachmentName;
 pub use model::{Admission, Changes, Course, Filter, NewCourse, Stamp, State, Visibility};
 pub use names::{Slug, Summary, Tag, Title};
-pub use sight::{Gate, Tie, own};
+pub use sight::{Gate, Tie, Whom, whom};
 
 use sight::Reach;
 use store::Key;

@@ -143,8 +143,12 @@ fn to_others_an_attempt_is_not_there() {
         Err(Error::NotFound { .. })
     ));
     for whose in [None, Some("maria")] {
+        let filter = Filter {
+            user: whose.map(str::to_owned),
+            ..Filter::default()
+        };
         let listed = app.read(&session(&app, "ivan"), |cx| {
-            list(cx, "sql/test", whose, None, 9)
+            list(cx, "sql/test", &filter, None, 9)
         });
         match whose {
             None => assert!(listed.unwrap().items.is_empty()),
@@ -382,6 +386,107 @@ fn an_essay_waits_for_a_person_whom_no_rule_contradicts() {
     assert_eq!(grade.percent.unwrap().to_string(), "56.25");
     let maria = app.read(&session(&app, "maria"), |cx| grades(cx, "sql", None, 50));
     assert!(matches!(maria, Err(Error::Forbidden { .. })));
+}
+
+const ESSAY: &str = "\n[[question]]\nname = 'Why'\ntext = 'Why?'\nkind = 'essay'\npoints = 5\n";
+
+/// Whose attempts a list has, with their numbers.
+fn listed(app: &App, now: i64, actor: &Actor, filter: &Filter) -> Vec<String> {
+    let filter = filter.clone();
+    let page = app.at(at(now), actor, move |cx| {
+        list(cx, "sql/test", &filter, None, 9)
+    });
+    let told = page.unwrap().items.into_iter();
+    told.map(|it| format!("{} {} {}", it.user, it.number, it.waiting))
+        .collect()
+}
+
+#[test]
+fn a_list_tells_what_waits_for_a_person_and_finds_it_by_its_state() {
+    let app = school();
+    take_in(&app, at(0), &format!("{QUIZ}{ESSAY}"));
+    let anna = session(&app, "anna");
+    for name in ["maria", "ivan"] {
+        let sheet = begin(&app, 1, name).unwrap();
+        give(&app, 2, name, &sheet, 2, 1, json!("Because.")).unwrap();
+        let over = hand_in(&app, 3, name, &sheet).unwrap();
+        assert!(over.attempt.waiting);
+        if name == "ivan" {
+            let (attempt, question) = (sheet.attempt.id.clone(), sheet.questions[2].id.clone());
+            let marked = app.at(at(4), &anna, move |cx| {
+                mark(cx, &attempt, &question, Points::whole(1), None)
+            });
+            assert!(!marked.unwrap().waiting);
+        }
+    }
+    begin(&app, 5, "maria").unwrap();
+    let found = |now, state, waiting| {
+        let filter = Filter {
+            state,
+            waiting,
+            ..Filter::default()
+        };
+        listed(&app, now, &anna, &filter)
+    };
+    let whole = ["maria 2 false", "ivan 1 false", "maria 1 true"];
+    let mut all = found(5, None, false);
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    assert_eq!(all, ["maria 2 false", "maria 1 true", "ivan 1 false"]);
+    assert_eq!(found(5, None, true), [whole[2]]);
+    assert_eq!(found(605, Some(State::InProgress), false), [whole[0]]);
+    assert!(found(605, Some(State::Overdue), false).is_empty());
+    assert_eq!(found(606, Some(State::Overdue), false), [whole[0]]);
+    assert!(found(606, Some(State::InProgress), false).is_empty());
+    assert_eq!(found(5, Some(State::Submitted), false).len(), 2);
+    assert!(found(5, Some(State::Abandoned), false).is_empty());
+    assert!(found(5, Some(State::Abandoned), true).is_empty());
+    take_in(&app, at(700), &QUIZ.replace("time_limit = \"10m\"\n", ""));
+    begin(&app, 701, "ivan").unwrap();
+    let endless = found(9_999_999, Some(State::InProgress), false);
+    assert_eq!(endless, ["ivan 2 false"]);
+}
+
+#[test]
+fn a_program_that_reads_courses_sees_attempts_and_neither_grades_nor_takes_them() {
+    let app = school();
+    let quiz = take_in(&app, at(0), QUIZ).id.unwrap();
+    let sheet = begin(&app, 0, "maria").unwrap();
+    let (attempt, question) = (sheet.attempt.id.clone(), sheet.questions[0].id.clone());
+    let program = Actor::token("course:read");
+    let of = |user: &str| Filter {
+        user: Some(user.to_owned()),
+        ..Filter::default()
+    };
+    let maria = ["maria 1 false"];
+    assert_eq!(listed(&app, 1, &program, &Filter::default()), maria);
+    assert_eq!(listed(&app, 1, &program, &of("maria")), maria);
+    assert!(listed(&app, 1, &program, &of("ivan")).is_empty());
+    let told = app.read(&program, |cx| get(cx, &attempt)).unwrap();
+    assert!(told.review.is_none());
+    let needs = |refused: Result<()>| match refused {
+        Err(Error::Forbidden { needs }) => needs.to_string(),
+        other => panic!("{other:?}"),
+    };
+    let stranger = Actor::token("user:read");
+    let refused = app.read(&stranger, |cx| {
+        list(cx, &quiz, &Filter::default(), None, 9).map(drop)
+    });
+    assert_eq!(needs(refused), "course:read");
+    let refused = app.at(at(1), &program, |cx| start(cx, "sql/test").map(drop));
+    assert_eq!(needs(refused), "a session");
+    let id = attempt.clone();
+    let refused = app.at(at(1), &program, move |cx| submit(cx, &id).map(drop));
+    assert_eq!(needs(refused), "a session");
+    hand_in(&app, 2, "maria", &sheet).unwrap();
+    let id = attempt.clone();
+    let refused = app.at(at(3), &program, move |cx| {
+        mark(cx, &id, &question, Points::whole(1), None).map(drop)
+    });
+    assert_eq!(needs(refused), "course:write");
+    let refused = app.at(at(3), &program, move |cx| {
+        reopen(cx, &attempt, None).map(drop)
+    });
+    assert_eq!(needs(refused), "course:write");
 }
 
 #[test]

@@ -52,8 +52,8 @@ struct Wanted {
 
 /// List the attempts at a quiz
 ///
-/// The newest first: one's own, or everybody's for who manages the course, and programs with
-/// `course:read`.
+/// The newest first: one's own, or everybody's for who manages the course, and for programs with
+/// `course:read`, which see what they came to and not what was answered.
 #[utoipa::path(get, path = "/api/v1/quizzes/{id}/attempts", operation_id = "list_attempts", tag = "quizzes", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77"), Wanted),
     responses((status = 200, description = "a page", body = Page<Attempt>), Problems))]
@@ -113,7 +113,7 @@ fn place(sheet: &Sheet) -> Result<Place> {
 /// Show an attempt
 ///
 /// What is asked and what is stored of the answers; what is right only when it is over. Attempts of
-/// others are there only for who manages the course, and programs with `course:read`.
+/// others are there only for who manages the course.
 #[utoipa::path(get, path = "/api/v1/attempts/{id}", operation_id = "show_attempt", tag = "quizzes", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The attempt's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77")),
     responses((status = 200, description = "the attempt", body = Sheet), Problems))]

@@ -3,7 +3,8 @@
 //! Invariants: the deadline is fixed by the server's clock when an attempt begins; an answer that was
 //! acknowledged is graded, and one that came after the deadline is not; an attempt is handed in once;
 //! one whose deadline passed ends as of its deadline, whenever somebody looks; what is right is told
-//! only when the attempt is over; to others, but who oversees the course, an attempt is not there.
+//! only when the attempt is over; to others, but who manages the course, an attempt is not there. That
+//! there is one, and what it came to, is told to who oversees the course, too.
 
 pub mod cli;
 mod grades;
@@ -40,7 +41,7 @@ fn object(id: &str) -> String {
     format!("attempt:{id}")
 }
 
-/// The attempt that `text` names, if it is the actor's own or the actor oversees its course.
+/// The attempt that `text` names, if it is the actor's own or the actor manages its course.
 fn find(cx: &mut Cx<'_, '_>, text: &str) -> Result<(Row, Gate)> {
     let gone = || Error::no_such("attempt", text);
     let (low, high) = id::range(text).ok_or_else(gone)?;
@@ -52,7 +53,7 @@ fn find(cx: &mut Cx<'_, '_>, text: &str) -> Result<(Row, Gate)> {
             Err(Error::NotFound { .. }) => continue,
             Err(other) => return Err(other),
         };
-        if gate.oversees(cx.actor) || cx.actor.person().is_ok_and(|it| it == row.user_id) {
+        if gate.manages(cx.actor) || cx.actor.person().is_ok_and(|it| it == row.user_id) {
             found.push((row, gate));
         }
     }
@@ -373,5 +374,7 @@ pub fn close_due(cx: &mut Cx<'_, '_>, most: u32) -> Result<u64> {
     Ok(closed)
 }
 
+#[cfg(test)]
+mod manage_tests;
 #[cfg(test)]
 mod tests;

@@ -243,3 +243,6 @@ pub fn withdraw(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result
     audit::record(cx, event.with(details))?;
     of(cx, &gate, &user)
 }
+
+#[cfg(test)]
+mod tests;

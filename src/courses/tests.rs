@@ -345,4 +345,10 @@ fn a_page_has_the_same_tag_until_something_in_it_is_different() {
         .unwrap();
     differs("one was deleted", tag(&ivan, None, 50));
     assert_ne!(page, tag(&ivan, None, 4));
+    // The same courses, and nothing behind them any more.
+    let last = slugs(&app, &root, &Filter::default()).pop().unwrap();
+    let page = tag(&root, None, 2);
+    app.at(START, &root, move |cx| delete_if(cx, &last, |_| Ok(())))
+        .unwrap();
+    assert_ne!(page, tag(&root, None, 2));
 }

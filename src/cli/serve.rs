@@ -87,6 +87,11 @@ impl Serve {
                 if let Some(kept) = &done.snapshot {
                     let (path, sum) = (kept.path.display(), &kept.sha256);
                     tell(&app, format_args!("snapshot {path} sha256 {sum}"), out)?;
+                    for fault in &kept.faults {
+                        let told =
+                            format_args!("provost restore will refuse this snapshot: {fault}");
+                        tell(&app, told, out)?;
+                    }
                 }
                 for applied in &done.done {
                     let told = format_args!("applied migration {}", applied.name);

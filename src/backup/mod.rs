@@ -70,7 +70,8 @@ impl Backup {
 /// none.
 ///
 /// # Errors
-/// As [`snapshots::take`].
+/// As [`snapshots::draft`] and [`snapshots::publish`]; [`crate::error::Error::Usage`] where the engine's own tools
+/// make copies.
 pub fn create(
     app: &App,
     actor: &Actor,
@@ -99,7 +100,7 @@ pub fn create(
 /// only to read it.
 ///
 /// # Errors
-/// As [`snapshots::take`].
+/// As [`create`].
 pub fn create_unrecorded(app: &App, tell: &mut Tell<'_>) -> Result<Backup> {
     let (draft, audit) = draft(app, &snapshots::folder(app)?, tell)?;
     let taken = snapshots::publish_usual(app, draft)?;

@@ -25,7 +25,6 @@ use crate::app::App;
 use crate::audit::{self, Head};
 use crate::db::{Db, keyring};
 use crate::error::{Error, Result};
-use crate::file;
 use crate::keys::Keys;
 use crate::secret::hex;
 use crate::time::Timestamp;
@@ -50,22 +49,11 @@ pub struct Draft {
     pub manifest: Manifest,
 }
 
-/// Takes a snapshot into the new file `path`, beside everybody who works on the database.
+/// Copies the database into a file in `folder` that has no name yet, beside everybody who works on
+/// it, and checks the copy.
 ///
 /// # Errors
-/// [`Error::Exists`]; [`Error::Corrupt`] if the copy does not stand its check; [`Error::Usage`]
-/// where the engine's own tools make copies; what `tell` returns.
-pub fn take(app: &App, path: &Path, tell: &mut Tell<'_>) -> Result<Snapshot> {
-    database(app, Some(path))?;
-    vacant(path)?;
-    let draft = draft(app, file::folder_of(path), tell)?;
-    publish(draft, path)
-}
-
-/// Copies the database into a file in `folder` that has no name yet, and checks the copy.
-///
-/// # Errors
-/// As [`take`].
+/// [`Error::Corrupt`] if the copy does not stand its check; [`Error::Io`]; what `tell` returns.
 pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
     place::sweep(folder);
     let created_at = app.clock().now();

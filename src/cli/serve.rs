@@ -80,7 +80,10 @@ impl Serve {
             App::new(config, keys, db)
         };
         match migrations::check(app.db()) {
-            Err(Error::SchemaBehind { .. }) if self.migrate => {
+            // A file in which nothing is has a key file all the same: something was in it.
+            Err(Error::SchemaBehind { database, .. })
+                if self.migrate && (database > 0 || app.db().file().is_none()) =>
+            {
                 let all = Wish::default();
                 // Whoever stops a daemon that is starting ends it by the signal itself.
                 let done = Story::own().migrate(&app, &actor, all, &mut |_| Ok(()))?;

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::lint::is_own;
 use super::{made, needed, verify};
 use crate::db::shape::Part;
 use crate::db::{APPLICATION, Db};
@@ -39,7 +40,6 @@ pub fn misfits(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Vec<
             Some(_) => {}
         }
     }
-    let is_own = |table: &str| expected.values().any(|part| part.is_of(table));
     for (key, part) in &real {
         let (sort, name) = key;
         let on = match sort.as_str() {
@@ -142,7 +142,9 @@ mod tests {
         sql(
             &app,
             "CREATE TRIGGER mine AFTER INSERT ON orders BEGIN SELECT 1; END;
-             CREATE VIEW names AS SELECT username FROM users;",
+             CREATE VIEW names AS SELECT username FROM users;
+             CREATE TRIGGER written INSTEAD OF INSERT ON names BEGIN SELECT 1; END;
+             CREATE VIRTUAL TABLE words USING fts5 (word);",
         );
         assert_eq!(up(&app, &team(1)).faults, [""; 0]);
         let snapshot = down(&app).unwrap().snapshot.unwrap();
@@ -152,7 +154,12 @@ mod tests {
         let alone = misfits(&db, needed(), None).unwrap();
         assert_eq!(
             alone,
-            ["the trigger mine is foreign", "the view names is foreign"]
+            [
+                "the table words is foreign",
+                "the trigger mine is foreign",
+                "the trigger written is foreign",
+                "the view names is foreign"
+            ]
         );
     }
 

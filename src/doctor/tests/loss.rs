@@ -74,6 +74,16 @@ fn that_a_restore_would_refuse_the_newest_backup_is_told() {
 }
 
 #[test]
+fn a_teams_table_of_columns_that_none_of_ours_has_is_no_damage() {
+    let made = Made::whole();
+    made.script("CREATE TABLE odd (id INTEGER PRIMARY KEY, at DATETIME, n)");
+    made.is("integrity", Level::Ok, "every page");
+    fix::plan(&made.patient()).unwrap();
+    let info = crate::databases::info(made.app().db()).unwrap();
+    assert!(info.tables.iter().any(|it| it.table == "odd"));
+}
+
+#[test]
 fn what_is_next_is_a_command_and_said_once() {
     let made = Made::whole();
     let key = made.path("data/provost.key");

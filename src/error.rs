@@ -37,10 +37,12 @@ pub enum Error {
     #[error("{0}")]
     Malformed(String),
     /// A body with a member that the route does not know.
-    #[error("unknown field {field:?}")]
+    #[error("unknown field {field:?}{}{known}", if known.is_empty() { "" } else { "; known: " })]
     UnknownField {
-        /// The member's name, cut to 64 bytes.
+        /// The member's name, cut to 64 characters.
         field: String,
+        /// The names of those that are, with commas between.
+        known: String,
     },
     /// A value that a rule refuses.
     #[error("{field}: {reason}{}", and_others(others))]

@@ -125,7 +125,7 @@ impl From<&Error> for Problem {
                 Error::FilesRefused { faults } | Error::LintRefused { faults } => {
                     faults.iter().map(FieldProblem::in_file).collect()
                 }
-                Error::UnknownField { field } => vec![FieldProblem::at(field, "unknown")],
+                Error::UnknownField { field, .. } => vec![FieldProblem::at(field, "unknown")],
                 _ => Vec::new(),
             },
         }
@@ -161,6 +161,7 @@ mod tests {
         assert_eq!(both.errors[1], FieldProblem::at("n", "is missing"));
         let unknown = Error::UnknownField {
             field: "a/b~c".into(),
+            known: String::new(),
         };
         assert_eq!(Problem::from(&unknown).errors[0].pointer, "/a~1b~0c");
     }

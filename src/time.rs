@@ -3,6 +3,8 @@
 //! An instant is a [`Timestamp`]: milliseconds since the Unix epoch, UTC, as stored. It is written
 //! and read as RFC 3339. Rules never ask what time it is; they are handed `cx.now`.
 
+mod text;
+
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
@@ -47,41 +49,6 @@ impl Timestamp {
 
 fn millis(period: Duration) -> i64 {
     i64::try_from(period.as_millis()).unwrap_or(i64::MAX)
-}
-
-impl fmt::Display for Timestamp {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let at = jiff::Timestamp::from_millisecond(self.0).unwrap_or(if self.0 < 0 {
-            jiff::Timestamp::MIN
-        } else {
-            jiff::Timestamp::MAX
-        });
-        write!(f, "{at:.3}")
-    }
-}
-
-impl FromStr for Timestamp {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        let at: jiff::Timestamp = text
-            .parse()
-            .map_err(|_| Error::invalid("time", "must be RFC 3339, like 2026-11-20T08:34:00Z"))?;
-        Ok(Self(at.as_millisecond()))
-    }
-}
-
-impl Serialize for Timestamp {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for Timestamp {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<'_, str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
-    }
 }
 
 /// A length of time as people write it: `90s`, `15m`, `12h`, `7d`, `4w`, `1h30m`. Never negative;

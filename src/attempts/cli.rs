@@ -8,8 +8,8 @@ pub use grades::Command as GradeCommand;
 
 use serde_json::Value;
 
-use super::{Asked, Attempt, Reviewed};
-use crate::cli::flags::{ListArgs, value};
+use super::{Asked, Attempt, Filter, Reviewed, State};
+use crate::cli::flags::{ListArgs, value, word};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Operator, Outcome};
 use crate::error::Result;
@@ -53,6 +53,7 @@ impl Record for Attempt {
         "user",
         "number",
         "state",
+        "waiting",
         "started_at",
         "deadline",
         "ended_at",
@@ -67,6 +68,10 @@ impl Record for Attempt {
 
 /// The flags of `attempt list`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = "\
+Examples:
+  provost attempt list operating-provost/week-1 --waiting
+  provost attempt list operating-provost/week-1 --user maria --state submitted")]
 pub struct List {
     /// The quiz: COURSE/SLUG, its id, or the first 6 characters of that or more
     #[arg(value_name = "QUIZ")]
@@ -74,14 +79,25 @@ pub struct List {
     /// Only those of this user: id, user name, e-mail or phone
     #[arg(long, value_name = "USER")]
     user: Option<String>,
+    /// Only those in this state
+    #[arg(long, value_parser = word(State::ALL, State::as_str))]
+    state: Option<State>,
+    /// Only those that were handed in and wait for a person to grade them
+    #[arg(long)]
+    waiting: bool,
     #[command(flatten)]
     form: ListArgs,
 }
 
 impl List {
     fn run(self, operator: &Operator, out: &mut Output) -> Result<Outcome> {
+        let filter = Filter {
+            user: self.user,
+            state: self.state,
+            waiting: self.waiting,
+        };
         out.list(&self.form, |cursor, limit| {
-            operator.read(|cx| super::list(cx, &self.quiz, self.user.as_deref(), cursor, limit))
+            operator.read(|cx| super::list(cx, &self.quiz, &filter, cursor, limit))
         })?;
         Ok(Outcome::Done)
     }

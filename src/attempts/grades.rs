@@ -124,6 +124,30 @@ mod tests {
     }
 
     #[test]
+    fn the_passing_mark_itself_passes_and_what_is_under_way_counts_for_nothing() {
+        let told = |points: Option<i64>, settings: &str| {
+            let mut under_way = row(None);
+            (under_way.state, under_way.ended_at) = (State::InProgress, None);
+            let series = Series {
+                user_id: String::new(),
+                username: String::new(),
+                quiz_id: String::new(),
+                slug: String::new(),
+                settings: settings.to_owned(),
+                attempts: vec![row(points), under_way],
+            };
+            let grade = of(series).unwrap();
+            assert_eq!(grade.attempts, 2);
+            (grade.passed, grade.ungraded)
+        };
+        let passing = r#"{"title":"T","passing":60,"grade":"average"}"#;
+        assert_eq!(told(Some(600), passing), (Some(true), 0));
+        assert_eq!(told(Some(599), passing), (Some(false), 0));
+        assert_eq!(told(None, passing), (None, 1));
+        assert_eq!(told(Some(600), r#"{"title":"T"}"#), (None, 0));
+    }
+
+    #[test]
     fn the_rule_of_the_quiz_says_which_attempt_counts() {
         let points = |rule, all: &[Option<i64>]| {
             let rows: Vec<Row> = all.iter().map(|points| row(*points)).collect();

@@ -8,7 +8,7 @@ use tokio::sync::Semaphore;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{Allowance, Attempt, Grade, Regraded, Saved, Sheet};
+use super::{Allowance, Attempt, Filter, Grade, Regraded, Saved, Sheet, State};
 use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::{Json, MaybePosted, Query};
@@ -34,8 +34,14 @@ pub(crate) fn routes() -> OpenApiRouter<App> {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 struct Wanted {
-    /// Of this user, by any name; only for who manages the course.
+    /// Of this user, by any name; others than oneself only for who oversees the course.
     user: Option<String>,
+    /// In this state.
+    state: Option<State>,
+    /// Only those that were handed in and wait for a person to grade them.
+    #[serde(default)]
+    #[param(value_type = Option<bool>, default = false)]
+    waiting: bool,
     /// How many, 1 to 200.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 200, default = 50)]
@@ -46,7 +52,8 @@ struct Wanted {
 
 /// List the attempts at a quiz
 ///
-/// The newest first: one's own, or everybody's for who manages the course.
+/// The newest first: one's own, or everybody's for who manages the course, and for programs with
+/// `course:read`, which see what they came to and not what was answered.
 #[utoipa::path(get, path = "/api/v1/quizzes/{id}/attempts", operation_id = "list_attempts", tag = "quizzes", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The quiz's id, or its first characters", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77"), Wanted),
     responses((status = 200, description = "a page", body = Page<Attempt>), Problems))]
@@ -55,11 +62,20 @@ async fn list(
     Path(id): Path<String>,
     Query(wanted): Query<Wanted>,
 ) -> Result<impl IntoResponse> {
+    let Wanted {
+        user,
+        state,
+        waiting,
+        limit,
+        cursor,
+    } = wanted;
+    let filter = Filter {
+        user,
+        state,
+        waiting,
+    };
     let page = caller
-        .read(move |cx| {
-            let (user, cursor) = (wanted.user.as_deref(), wanted.cursor.as_deref());
-            super::list(cx, &id, user, cursor, wanted.limit.get())
-        })
+        .read(move |cx| super::list(cx, &id, &filter, cursor.as_deref(), limit.get()))
         .await?;
     Ok(Json(page))
 }

@@ -3,7 +3,8 @@
 //! Invariants: the deadline is fixed by the server's clock when an attempt begins; an answer that was
 //! acknowledged is graded, and one that came after the deadline is not; an attempt is handed in once;
 //! one whose deadline passed ends as of its deadline, whenever somebody looks; what is right is told
-//! only when the attempt is over; to others, but who manages the course, an attempt is not there.
+//! only when the attempt is over; to others, but who manages the course, an attempt is not there. That
+//! there is one, and what it came to, is told to who oversees the course, too.
 
 pub mod cli;
 mod grades;
@@ -19,7 +20,7 @@ use serde_json::{Value as Json, json};
 
 pub use grades::grades;
 pub use manage::{Regraded, allow, allowance, mark, regrade, regrade_all, reopen};
-pub use model::{Allowance, Asked, Attempt, Grade, Reviewed, Saved, Sheet, State};
+pub use model::{Allowance, Asked, Attempt, Filter, Grade, Reviewed, Saved, Sheet, State};
 
 use model::Row;
 
@@ -243,21 +244,22 @@ pub fn get(cx: &mut Cx<'_, '_>, attempt: &str) -> Result<Sheet> {
     sheet::of(cx, row, review)
 }
 
-/// Attempts at a quiz, the newest first: one's own, or everybody's for who manages the course.
+/// Attempts at a quiz, the newest first: one's own, or everybody's for who oversees the course.
 ///
 /// # Errors
 /// [`Error::NotFound`] for a quiz that is not there for the actor, or for a user; [`Error::Forbidden`]
-/// for who is no person, or asks for somebody else's without managing the course; [`Error::Invalid`]
-/// for a cursor that is none.
+/// for who asks for somebody else's without overseeing the course; [`Error::Invalid`] for a cursor
+/// that is none.
 pub fn list(
     cx: &mut Cx<'_, '_>,
     quiz: &str,
-    user: Option<&str>,
+    filter: &Filter,
     cursor: Option<&str>,
     limit: u32,
 ) -> Result<Page<Attempt>> {
     let (quiz, gate) = quizzes::find(cx, quiz)?;
-    let whose = if gate.manages(cx.actor) {
+    let user = filter.user.as_deref();
+    let whose = if gate.oversees(cx.actor) {
         user.map(|user| crate::users::resolve(cx, user))
             .transpose()?
             .map(|user| user.id)
@@ -273,7 +275,8 @@ pub fn list(
         None => (Timestamp(i64::MAX), ""),
     };
     let most = limit.saturating_add(1);
-    let rows = store::page(cx.tx, &quiz.id, whose.as_deref(), before, most)?;
+    let asked = (filter, whose.as_deref());
+    let rows = store::page(cx.tx, &quiz.id, asked, cx.now, before, most)?;
     let page = Page::cut(rows, limit, |row| {
         format!("{}.{}", row.started_at.0, row.id)
     });
@@ -371,5 +374,7 @@ pub fn close_due(cx: &mut Cx<'_, '_>, most: u32) -> Result<u64> {
     Ok(closed)
 }
 
+#[cfg(test)]
+mod manage_tests;
 #[cfg(test)]
 mod tests;

@@ -98,12 +98,25 @@ pub struct Attempt {
     pub ended_at: Option<Timestamp>,
     /// Whether the deadline ended it.
     pub timed_out: bool,
+    /// Whether it was handed in and waits for a person to grade what no rule can.
+    pub waiting: bool,
     /// What was earned; null until all of it is graded.
     #[schema(value_type = Option<f64>)]
     pub points: Option<Points>,
     /// What could be earned.
     #[schema(value_type = f64)]
     pub most: Points,
+}
+
+/// Which attempts to list; what is `None` is not asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Filter {
+    /// Of this user, by any name.
+    pub user: Option<String>,
+    /// In this state.
+    pub state: Option<State>,
+    /// Only those that wait for a person to grade them.
+    pub waiting: bool,
 }
 
 impl Row {
@@ -123,6 +136,7 @@ impl Row {
             deadline: self.deadline,
             ended_at: self.ended_at,
             timed_out: self.timed_out,
+            waiting: state == State::Submitted && self.points.is_none(),
             points: self.points,
             most: self.most,
         }

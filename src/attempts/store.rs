@@ -1,9 +1,10 @@
 //! The tables of attempts, answers and allowances.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::model::{Allowance, Row, State};
-use crate::db::{Row as Record, Tx};
+use super::model::{Allowance, Filter, Row, State};
+use crate::db::{Row as Record, Tx, Value};
 use crate::error::{Error, Result};
 use crate::quizzes::{Place, Points};
 use crate::time::{Period, Timestamp};
@@ -53,26 +54,50 @@ pub(super) fn of_person(tx: &mut Tx<'_>, quiz: &str, user: &str) -> Result<Vec<R
     rows.iter().map(attempt).collect()
 }
 
-/// Attempts at a quiz, of one person or of all, before `before`, the newest first.
+/// Attempts at a quiz, of one person or of all, before `before`, the newest first, as they stand
+/// at `now`. `user` is the id of whom `filter` names.
 pub(super) fn page(
     tx: &mut Tx<'_>,
     quiz: &str,
-    user: Option<&str>,
+    (filter, user): (&Filter, Option<&str>),
+    now: Timestamp,
     before: (Timestamp, &str),
     limit: u32,
 ) -> Result<Vec<Row>> {
     let (place, id) = before;
-    let (of, whose) = match user {
-        Some(user) => ("t.quiz_id = $1 AND t.user_id = $5", Some(user)),
-        None => ("t.quiz_id = $1", None),
-    };
+    let mut values: Vec<Value> = vec![quiz.into(), place.into(), id.into(), limit.into()];
+    let mut asked = String::new();
+    if let Some(user) = user {
+        values.push(user.into());
+        let _infallible = write!(asked, " AND t.user_id = ${}", values.len());
+    }
+    if let Some(state) = filter.state {
+        // What is overdue nobody has written down.
+        let late = match state {
+            State::InProgress => Some("(t.deadline IS NULL OR t.deadline >= $N)"),
+            State::Overdue => Some("t.deadline < $N"),
+            State::Submitted | State::Abandoned => None,
+        };
+        let stored = match state {
+            State::Overdue => State::InProgress,
+            State::InProgress | State::Submitted | State::Abandoned => state,
+        };
+        values.push(stored.as_str().into());
+        let _infallible = write!(asked, " AND t.state = ${}", values.len());
+        if let Some(late) = late {
+            values.push(now.into());
+            asked.push_str(" AND ");
+            asked.push_str(&late.replace("$N", &format!("${}", values.len())));
+        }
+    }
+    if filter.waiting {
+        asked.push_str(" AND t.state = 'submitted' AND t.points IS NULL");
+    }
     let sql = format!(
         "SELECT {COLUMNS} FROM attempts t JOIN users u ON u.id = t.user_id
-         WHERE {of} AND (t.started_at, t.id) < ($2, $3)
+         WHERE t.quiz_id = $1 AND (t.started_at, t.id) < ($2, $3){asked}
          ORDER BY t.started_at DESC, t.id DESC LIMIT $4"
     );
-    let mut values = vec![quiz.into(), place.into(), id.into(), limit.into()];
-    values.extend(whose.map(Into::into));
     let rows = tx.all(&sql, &values)?;
     rows.iter().map(attempt).collect()
 }
@@ -122,11 +147,16 @@ pub(super) fn insert(tx: &mut Tx<'_>, row: &Row) -> Result<()> {
 
 /// Gives an attempt a question.
 pub(super) fn ask(tx: &mut Tx<'_>, attempt: &str, question: &str, position: u32) -> Result<()> {
-    tx.run(
-        "INSERT INTO answers (attempt_id, question_id, position, seq) VALUES ($1, $2, $3, 0)",
+    let added = tx.add(
+        "INSERT INTO answers (attempt_id, question_id, position, seq) VALUES ($1, $2, $3, 0)
+         ON CONFLICT DO NOTHING",
         &[attempt.into(), question.into(), position.into()],
     )?;
-    Ok(())
+    if added {
+        Ok(())
+    } else {
+        Err(Error::internal("a question that is asked twice"))
+    }
 }
 
 /// A question of an attempt, and what was answered.

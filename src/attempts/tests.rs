@@ -6,13 +6,13 @@ use super::*;
 use crate::app::{Actor, App};
 use crate::quizzes::tests::{QUIZ, at, id, number, school, script, session, take_in};
 
-fn begin(app: &App, now: i64, name: &str) -> Result<Sheet> {
+pub(super) fn begin(app: &App, now: i64, name: &str) -> Result<Sheet> {
     let actor = session(app, name);
     app.at(at(now), &actor, |cx| start(cx, "sql/test"))
 }
 
 /// Answers the question at this place of the sheet.
-fn give(
+pub(super) fn give(
     app: &App,
     now: i64,
     name: &str,
@@ -28,17 +28,17 @@ fn give(
     })
 }
 
-fn hand_in(app: &App, now: i64, name: &str, sheet: &Sheet) -> Result<Sheet> {
+pub(super) fn hand_in(app: &App, now: i64, name: &str, sheet: &Sheet) -> Result<Sheet> {
     let attempt = sheet.attempt.id.clone();
     app.at(at(now), &session(app, name), move |cx| submit(cx, &attempt))
 }
 
-fn look(app: &App, name: &str, sheet: &Sheet) -> Result<Sheet> {
+pub(super) fn look(app: &App, name: &str, sheet: &Sheet) -> Result<Sheet> {
     let attempt = sheet.attempt.id.clone();
     app.read(&session(app, name), |cx| get(cx, &attempt))
 }
 
-fn close(app: &App, now: i64) -> u64 {
+pub(super) fn close(app: &App, now: i64) -> u64 {
     app.at(at(now), &Actor::job("attempts.close"), |cx| {
         close_due(cx, 50)
     })
@@ -46,11 +46,11 @@ fn close(app: &App, now: i64) -> u64 {
 }
 
 /// Points in hundredths.
-fn earned(sheet: &Sheet) -> Option<i64> {
+pub(super) fn earned(sheet: &Sheet) -> Option<i64> {
     sheet.attempt.points.map(|points| points.stored().unwrap())
 }
 
-fn audited(app: &App, action: &str) -> i64 {
+pub(super) fn audited(app: &App, action: &str) -> i64 {
     let sql =
         format!("SELECT CAST(COUNT(*) AS BIGINT) AS n FROM audit_events WHERE action = '{action}'");
     number(app, &sql)
@@ -62,6 +62,8 @@ fn an_answer_that_came_back_is_graded_and_one_sent_again_changes_nothing() {
     take_in(&app, at(0), QUIZ);
     let sheet = begin(&app, 0, "maria").unwrap();
     assert_eq!(sheet.attempt.deadline, Some(at(600)));
+    let none = give(&app, 1, "maria", &sheet, 0, 0, json!(1));
+    assert!(matches!(none, Err(Error::Invalid { field: "seq", .. })));
     let first = give(&app, 1, "maria", &sheet, 0, 1, json!(1)).unwrap();
     assert_eq!((first.seq, &first.answer), (1, &json!(1)));
     let newer = give(&app, 2, "maria", &sheet, 0, 5, json!(0)).unwrap();
@@ -143,8 +145,12 @@ fn to_others_an_attempt_is_not_there() {
         Err(Error::NotFound { .. })
     ));
     for whose in [None, Some("maria")] {
+        let filter = Filter {
+            user: whose.map(str::to_owned),
+            ..Filter::default()
+        };
         let listed = app.read(&session(&app, "ivan"), |cx| {
-            list(cx, "sql/test", whose, None, 9)
+            list(cx, "sql/test", &filter, None, 9)
         });
         match whose {
             None => assert!(listed.unwrap().items.is_empty()),
@@ -206,6 +212,43 @@ fn an_attempt_ends_as_of_its_deadline_whenever_somebody_looks() {
 }
 
 #[test]
+fn whoever_hands_in_at_the_very_deadline_is_not_late() {
+    let app = school();
+    take_in(&app, at(0), QUIZ);
+    for (name, now, timed_out) in [("maria", 600, false), ("ivan", 601, true)] {
+        let sheet = begin(&app, 0, name).unwrap();
+        let over = hand_in(&app, now, name, &sheet).unwrap();
+        assert_eq!(over.attempt.ended_at, Some(at(600)));
+        assert_eq!(over.attempt.timed_out, timed_out);
+    }
+    // Nor does it go on for who begins anew before a job has ended it.
+    let last = begin(&app, 700, "maria").unwrap();
+    assert_eq!(last.attempt.number, 2);
+    assert!(matches!(
+        begin(&app, 1301, "maria"),
+        Err(Error::Invalid { .. })
+    ));
+}
+
+#[test]
+fn nobody_takes_a_quiz_of_a_course_that_is_not_published() {
+    let app = school();
+    take_in(&app, at(0), QUIZ);
+    let enrol = format!(
+        "INSERT INTO enrolments (id, course_id, user_id, state, since, by_whom, created_at)
+         SELECT 'e-anna', id, '{}', 'active', 1, 'test', 1 FROM courses",
+        id(&app, "anna"),
+    );
+    script(&app, &enrol);
+    script(&app, "UPDATE courses SET state = 'draft'");
+    let (author, student) = (begin(&app, 1, "anna"), begin(&app, 1, "maria"));
+    assert!(matches!(author, Err(Error::Forbidden { .. })));
+    assert!(matches!(student, Err(Error::NotFound { .. })));
+    script(&app, "UPDATE courses SET state = 'published'");
+    begin(&app, 1, "anna").unwrap();
+}
+
+#[test]
 fn grace_takes_answers_for_a_while_and_an_abandoned_attempt_counts_for_nothing() {
     let app = school();
     let grace = QUIZ.replace("passing", "on_deadline = 'grace'\ngrace = '1m'\npassing");
@@ -228,205 +271,6 @@ fn grace_takes_answers_for_a_while_and_an_abandoned_attempt_counts_for_nothing()
         (over.attempt.state, earned(&over)),
         (State::Abandoned, Some(0))
     );
-}
-
-#[test]
-fn one_person_may_be_allowed_more_time_and_more_attempts() {
-    let app = school();
-    take_in(&app, at(0), QUIZ);
-    let under_way = begin(&app, 0, "maria").unwrap();
-    let allowance = Allowance {
-        extra_time: "5m".parse().unwrap(),
-        extra_attempts: 1,
-    };
-    let anna = session(&app, "anna");
-    app.at(at(10), &anna, move |cx| {
-        allow(cx, "sql/test", "maria", &allowance)
-    })
-    .unwrap();
-    let again = begin(&app, 20, "maria").unwrap();
-    assert_eq!(
-        (&again.attempt.id, again.attempt.deadline),
-        (&under_way.attempt.id, Some(at(900)))
-    );
-    for number in 1..=3 {
-        let sheet = begin(&app, 30 * number, "maria").unwrap();
-        assert_eq!(i64::from(sheet.attempt.number), number);
-        hand_in(&app, 30 * number + 1, "maria", &sheet).unwrap();
-    }
-    assert!(matches!(
-        begin(&app, 200, "maria"),
-        Err(Error::Invalid { .. })
-    ));
-    let maria = session(&app, "maria");
-    let own = app.at(at(10), &maria, move |cx| {
-        allow(cx, "sql/test", "maria", &allowance)
-    });
-    assert!(matches!(own, Err(Error::Forbidden { .. })));
-    let told = |name: &str| {
-        let actor = session(&app, name);
-        app.read(&actor, |cx| super::allowance(cx, "sql/test", "maria"))
-    };
-    assert_eq!(told("anna").unwrap(), allowance);
-    assert!(matches!(told("maria"), Err(Error::Forbidden { .. })));
-}
-
-#[test]
-fn a_corrected_question_is_graded_anew_and_that_is_written_down() {
-    let app = school();
-    let quiz = take_in(&app, at(0), QUIZ).id.unwrap();
-    let sheet = begin(&app, 0, "maria").unwrap();
-    give(&app, 1, "maria", &sheet, 1, 1, json!("fetch")).unwrap();
-    hand_in(&app, 2, "maria", &sheet).unwrap();
-    take_in(
-        &app,
-        at(3),
-        &QUIZ.replace(
-            "{ text = \"SELECT\" }",
-            "{ text = \"SELECT\" }, { text = \"FETCH\" }",
-        ),
-    );
-    let anna = session(&app, "anna");
-    assert_eq!(
-        earned(&look(&app, "maria", &sheet).unwrap()),
-        Some(0),
-        "not by itself"
-    );
-    let one = quiz.clone();
-    let done = app
-        .at(at(4), &anna, move |cx| regrade(cx, &one, None, 50))
-        .unwrap();
-    assert_eq!((done.attempts, done.changed, done.last), (1, 1, None));
-    assert_eq!(earned(&look(&app, "maria", &sheet).unwrap()), Some(100));
-    let done = app
-        .at(at(5), &anna, move |cx| regrade(cx, &quiz, None, 50))
-        .unwrap();
-    assert_eq!((done.attempts, done.changed), (1, 0));
-    assert_eq!(audited(&app, "attempt.regraded"), 1);
-}
-
-#[test]
-fn all_attempts_are_graded_anew_however_many_there_are() {
-    let app = school();
-    take_in(&app, at(0), &QUIZ.replace("attempts = 2\n", ""));
-    for number in 0..120 {
-        let sheet = begin(&app, number, "maria").unwrap();
-        give(&app, number, "maria", &sheet, 1, 1, json!("fetch")).unwrap();
-        hand_in(&app, number, "maria", &sheet).unwrap();
-    }
-    let right = QUIZ
-        .replace("attempts = 2\n", "")
-        .replace("SELECT", "FETCH");
-    take_in(&app, at(200), &right);
-    let maria = regrade_all(&app, &session(&app, "maria"), "sql/test");
-    assert!(matches!(maria, Err(Error::Forbidden { .. })));
-    let done = regrade_all(&app, &session(&app, "anna"), "sql/test").unwrap();
-    assert_eq!((done.attempts, done.changed), (120, 120));
-    let sql = "SELECT CAST(COUNT(*) AS BIGINT) AS n FROM attempts WHERE points = 100";
-    assert_eq!(number(&app, sql), 120);
-    assert_eq!(audited(&app, "attempt.regraded"), 120);
-    assert_eq!(audited(&app, "quiz.regraded"), 1);
-}
-
-#[test]
-fn a_question_that_became_another_still_counts_where_it_was_asked() {
-    let app = school();
-    take_in(&app, at(0), QUIZ);
-    let sheet = begin(&app, 0, "maria").unwrap();
-    let corrected = QUIZ.replace(
-        "kind = \"short\"\nanswers = [{ text = \"SELECT\" }]",
-        "kind = \"true_false\"\ncorrect = true",
-    );
-    assert_eq!(take_in(&app, at(1), &corrected).retired, 1);
-    give(&app, 2, "maria", &sheet, 1, 1, json!("SELECT")).unwrap();
-    assert_eq!(
-        earned(&hand_in(&app, 3, "maria", &sheet).unwrap()),
-        Some(100)
-    );
-    let next = begin(&app, 4, "maria").unwrap();
-    assert_eq!(next.questions[1].kind, "true_false");
-}
-
-#[test]
-fn an_essay_waits_for_a_person_whom_no_rule_contradicts() {
-    let app = school();
-    let quiz = format!(
-        "{QUIZ}\n[[question]]\nname = \"Why\"\ntext = \"Why?\"\nkind = \"essay\"\npoints = 5\n"
-    );
-    let quiz = take_in(&app, at(0), &quiz).id.unwrap();
-    let sheet = begin(&app, 0, "maria").unwrap();
-    give(&app, 1, "maria", &sheet, 2, 1, json!("Because.")).unwrap();
-    assert_eq!(earned(&hand_in(&app, 2, "maria", &sheet).unwrap()), None);
-    let anna = session(&app, "anna");
-    let give_points = |points: &str| {
-        let (attempt, question) = (sheet.attempt.id.clone(), sheet.questions[2].id.clone());
-        let points: Points = points.parse().unwrap();
-        app.at(at(3), &anna, move |cx| {
-            mark(cx, &attempt, &question, points, Some("Short."))
-        })
-    };
-    assert!(matches!(give_points("5.01"), Err(Error::Invalid { .. })));
-    assert_eq!(give_points("4.5").unwrap().points, Some(Points::of(450)));
-    app.at(at(4), &anna, move |cx| regrade(cx, &quiz, None, 50))
-        .unwrap();
-    let over = look(&app, "maria", &sheet).unwrap();
-    assert_eq!(earned(&over), Some(450));
-    assert_eq!(over.review.unwrap()[2].comment.as_deref(), Some("Short."));
-    let page = app.read(&anna, |cx| grades(cx, "sql", None, 50)).unwrap();
-    assert_eq!(page.items.len(), 1);
-    let grade = &page.items[0];
-    assert_eq!(
-        (grade.user.as_str(), grade.passed, grade.ungraded),
-        ("maria", Some(false), 0)
-    );
-    assert_eq!(grade.percent.unwrap().to_string(), "56.25");
-    let maria = app.read(&session(&app, "maria"), |cx| grades(cx, "sql", None, 50));
-    assert!(matches!(maria, Err(Error::Forbidden { .. })));
-}
-
-#[test]
-fn grades_are_told_page_by_page() {
-    let app = school();
-    take_in(&app, at(0), QUIZ);
-    for name in ["maria", "ivan"] {
-        let sheet = begin(&app, 0, name).unwrap();
-        hand_in(&app, 1, name, &sheet).unwrap();
-    }
-    let anna = session(&app, "anna");
-    let first = app.read(&anna, |cx| grades(cx, "sql", None, 1)).unwrap();
-    let second = app
-        .read(&anna, |cx| grades(cx, "sql", first.next.as_deref(), 1))
-        .unwrap();
-    let mut users = [&first, &second].map(|page| page.items[0].user.clone());
-    users.sort_unstable();
-    assert_eq!(users, ["ivan", "maria"]);
-    assert_eq!(second.next, None);
-}
-
-#[test]
-fn an_attempt_that_is_opened_once_more_takes_answers_until_its_new_end() {
-    let app = school();
-    take_in(&app, at(0), QUIZ);
-    let sheet = begin(&app, 0, "maria").unwrap();
-    let open = |now, time: Option<&str>| {
-        let (attempt, time) = (
-            sheet.attempt.id.clone(),
-            time.map(|time| time.parse().unwrap()),
-        );
-        app.at(at(now), &session(&app, "anna"), move |cx| {
-            reopen(cx, &attempt, time)
-        })
-    };
-    assert!(
-        matches!(open(1, None), Err(Error::Invalid { .. })),
-        "in progress"
-    );
-    hand_in(&app, 2, "maria", &sheet).unwrap();
-    assert_eq!(open(3, Some("1m")).unwrap().deadline, Some(at(63)));
-    assert!(look(&app, "maria", &sheet).unwrap().review.is_none());
-    give(&app, 63, "maria", &sheet, 0, 1, json!(0)).unwrap();
-    assert_eq!(close(&app, 64), 1);
-    assert_eq!(earned(&look(&app, "maria", &sheet).unwrap()), Some(200));
 }
 
 #[test]

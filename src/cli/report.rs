@@ -201,6 +201,10 @@ mod tests {
                 "error: nothing is set up at /d\nhint: run: provost init\n"
             )
         );
+        let (_, text) = told(&Error::no_such("quiz", "week-1"), false);
+        assert!(text.ends_with("by: provost quiz list COURSE\n"), "{text}");
+        let (_, text) = told(&Error::no_such("quiz", "sql/week-1"), false);
+        assert_eq!(text, "error: no such quiz: sql/week-1\n");
     }
 
     #[test]

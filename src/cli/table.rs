@@ -31,7 +31,7 @@ pub(super) fn cell(name: &str, value: Option<&Value>, now: Timestamp, exact: boo
 
 /// An RFC 3339 member as people read it: `2026-11-20 08:34 (3m ago)`, in UTC.
 fn instant(name: &str, text: &str, now: Timestamp, exact: bool) -> Option<String> {
-    if !(name.ends_with("_at") || matches!(name, "at" | "not_before")) {
+    if !(name.ends_with("_at") || matches!(name, "at" | "since" | "not_before")) {
         return None;
     }
     let at: Timestamp = text.parse().ok()?;
@@ -53,7 +53,7 @@ fn instant(name: &str, text: &str, now: Timestamp, exact: bool) -> Option<String
 
 /// Whether a column holds ids or instants.
 fn is_whole(name: &str) -> bool {
-    matches!(name, "id" | "at" | "not_before") || name.ends_with("_at")
+    matches!(name, "id" | "at" | "since" | "not_before") || name.ends_with("_at")
 }
 
 /// `last_used_at` → `LAST USED`.
@@ -239,7 +239,9 @@ mod tests {
     #[test]
     fn instants_say_how_far_away_they_are() {
         let at = json!("2026-11-20T08:31:00.000Z");
-        assert_eq!(text("created_at", at.clone()), "2026-11-20 08:31 (3m ago)");
+        for name in ["created_at", "since"] {
+            assert_eq!(text(name, at.clone()), "2026-11-20 08:31 (3m ago)");
+        }
         assert_eq!(
             cell("created_at", Some(&at), NOW, true),
             "2026-11-20T08:31:00.000Z (3m ago)"

@@ -2,14 +2,15 @@
 //! `course:write`.
 
 use axum::extract::Path;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::{
-    Admission, Changes, Course, Filter, NewCourse, Slug, State, Summary, Tag, Title, Visibility,
+    Admission, Changes, Course, Filter, NewCourse, PageStamp, Slug, State, Summary, Tag, Title,
+    Visibility,
 };
 use crate::app::App;
 use crate::error::{Error, Result};
@@ -61,9 +62,11 @@ struct Wanted {
 /// List courses
 ///
 /// Those that are there for who asks, the newest first. A token needs `course:read`, and lists all.
-#[utoipa::path(get, path = "/api/v1/courses", operation_id = "list_courses", tag = "courses", params(Wanted), security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "a page", body = Page<Course>), Problems))]
-async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoResponse> {
+#[utoipa::path(get, path = "/api/v1/courses", operation_id = "list_courses", tag = "courses", security(("bearer" = []), ("cookie" = [])),
+    params(Wanted, ("If-None-Match" = Option<String>, Header, description = "The `ETag` of an earlier answer: 304 if it still holds")),
+    responses((status = 200, description = "a page", body = Page<Course>, headers(("ETag", description = "The version of the page"))),
+        (status = 304, description = "as it was"), Problems))]
+async fn list(caller: Caller, known: Known, Query(wanted): Query<Wanted>) -> Result<Response> {
     let Wanted {
         state,
         tag,
@@ -84,10 +87,19 @@ async fn list(caller: Caller, Query(wanted): Query<Wanted>) -> Result<impl IntoR
         enrolled,
         q,
     };
+    if known.has_one() {
+        let (filter, cursor) = (filter.clone(), cursor.clone());
+        let stamp = caller
+            .clone()
+            .read(move |cx| super::page_stamp(cx, &filter, cursor.as_deref(), limit.get()));
+        if let Some(unchanged) = known.unchanged(&stamp.await?)? {
+            return Ok(unchanged);
+        }
+    }
     let page = caller
         .read(move |cx| super::list(cx, &filter, cursor.as_deref(), limit.get()))
         .await?;
-    Ok(Json(page))
+    known.answer_as(&PageStamp::of(&page), &page)
 }
 
 /// A course to be made.

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod http;
 mod model;
 mod names;
+mod pages;
 mod sight;
 mod store;
 
@@ -17,7 +18,8 @@ use serde_json::json;
 pub use attachments::AttachmentName;
 pub use model::{Admission, Changes, Course, Filter, NewCourse, Stamp, State, Visibility};
 pub use names::{Slug, Summary, Tag, Title};
-pub use sight::{Gate, Tie, own};
+pub use pages::{PageStamp, list, page_stamp};
+pub use sight::{Gate, Tie, Whom, whom};
 
 use sight::Reach;
 use store::Key;
@@ -26,9 +28,7 @@ use crate::app::Cx;
 use crate::audit::{self, Event};
 use crate::error::{Error, Result};
 use crate::id;
-use crate::page::{self, Page};
 use crate::scope::known;
-use crate::time::Timestamp;
 use crate::users::{self, Change, Role};
 
 fn object(id: &str) -> String {
@@ -128,42 +128,6 @@ pub fn manage(cx: &mut Cx<'_, '_>, text: &str) -> Result<Gate> {
     gate.require_manager(cx.actor)?;
     cx.tx.lock(("course", &gate.id))?;
     Ok(gate)
-}
-
-/// Courses that are there for the actor, the newest first.
-///
-/// # Errors
-/// [`Error::Forbidden`] for a token without `course:read`; [`Error::Invalid`] for a cursor that is
-/// none; [`Error::NotFound`] for an owner who does not exist.
-pub fn list(
-    cx: &mut Cx<'_, '_>,
-    filter: &Filter,
-    cursor: Option<&str>,
-    limit: u32,
-) -> Result<Page<Course>> {
-    let person = match sight::reach(cx.actor)? {
-        Reach::All => None,
-        Reach::Person(person) => Some(person),
-    };
-    let before = match cursor {
-        Some(cursor) => page::place(cursor, '.')?,
-        None => (Timestamp(i64::MAX), ""),
-    };
-    let owner = match (&filter.owner, person) {
-        // Whether somebody else exists is not for everybody to know.
-        (Some(owner), Some(person)) => Some(users::id_of(cx, owner)?)
-            .flatten()
-            .filter(|id| id == person.id)
-            .or_else(|| Some(String::new())),
-        (Some(owner), None) => Some(users::resolve(cx, owner)?.id),
-        (None, _) => None,
-    };
-    let (user, owner) = (cx.actor.user(), owner.as_deref());
-    let most = limit.saturating_add(1);
-    let courses = store::page(cx.tx, filter, (user, person), owner, before, most)?;
-    Ok(Page::cut(courses, limit, |course| {
-        format!("{}.{}", course.created_at.0, course.id)
-    }))
 }
 
 /// Makes a course, which is a draft. An author's is their own.

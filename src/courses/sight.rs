@@ -87,17 +87,39 @@ pub(super) fn reach(actor: &Actor) -> Result<Reach<'_>> {
     }
 }
 
-/// The id of the person for whom the actor asks if it names nobody: of a session its own, of a token
-/// with `scope` its owner's. Nobody's at the shell.
+/// Whom something is about that people do for themselves, and others for them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Whom<'t> {
+    /// The actor's own person, by the id.
+    Own(String),
+    /// Whoever has this name, which may be any.
+    Named(&'t str),
+}
+
+/// Whom the actor means who says `user`. Who says nothing means the actor's own person: of a session
+/// its own, of a token with `scope` its owner. At the shell there is none, and `missing` tells what
+/// to say.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`]; [`Error::Forbidden`] for a token without `scope`.
-pub fn own<'a>(actor: &'a Actor, scope: &str) -> Result<Option<&'a str>> {
-    match &actor.who {
-        Who::Session { user, .. } => Ok(Some(user)),
+/// [`Error::Unauthenticated`]; [`Error::Forbidden`] for a token without `scope`; [`Error::Invalid`]
+/// if that is nobody.
+pub fn whom<'t>(
+    actor: &Actor,
+    scope: &str,
+    user: Option<&'t str>,
+    missing: &str,
+) -> Result<Whom<'t>> {
+    let own = match &actor.who {
+        Who::Session { user, .. } => Some(user.as_str()),
         Who::Operator { .. } | Who::Job(_) | Who::Token { .. } | Who::Anonymous => {
-            actor.require(scope).map(|()| actor.user())
+            actor.require(scope)?;
+            actor.user()
         }
+    };
+    match (user, own) {
+        (Some(user), own) if own != Some(user) => Ok(Whom::Named(user)),
+        (_, Some(own)) => Ok(Whom::Own(own.to_owned())),
+        (_, None) => Err(Error::invalid("user", format!("is missing: say {missing}"))),
     }
 }
 

@@ -5,8 +5,9 @@ use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use super::names::folded;
+use super::pages::{Asked, Seen};
 use super::sight::{Gate, Person, Tie};
-use super::{Admission, Changes, Course, Filter, NewCourse, Slug, State, Tag, Visibility};
+use super::{Admission, Changes, Course, NewCourse, Slug, State, Tag, Visibility};
 use crate::db::{Row, Tx, Value};
 use crate::error::Result;
 use crate::time::Timestamp;
@@ -212,18 +213,38 @@ pub(super) fn delete(tx: &mut Tx<'_>, id: &str) -> Result<bool> {
     Ok(tx.run("DELETE FROM courses WHERE id = $1", &[id.into()])? == 1)
 }
 
-/// Courses before `before`, which is a place in the list, the newest first: all of them, or those
-/// that are there for `person`. `owner` is the id of whom `filter` names.
-pub(super) fn page(
-    tx: &mut Tx<'_>,
-    filter: &Filter,
-    (user, person): (Option<&str>, Option<Person<'_>>),
-    owner: Option<&str>,
-    before: (Timestamp, &str),
-    limit: u32,
-) -> Result<Vec<Course>> {
+/// Courses of a page, the newest first.
+pub(super) fn page(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Course>> {
+    let rows = listed(tx, SHOWN, asked)?;
+    rows.into_iter().map(course).collect()
+}
+
+/// The same, as little of them as tells whether they changed.
+pub(super) fn seen(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Seen>> {
+    let rows = listed(tx, "c.id, c.version, c.owner_id, c.created_at", asked)?;
+    let seen = rows.into_iter().map(|mut row| {
+        Ok(Seen {
+            id: row.take_text("id")?,
+            version: row.int("version")?,
+            owner: row.take_opt_text("owner_id")?,
+            created_at: row.time("created_at")?,
+        })
+    });
+    seen.collect()
+}
+
+/// The rows of a page: of all courses, or of those that are there for a person.
+fn listed(tx: &mut Tx<'_>, columns: &str, asked: &Asked<'_>) -> Result<Vec<Row>> {
+    let &Asked {
+        filter,
+        user,
+        person,
+        owner,
+        before,
+        limit,
+    } = asked;
     let mut sql = String::from("SELECT ");
-    sql.push_str(SHOWN);
+    sql.push_str(columns);
     sql.push_str(" FROM courses c WHERE (c.created_at, c.id) < ($1, $2)");
     let mut values: Vec<Value> = vec![before.0.into(), before.1.into()];
     if person.is_some() || filter.enrolled {
@@ -272,7 +293,7 @@ pub(super) fn page(
         " ORDER BY c.created_at DESC, c.id DESC LIMIT ${}",
         values.len()
     );
-    tx.all(&sql, &values)?.into_iter().map(course).collect()
+    tx.all(&sql, &values)
 }
 
 /// The rule of [`Gate::visible`] for a person, `$3`, in words of the engine.

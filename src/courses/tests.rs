@@ -1,6 +1,7 @@
 use super::*;
 use crate::app::{Actor, App, Who};
 use crate::enrolments;
+use crate::time::Timestamp;
 use crate::users::NewUser;
 
 const START: Timestamp = Timestamp(1_795_000_000_000);
@@ -112,7 +113,11 @@ fn an_author_manages_their_own_courses_and_a_student_none() {
     let course = make(&app, &anna, new("sql")).unwrap();
     assert_eq!(course.owner.as_deref(), anna.user());
     change(&app, &anna, "sql", Changes::to(State::Published)).unwrap();
-    for other in [&boris, &ivan, &Actor::token("course:read")] {
+    let mut former = anna.clone();
+    if let Who::Session { roles, .. } = &mut former.who {
+        "user".clone_into(roles);
+    }
+    for other in [&boris, &ivan, &former, &Actor::token("course:read")] {
         let changed = change(&app, other, "sql", Changes::to(State::Draft));
         assert!(matches!(changed, Err(Error::Forbidden { .. })));
         let gone = app.at(START, other, |cx| delete_if(cx, "sql", |_| Ok(())));
@@ -275,4 +280,69 @@ fn a_list_is_cut_into_pages_and_found_by_state_tag_language_owner_and_words() {
         }),
         0
     );
+}
+
+#[test]
+fn a_page_has_the_same_tag_until_something_in_it_is_different() {
+    let app = App::memory();
+    let root = Actor::operator();
+    let ivan = person(&app, "ivan", Role::User);
+    person(&app, "anna", Role::Author);
+    for number in 0..4 {
+        let course = NewCourse {
+            owner: (number == 3).then(|| "anna".to_owned()),
+            visibility: if number == 0 {
+                Visibility::Enrolled
+            } else {
+                Visibility::Public
+            },
+            ..new(&format!("course-{number}"))
+        };
+        make(&app, &root, course).unwrap();
+    }
+    let tag = |actor: &Actor, cursor: Option<&str>, limit| {
+        let filter = Filter::default();
+        let (stamp, page) = app
+            .read(actor, |cx| {
+                let stamp = page_stamp(cx, &filter, cursor, limit)?;
+                Ok((stamp, list(cx, &filter, cursor, limit)?))
+            })
+            .unwrap();
+        assert_eq!(stamp, PageStamp::of(&page));
+        stamp
+    };
+    let mut seen = vec![
+        tag(&ivan, None, 50),
+        tag(&root, None, 50),
+        tag(&root, None, 2),
+    ];
+    let mut differs = |what: &str, now: PageStamp| {
+        assert!(!seen.contains(&now), "{what}");
+        seen.push(now);
+    };
+    for number in 0..4 {
+        let slug = format!("course-{number}");
+        change(&app, &root, &slug, Changes::to(State::Published)).unwrap();
+    }
+    differs("they were published", tag(&root, None, 50));
+    differs("they are there for a person", tag(&ivan, None, 50));
+    let title = Changes {
+        title: "Another".parse().ok(),
+        ..Changes::default()
+    };
+    change(&app, &root, "course-3", title).unwrap();
+    differs("one has another title", tag(&ivan, None, 50));
+    app.at(START, &root, |cx| {
+        enrolments::add(cx, "course-0", Some("ivan"), false)
+    })
+    .unwrap();
+    differs("one more is there for a person", tag(&ivan, None, 50));
+    let erased = "UPDATE courses SET owner_id = NULL WHERE slug = 'course-3'";
+    app.db().write(move |tx| tx.script(erased)).unwrap();
+    differs("an owner was erased", tag(&ivan, None, 50));
+    let page = tag(&ivan, None, 4);
+    app.at(START, &root, |cx| delete_if(cx, "course-0", |_| Ok(())))
+        .unwrap();
+    differs("one was deleted", tag(&ivan, None, 50));
+    assert_ne!(page, tag(&ivan, None, 4));
 }

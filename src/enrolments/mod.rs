@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::app::{Cx, Who};
 use crate::audit::{self, Event};
-use crate::courses::{self, Admission, Gate, Tie};
+use crate::courses::{self, Admission, Gate, Tie, Whom};
 use crate::error::{Error, Result};
 use crate::id;
 use crate::page::{self, Page};
@@ -148,16 +148,11 @@ pub fn add(
     invite: bool,
 ) -> Result<Enrolment> {
     let gate = courses::gate(cx, course)?;
-    let own = courses::own(cx.actor, known::COURSE_WRITE)?.map(str::to_owned);
-    let asked = user.filter(|user| own.as_deref() != Some(*user));
-    match (asked, own) {
-        (Some(user), _) => {
+    let missing = "who is to be enrolled";
+    match courses::whom(cx.actor, known::COURSE_WRITE, user, missing)? {
+        Whom::Named(user) => {
             gate.require_manager(cx.actor)?;
-            let user = users::resolve(cx, user)?;
-            if user.state != users::State::Active {
-                let rule = "is disabled: enable the account first";
-                return Err(Error::invalid("user", rule));
-            }
+            let user = users::active(cx, user)?;
             let to = if invite {
                 State::Invited
             } else {
@@ -165,17 +160,13 @@ pub fn add(
             };
             enter(cx, &gate, &user.id, to)
         }
-        (None, Some(own)) => {
+        Whom::Own(own) => {
             cx.tx.lock(("enrolment", &format!("{}/{own}", gate.id)))?;
             // Again: they may have been taken out of it meanwhile.
             let gate = courses::gate(cx, &gate.id)?;
             admit(cx, &gate)?;
             enter(cx, &gate, &own, State::Active)
         }
-        (None, None) => Err(Error::invalid(
-            "user",
-            "is missing: say who is to be enrolled",
-        )),
     }
 }
 
@@ -219,22 +210,19 @@ pub fn of(cx: &mut Cx<'_, '_>, gate: &Gate, user: &str) -> Result<Enrolment> {
 }
 
 /// Takes somebody out of a course: whoever manages it anybody, a person themselves, a token that
-/// names nobody its owner. What they did
-/// is kept, and counts again should they come back.
+/// names nobody its owner. What they did is kept, and counts again should they come back.
 ///
 /// # Errors
 /// As [`courses::gate`]; [`Error::NotFound`] for who is not in it; [`Error::Forbidden`].
 pub fn withdraw(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result<Enrolment> {
     let gate = courses::gate(cx, course)?;
-    let own = courses::own(cx.actor, known::COURSE_WRITE)?.map(str::to_owned);
-    let user = match (user, own) {
-        (Some(user), Some(own)) if user == own => own,
-        (Some(user), _) => {
+    let missing = "who is to leave";
+    let user = match courses::whom(cx.actor, known::COURSE_WRITE, user, missing)? {
+        Whom::Own(own) => own,
+        Whom::Named(user) => {
             gate.require_manager(cx.actor)?;
             users::resolve(cx, user)?.id
         }
-        (None, Some(own)) => own,
-        (None, None) => return Err(Error::invalid("user", "is missing: say who is to leave")),
     };
     cx.tx.lock(("enrolment", &format!("{}/{user}", gate.id)))?;
     let old = of(cx, &gate, &user)?;
@@ -255,3 +243,6 @@ pub fn withdraw(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result
     audit::record(cx, event.with(details))?;
     of(cx, &gate, &user)
 }
+
+#[cfg(test)]
+mod tests;

@@ -18,6 +18,9 @@ impl Error {
             Self::Ambiguous { noun, .. } => {
                 format!("give more characters of the id; they are listed by: provost {noun} list")
             }
+            Self::NotFound { noun: noun @ ("quiz" | "lesson"), given } if !given.contains('/') => {
+                format!("name it as COURSE/SLUG, or by its id; they are listed by: provost {noun} list COURSE")
+            }
             Self::LastAdmin => "make another administrator first: provost user role add USER admin".into(),
             Self::CountDiffers { .. } => "look with --dry-run, then give the right number".into(),
             Self::Unavailable(_) => "try again; if it stays so, look at the daemon's log".into(),

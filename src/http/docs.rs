@@ -7,20 +7,23 @@ use std::borrow::Cow;
 use std::io::Read as _;
 use std::sync::Arc;
 
-use axum::Router;
 use axum::body::Body;
-use axum::extract::Path;
+use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
+use axum::{Extension, Router};
 use bytes::Bytes;
 use flate2::read::GzDecoder;
 use http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_SECURITY_POLICY, CONTENT_TYPE, VARY,
 };
 use http::{HeaderMap, HeaderValue};
-use utoipa::openapi::OpenApi;
+use tokio::sync::OnceCell;
+use tokio::task::spawn_blocking;
 
+use super::extract;
 use crate::app::App;
+use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::secret::sha256_hex;
 
@@ -39,28 +42,76 @@ const HTML: &str = "text/html; charset=utf-8";
 const SCRIPT: &str = "text/javascript; charset=utf-8";
 const STYLE: &str = "text/css; charset=utf-8";
 
-/// The pages, what they need, and the document that they show.
-pub(super) fn routes(api: &OpenApi) -> Result<Router<App>> {
-    let document = Bytes::from(api.to_json().map_err(Error::internal)?);
-    let files = Arc::new(Files::load()?);
-    let page = |template| page(template, &api.info.title, &files.version);
-    let swagger = page(include_str!("docs/swagger.html"));
-    let redoc = page(include_str!("docs/redoc.html"));
-    Ok(Router::new()
-        .route(
-            "/openapi.json",
-            get(move || async move { super::extract::json(document) }),
-        )
-        .route("/docs", get(move || async move { html(swagger) }))
-        .route("/redoc", get(move || async move { html(redoc) }))
-        .route(
-            "/docs/{version}/{file}",
-            get(
-                move |Path((version, file)): Path<(String, String)>, headers: HeaderMap| async move {
-                    files.answer(&version, &file, &headers)
-                },
-            ),
-        ))
+/// The routes of the pages, of what they need, and of the document that they show.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route("/openapi.json", get(document))
+        .route("/docs", get(swagger))
+        .route("/redoc", get(redoc))
+        .route("/docs/{version}/{file}", get(file))
+        .layer(Extension(Shelf::default()))
+}
+
+async fn document(State(app): State<App>, shelf: Extension<Shelf>) -> Result<Response> {
+    let docs = shelf.docs(&app).await?;
+    Ok(extract::json(docs.document.clone()))
+}
+
+async fn swagger(State(app): State<App>, shelf: Extension<Shelf>) -> Result<Response> {
+    let docs = shelf.docs(&app).await?;
+    Ok(html(docs.swagger.clone()))
+}
+
+async fn redoc(State(app): State<App>, shelf: Extension<Shelf>) -> Result<Response> {
+    let docs = shelf.docs(&app).await?;
+    Ok(html(docs.redoc.clone()))
+}
+
+async fn file(
+    State(app): State<App>,
+    shelf: Extension<Shelf>,
+    Path((version, name)): Path<(String, String)>,
+    headers: HeaderMap,
+) -> Result<Response> {
+    let docs = shelf.docs(&app).await?;
+    docs.files.answer(&version, &name, &headers)
+}
+
+/// Where the docs stand once somebody has asked for them: making them takes megabytes, which a
+/// daemon at rest need not hold.
+#[derive(Clone, Default)]
+struct Shelf(Arc<OnceCell<Docs>>);
+
+impl Shelf {
+    async fn docs(&self, app: &App) -> Result<&Docs> {
+        let make = async || {
+            let app = app.clone();
+            let made = spawn_blocking(move || Docs::make(app.config())).await;
+            made.map_err(Error::internal)?
+        };
+        self.0.get_or_try_init(make).await
+    }
+}
+
+struct Docs {
+    document: Bytes,
+    swagger: Bytes,
+    redoc: Bytes,
+    files: Files,
+}
+
+impl Docs {
+    fn make(config: &Config) -> Result<Self> {
+        let api = super::openapi(config);
+        let files = Files::load()?;
+        let page = |template| page(template, &api.info.title, &files.version);
+        Ok(Self {
+            document: Bytes::from(api.to_json().map_err(Error::internal)?),
+            swagger: page(include_str!("docs/swagger.html")),
+            redoc: page(include_str!("docs/redoc.html")),
+            files,
+        })
+    }
 }
 
 fn page(template: &str, title: &str, version: &str) -> Bytes {

@@ -50,36 +50,40 @@ use listener::Listener;
 use server::Limits;
 use tls::Tls;
 
-/// Every route, without the layer.
-fn routes(config: &Config) -> OpenApiRouter<App> {
-    let api = OpenApiRouter::with_openapi(description::describe(config))
-        .merge(health::routes(config))
-        .merge(audit::http::routes())
-        .merge(sessions::http::routes())
-        .merge(users::http::routes())
-        .merge(throttle::http::routes())
-        .merge(factors::http::routes())
-        .merge(tokens::http::routes())
-        .merge(recovery::http::routes())
-        .merge(courses::http::routes())
-        .merge(enrolments::http::routes())
-        .merge(lessons::http::routes())
-        .merge(quizzes::http::routes())
-        .merge(attempts::http::routes())
-        .merge(purge::http::routes())
-        .merge(jobs::http::routes())
-        .merge(migrations::http::routes());
-    if config.compat.token_manager {
-        api.merge(tokens::http::compat_routes())
-    } else {
-        api
-    }
+/// The routes of each slice whose routes do not depend on the configuration.
+const SLICES: [fn() -> OpenApiRouter<App>; 15] = [
+    audit::http::routes,
+    sessions::http::routes,
+    users::http::routes,
+    throttle::http::routes,
+    factors::http::routes,
+    tokens::http::routes,
+    recovery::http::routes,
+    courses::http::routes,
+    enrolments::http::routes,
+    lessons::http::routes,
+    quizzes::http::routes,
+    attempts::http::routes,
+    purge::http::routes,
+    jobs::http::routes,
+    migrations::http::routes,
+];
+
+/// Every route, slice by slice, without the layer.
+fn routes(config: &Config) -> impl Iterator<Item = OpenApiRouter<App>> {
+    let compat: fn() -> OpenApiRouter<App> = tokens::http::compat_routes;
+    let slices = SLICES.into_iter();
+    let slices = slices.chain(config.compat.token_manager.then_some(compat));
+    std::iter::once(health::routes(config)).chain(slices.map(|routes| routes()))
 }
 
 /// The description of the API in `OpenAPI` 3.1, made from the handlers.
 #[must_use]
 pub fn openapi(config: &Config) -> OpenApi {
-    let mut api = routes(config).into_openapi();
+    let empty = OpenApiRouter::with_openapi(description::describe(config));
+    let mut api = routes(config)
+        .fold(empty, OpenApiRouter::merge)
+        .into_openapi();
     description::complete(&mut api);
     api
 }
@@ -89,13 +93,14 @@ pub fn openapi(config: &Config) -> OpenApi {
 /// # Errors
 /// [`Error::Internal`] if the operating system gives no random bytes.
 pub fn router(app: &App, sink: Option<Sink>) -> Result<Router> {
-    let (router, mut api) = routes(app.config()).split_for_parts();
-    description::complete(&mut api);
-    let router = if app.config().server.docs {
-        router.merge(docs::routes(&api)?)
-    } else {
-        router
-    };
+    // What a slice says of its routes is dropped with each: the whole description takes megabytes,
+    // and is made when somebody asks for it.
+    let mut router = routes(app.config())
+        .map(|slice| slice.split_for_parts().0)
+        .fold(Router::new(), Router::merge);
+    if app.config().server.docs {
+        router = router.merge(docs::routes());
+    }
     let router = router
         .fallback(|| async { Error::NoRoute })
         .method_not_allowed_fallback(|| async { Error::MethodNotAllowed })

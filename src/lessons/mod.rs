@@ -161,18 +161,19 @@ pub fn all(cx: &mut Cx<'_, '_>, gate: &Gate) -> Result<Vec<(Lesson, String)>> {
 /// As [`courses::manage`]; [`Error::SlugTaken`].
 pub fn create(cx: &mut Cx<'_, '_>, course: &str, new: &NewLesson) -> Result<Reading> {
     let gate = courses::manage(cx, course)?;
-    let id = insert(cx, &gate, new)?;
+    let module = module(cx, &gate, &new.place)?;
+    let id = insert(cx, &gate, &module, new)?;
     get(cx, &id)
 }
 
-fn insert(cx: &mut Cx<'_, '_>, gate: &Gate, new: &NewLesson) -> Result<String> {
-    let module = module(cx, gate, &new.place)?;
+/// Adds a lesson to the module with this id.
+fn insert(cx: &mut Cx<'_, '_>, gate: &Gate, module: &str, new: &NewLesson) -> Result<String> {
     let id = id::entity(cx.now);
-    if !store::insert(cx.tx, &id, (&gate.id, &module), new, cx.now)? {
+    if !store::insert(cx.tx, &id, (&gate.id, module), new, cx.now)? {
         return Err(Error::SlugTaken);
     }
     if new.place.position.is_some() {
-        arrange(cx, &module, Some((&id, new.place.position)))?;
+        arrange(cx, module, Some((&id, new.place.position)))?;
     }
     let details = json!({ "course": gate.id, "slug": new.slug });
     audit::record(cx, Event::new("lesson.created", object(&id)).with(details))?;

@@ -5,11 +5,14 @@ use serde_json::json;
 use super::{Mark, Progress, Step, find, object, readable, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
-use crate::courses;
+use crate::courses::{self, Whom};
 use crate::error::{Error, Result};
 use crate::scope::known;
 use crate::time::Timestamp;
 use crate::users;
+
+/// What to say where nobody is named.
+const WHOSE: &str = "whose progress";
 
 /// Notes how far somebody has come with a lesson: the person who asks, the owner of the token that
 /// does, or, for who manages the course, `user`, by any name.
@@ -19,20 +22,12 @@ use crate::users;
 /// [`Error::Invalid`] if nobody is named by who is no person, and for an account that is disabled.
 pub fn mark(cx: &mut Cx<'_, '_>, lesson: &str, user: Option<&str>, to: Step) -> Result<Mark> {
     let (lesson, gate) = find(cx, lesson)?;
-    let own = courses::own(cx.actor, known::COURSE_WRITE)?.map(str::to_owned);
-    let user = match (user, own) {
-        (Some(user), Some(own)) if user == own => own,
-        (Some(user), _) => {
+    let user = match courses::whom(cx.actor, known::COURSE_WRITE, user, WHOSE)? {
+        Whom::Own(own) => own,
+        Whom::Named(user) => {
             gate.require_manager(cx.actor)?;
-            let user = users::resolve(cx, user)?;
-            if user.state != users::State::Active {
-                let rule = "is disabled: enable the account first";
-                return Err(Error::invalid("user", rule));
-            }
-            user.id
+            users::active(cx, user)?.id
         }
-        (None, Some(own)) => own,
-        (None, None) => return Err(Error::invalid("user", "is missing: say whose progress")),
     };
     if store::mark(cx.tx, (&user, &lesson.id), to, cx.now)? {
         let details = json!({ "course": gate.id, "user": user, "state": to });
@@ -52,17 +47,14 @@ pub fn mark(cx: &mut Cx<'_, '_>, lesson: &str, user: Option<&str>, to: Step) -> 
 /// named by who is no person.
 pub fn progress(cx: &mut Cx<'_, '_>, course: &str, user: Option<&str>) -> Result<Progress> {
     let gate = readable(cx, course)?;
-    let own = courses::own(cx.actor, known::COURSE_READ)?.map(str::to_owned);
-    let user = match (user, own) {
-        (Some(user), Some(own)) if user == own => own,
-        (Some(user), _) => {
+    let user = match courses::whom(cx.actor, known::COURSE_READ, user, WHOSE)? {
+        Whom::Own(own) => own,
+        Whom::Named(user) => {
             if !gate.oversees(cx.actor) {
                 gate.require_manager(cx.actor)?;
             }
             users::resolve(cx, user)?.id
         }
-        (None, Some(own)) => own,
-        (None, None) => return Err(Error::invalid("user", "is missing: say whose progress")),
     };
     let marks = store::marks(cx.tx, &gate.id, &user)?;
     Ok(Progress::of(gate.slug, user, marks))

@@ -126,7 +126,7 @@ pub(super) fn insert(
     new: &NewLesson,
     now: Timestamp,
 ) -> Result<bool> {
-    let changed = tx.run(
+    tx.add(
         "INSERT INTO lessons (id, course_id, module_id, slug, title, position, source, version,
                               created_at, updated_at)
          VALUES ($1, $2, $3, $4, $5,
@@ -142,8 +142,7 @@ pub(super) fn insert(
             new.source.as_str().into(),
             now.into(),
         ],
-    )?;
-    Ok(changed == 1)
+    )
 }
 
 /// Writes `changes`. Returns false, changing nothing, if the slug belongs to another lesson of the

@@ -241,6 +241,7 @@ fn who_is_invited_sees_the_course_and_reads_it_once_they_accept() {
     .unwrap();
     app.read(&ivan, |cx| courses::get(cx, "sql")).unwrap();
     assert!(app.read(&ivan, |cx| get(cx, "sql/a")).is_err());
+    assert!(app.read(&ivan, |cx| list(cx, "sql", None, 50)).is_err());
     assert_eq!(enter(&ivan).unwrap().state, enrolments::State::Active);
     let reading = app.read(&ivan, |cx| get(cx, "sql/a")).unwrap();
     assert_eq!(reading.html, "<p><em>text</em></p>\n");
@@ -253,6 +254,70 @@ fn who_is_invited_sees_the_course_and_reads_it_once_they_accept() {
         enrolments::list(cx, "sql", enrolments::Filter::default(), None, 50)
     });
     assert_eq!(listed.unwrap().items.len(), 1);
+}
+
+#[test]
+fn only_who_manages_the_course_changes_lessons_and_looks_at_what_others_did() {
+    let app = App::memory();
+    course(&app);
+    publish(&app);
+    let ivan = student(&app, "ivan");
+    app.at(START, &ivan, |cx| {
+        enrolments::add(cx, "sql", None, false)?;
+        mark(cx, "sql/a", None, Step::Completed)
+    })
+    .unwrap();
+    let anna = student(&app, "anna");
+    let refused = |what: &str, done: Result<()>| {
+        assert!(
+            matches!(done, Err(Error::Forbidden { .. })),
+            "{what}: {done:?}"
+        );
+    };
+    for who in [&ivan, &anna, &Actor::token("course:read")] {
+        let title = Changes {
+            title: "Mine".parse().ok(),
+            ..Changes::default()
+        };
+        refused(
+            "update",
+            app.at(START, who, move |cx| {
+                update_if(cx, "sql/a", &title, |_| Ok(())).map(drop)
+            }),
+        );
+        refused(
+            "move",
+            app.at(START, who, |cx| {
+                move_to(cx, "sql/a", &Place::default()).map(drop)
+            }),
+        );
+        refused(
+            "delete",
+            app.at(START, who, |cx| {
+                delete_if(cx, "sql/a", |_| Ok(())).map(drop)
+            }),
+        );
+        refused(
+            "reset",
+            app.at(START, who, |cx| reset(cx, "sql", "ivan").map(drop)),
+        );
+    }
+    for who in [&ivan, &anna] {
+        let when = (Timestamp(0), Timestamp(i64::MAX));
+        refused(
+            "completions",
+            app.read(who, |cx| completions(cx, "sql/a", when, "", 9).map(drop)),
+        );
+        refused(
+            "all",
+            app.read(who, |cx| {
+                let gate = courses::gate(cx, "sql")?;
+                all(cx, &gate).map(drop)
+            }),
+        );
+    }
+    let left = app.read(&ivan, |cx| progress(cx, "sql", None)).unwrap();
+    assert_eq!(left.completed, 1);
 }
 
 /// The sample without its quizzes, which are not of this slice.

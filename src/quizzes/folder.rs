@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Settings, Written, check, export, form, gift, import, list};
+use super::import::import_into;
+use super::{Settings, Written, check, export, form, gift, list};
 use crate::app::Cx;
-use crate::courses::Slug;
+use crate::courses::{self, Slug};
 use crate::error::{Error, Fault, Result};
 use crate::lessons::folder::Files;
 
@@ -112,7 +113,7 @@ fn quiz(path: &str, name: &str, bytes: &[u8]) -> Result<Draft, Vec<Fault>> {
 /// `None` if it would have to be made first.
 ///
 /// # Errors
-/// As [`import()`].
+/// As [`super::import()`].
 pub fn apply(
     cx: &mut Cx<'_, '_>,
     course: Option<&str>,
@@ -125,6 +126,7 @@ pub fn apply(
             ..Imported::default()
         });
     };
+    let gate = courses::manage(cx, course)?;
     let mut kept = slugs(cx, course)?;
     let mut told = Imported::default();
     for draft in drafts {
@@ -138,7 +140,7 @@ pub fn apply(
         let mut written = draft.written.clone();
         let Some((settings, questions)) = old else {
             told.quizzes_created += 1;
-            import(cx, course, &draft.slug, &written, dry)?;
+            import_into(cx, &gate, &draft.slug, &written, dry)?;
             continue;
         };
         if !draft.has_settings {
@@ -150,7 +152,7 @@ pub fn apply(
             told.quizzes_unchanged += 1;
         } else {
             told.quizzes_updated += 1;
-            import(cx, course, &draft.slug, &written, dry)?;
+            import_into(cx, &gate, &draft.slug, &written, dry)?;
         }
     }
     told.quizzes_kept = kept;

@@ -12,7 +12,7 @@ use super::source::Draft;
 use super::{find, store};
 use crate::app::Cx;
 use crate::audit::{self, Event};
-use crate::courses::{self, Slug};
+use crate::courses::{self, Gate, Slug};
 use crate::error::{Error, Result};
 use crate::id;
 
@@ -68,6 +68,17 @@ pub fn import(
     dry: bool,
 ) -> Result<Imported> {
     let gate = courses::manage(cx, course)?;
+    import_into(cx, &gate, slug, written, dry)
+}
+
+/// As [`import`], for who has this gate from [`courses::manage`] already.
+pub(super) fn import_into(
+    cx: &mut Cx<'_, '_>,
+    gate: &Gate,
+    slug: &Slug,
+    written: &Written,
+    dry: bool,
+) -> Result<Imported> {
     let mut checked = written.clone();
     if let Err(faults) = check(&mut checked, true) {
         let first = faults.into_iter().next().map(|fault| fault.message);
@@ -99,7 +110,10 @@ pub fn import(
         )?;
         imported.id = Some(id.clone());
     }
-    let there = store::questions(cx.tx, &id)?;
+    let there = match before {
+        Some(_) => store::questions(cx.tx, &id)?,
+        None => Vec::new(),
+    };
     place_all(cx, &id, &there, written, dry, &mut imported)?;
     let settings = before
         .as_ref()
@@ -109,7 +123,9 @@ pub fn import(
     if dry || !changed {
         return Ok(imported);
     }
-    store::set(cx.tx, &id, &written.settings, cx.now)?;
+    if !imported.created {
+        store::set(cx.tx, &id, &written.settings, cx.now)?;
+    }
     let details = json!({
         "course": gate.id, "slug": slug.as_str(), "settings": settings, "added": imported.added,
         "corrected": imported.corrected, "retired": imported.retired,

@@ -66,9 +66,9 @@ pub(super) fn insert(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<()> {
-    tx.run(
+    let added = tx.add(
         "INSERT INTO quizzes (id, course_id, slug, settings, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $5)",
+         VALUES ($1, $2, $3, $4, $5, $5) ON CONFLICT DO NOTHING",
         &[
             id.into(),
             course.into(),
@@ -77,7 +77,16 @@ pub(super) fn insert(
             now.into(),
         ],
     )?;
-    Ok(())
+    once(added)
+}
+
+/// What was looked for before it was added, under the lock of its course, cannot have been there.
+fn once(added: bool) -> Result<()> {
+    if added {
+        Ok(())
+    } else {
+        Err(Error::internal("what was not there is there"))
+    }
 }
 
 /// Gives a quiz other settings.
@@ -115,9 +124,9 @@ pub(super) fn add_question(
     question: &Question,
     now: Timestamp,
 ) -> Result<()> {
-    tx.run(
+    let added = tx.add(
         "INSERT INTO questions (id, quiz_id, name, position, question, created_at, updated_at)
-         VALUES ($1, $2, $3, $4, $5, $6, $6)",
+         VALUES ($1, $2, $3, $4, $5, $6, $6) ON CONFLICT DO NOTHING",
         &[
             id.into(),
             quiz.into(),
@@ -127,7 +136,7 @@ pub(super) fn add_question(
             now.into(),
         ],
     )?;
-    Ok(())
+    once(added)
 }
 
 /// Corrects a question where it is.

@@ -188,6 +188,71 @@ fn who_does_not_manage_the_course_sees_no_question_and_changes_nothing() {
 }
 
 #[test]
+fn who_is_invited_into_what_is_not_for_everybody_sees_no_quiz_before_they_accept() {
+    let app = school();
+    take_in(&app, at(0), QUIZ);
+    let enrol = format!(
+        "INSERT INTO enrolments (id, course_id, user_id, state, since, by_whom, created_at)
+         SELECT 'e-boris', id, '{}', 'invited', 1, 'test', 1 FROM courses",
+        id(&app, "boris"),
+    );
+    script(&app, &enrol);
+    let boris = session(&app, "boris");
+    let look = || {
+        let shown = app.read(&boris, |cx| get(cx, "sql/test").map(drop));
+        let listed = app.read(&boris, |cx| list(cx, "sql", None, 9).map(drop));
+        [shown, listed]
+    };
+    for refused in look() {
+        assert!(
+            matches!(refused, Err(Error::NotFound { .. })),
+            "{refused:?}"
+        );
+    }
+    script(&app, "UPDATE enrolments SET state = 'active'");
+    for seen in look() {
+        seen.unwrap();
+    }
+    for name in ["boris", "anna"] {
+        let may = app.read(&session(&app, name), |cx| may_take_in(cx, "sql"));
+        assert_eq!(may.is_ok(), name == "anna", "{may:?}");
+    }
+}
+
+#[test]
+fn questions_are_asked_in_the_order_of_the_file_also_where_nothing_else_changed() {
+    let app = school();
+    take_in(&app, at(0), QUIZ);
+    let parts: Vec<&str> = QUIZ.split("[[question]]").collect();
+    let turned = format!(
+        "{}[[question]]{}\n[[question]]{}",
+        parts[0], parts[2], parts[1]
+    );
+    let done = take_in(&app, at(1), &turned);
+    assert_eq!((done.kept, done.corrected, done.added), (2, 0, 0));
+    let asked = app.read(&session(&app, "anna"), |cx| questions(cx, "sql/test"));
+    let names: Vec<String> = asked
+        .unwrap()
+        .into_iter()
+        .map(|it| it.question.name)
+        .collect();
+    assert_eq!(names, ["Word", "One"]);
+}
+
+#[test]
+fn no_more_is_drawn_from_a_pool_than_there_is() {
+    let pool = QUIZ.replace("points = 2", "points = 2\npool = \"p\"");
+    for (count, good) in [(1, true), (2, false)] {
+        let text = pool.replace(
+            "passing = 60",
+            &format!("passing = 60\ndraw = {{ p = {count} }}"),
+        );
+        let mut written = form::read(&text).unwrap();
+        assert_eq!(check(&mut written, true).is_ok(), good, "{count}");
+    }
+}
+
+#[test]
 fn two_thousand_questions_are_taken_in_in_one_transaction() {
     let app = school();
     let mut gift = String::new();

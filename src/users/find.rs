@@ -1,6 +1,6 @@
 //! Finding the account that a text names.
 
-use super::{Email, Phone, User, Username, store};
+use super::{Email, Phone, State, User, Username, store};
 use crate::app::Cx;
 use crate::error::{Error, Result};
 use crate::{id, rate};
@@ -56,6 +56,20 @@ pub fn spelling(text: &str) -> String {
 /// [`Error::NotFound`], [`Error::Ambiguous`].
 pub fn resolve(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
     find(cx, text, Among::Standing)
+}
+
+/// As [`resolve`], for what a disabled account is not to be given.
+///
+/// # Errors
+/// As [`resolve`]; [`Error::Invalid`] for an account that is disabled.
+pub fn active(cx: &mut Cx<'_, '_>, text: &str) -> Result<User> {
+    let user = resolve(cx, text)?;
+    if user.state == State::Active {
+        Ok(user)
+    } else {
+        let rule = "is disabled: enable the account first";
+        Err(Error::invalid("user", rule))
+    }
 }
 
 /// Which accounts can be meant.

@@ -38,7 +38,7 @@ pub use credentials::{
     learn_pace, logged_in, set_hash,
 };
 pub use erase::{Erased, erasable, erase_some, oldest_erasable};
-pub use find::{id_of, name_of, resolve, spelling};
+pub use find::{active, id_of, name_of, resolve, spelling};
 pub use grants::{grant, grants, revoke};
 pub use life::{delete, delete_if, delete_own, disable, enable, end_everything, restore, touch};
 pub use locale::{Locale, Meta};

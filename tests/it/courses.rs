@@ -60,6 +60,13 @@ fn a_course_goes_from_a_folder_to_a_person_who_completes_it() {
     shell.ok(&["course", "publish", "operating-provost"]);
     let listed = client.must("GET", "/api/v1/courses?q=afternoon&tag=provost", &ivan, "");
     assert_eq!(slugs(&listed), ["operating-provost"]);
+    let tag = listed.header("etag").unwrap();
+    let known = format!("{ivan}If-None-Match: {tag}\r\n");
+    for (query, status) in [("?q=afternoon&tag=provost", 304), ("?state=draft", 200)] {
+        let again = client.must("GET", &format!("/api/v1/courses{query}"), &known, "");
+        assert_eq!(again.status, status, "{again:?}");
+        assert_eq!(again.header("etag") == Some(tag), status == 304);
+    }
 
     let shown = client.must("GET", path, &ivan, "");
     let tag = shown.header("etag").unwrap().to_owned();

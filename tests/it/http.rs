@@ -190,7 +190,7 @@ fn a_body_that_cannot_be_read_says_why_and_repeats_nothing_of_it() {
     let post = |body: &str| site.post_as(&token, "/api/v1/tokens", body);
     let unknown = post(r#"{"kind":"api","is_admin":true}"#);
     assert_eq!(unknown.status, 400);
-    insta::assert_snapshot!(unknown.body, @r#"{"type":"urn:provost:error:unknown_field","title":"Bad Request","status":400,"code":"unknown_field","detail":"unknown field \"is_admin\"","instance":"req-1","errors":[{"pointer":"/is_admin","detail":"unknown"}]}"#);
+    insta::assert_snapshot!(unknown.body, @r#"{"type":"urn:provost:error:unknown_field","title":"Bad Request","status":400,"code":"unknown_field","detail":"unknown field \"is_admin\"; known: kind, owner, label, scopes, ttl, max_uses, not_before, cidr, meta","instance":"req-1","errors":[{"pointer":"/is_admin","detail":"unknown"}]}"#);
     let broken = post("{\"kind\":\n\"api");
     assert_eq!(broken.status, 400);
     insta::assert_snapshot!(broken.body, @r#"{"type":"urn:provost:error:malformed","title":"Bad Request","status":400,"code":"malformed","detail":"the body is not JSON: line 2, column 4","instance":"req-1"}"#);
@@ -308,7 +308,7 @@ fn a_bad_query_is_refused_and_a_bad_limit_says_its_bounds() {
     let token = site.token("token:read audit:read");
     let ask = |query: &str| site.get_as(&token, &format!("/api/v1/tokens?{query}"));
     insta::assert_snapshot!(ask("limit=201").body, @r#"{"type":"urn:provost:error:invalid","title":"Unprocessable Entity","status":422,"code":"invalid","detail":"limit: must be 1 to 200","instance":"req-1","errors":[{"pointer":"/limit","detail":"must be 1 to 200"}]}"#);
-    insta::assert_snapshot!(ask("admin=1").body, @r#"{"type":"urn:provost:error:unknown_field","title":"Bad Request","status":400,"code":"unknown_field","detail":"unknown field \"admin\"","instance":"req-1","errors":[{"pointer":"/admin","detail":"unknown"}]}"#);
+    insta::assert_snapshot!(ask("admin=1").body, @r#"{"type":"urn:provost:error:unknown_field","title":"Bad Request","status":400,"code":"unknown_field","detail":"unknown field \"admin\"; known: kind, owner, label, state, scope, expiring, created_before, created_after, sort, limit, cursor","instance":"req-1","errors":[{"pointer":"/admin","detail":"unknown"}]}"#);
     for (query, code) in [
         ("limit=0", "invalid"),
         ("limit=x", "malformed"),

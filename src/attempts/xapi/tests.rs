@@ -68,6 +68,24 @@ fn taught() -> App {
 }
 
 #[test]
+fn what_people_have_done_is_told_to_who_oversees_the_course() {
+    let app = taught();
+    for name in ["maria", "ivan"] {
+        let mut walk = Walk::new(Wanted {
+            course: Some("sql".into()),
+            during: (at(0), at(99)),
+            base: BASE.into(),
+        });
+        let mut next = || app.read(&session(&app, name), |cx| walk.next(cx).map(drop));
+        // The course is there for them; what is told inside of it is not.
+        next().unwrap();
+        assert!(matches!(next(), Err(Error::Forbidden { .. })));
+    }
+    let program = Actor::token("course:read");
+    assert!(!told(&app, &program, Some("sql"), (0, 99)).is_empty());
+}
+
+#[test]
 fn what_was_completed_handed_in_and_scored_is_told_with_the_same_ids_each_time() {
     let app = taught();
     let root = Actor::operator();

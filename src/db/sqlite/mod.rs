@@ -26,6 +26,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use deadline::{Deadline, nap};
@@ -303,6 +304,9 @@ fn prepare(connection: &mut Connection) -> rusqlite::Result<()> {
          PRAGMA temp_store = MEMORY;
          PRAGMA secure_delete = FAST;",
     )?;
+    // Or every list is planned anew each time: SQLite looks at the value behind `LIMIT $2` when it
+    // plans, and at whatever is bound to it afterwards it plans again.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.set_prepared_statement_cache_capacity(128);
     connection.progress_handler(10_000, Some(Deadline::passed))
 }

@@ -68,4 +68,21 @@ mod tests {
     fn looking_a_row_up_is_fine() {
         run("SELECT n FROM things WHERE id = 1");
     }
+
+    #[test]
+    fn a_statement_with_a_limit_is_planned_once_whatever_the_limit_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let connection = super::super::create(&folder.path().join("x.db")).unwrap();
+        let table =
+            "CREATE TABLE t (n INTEGER PRIMARY KEY) STRICT; INSERT INTO t VALUES (1), (2), (3)";
+        connection.execute_batch(table).unwrap();
+        let sql = "SELECT n FROM t WHERE n > $1 ORDER BY n LIMIT $2";
+        let mut statement = connection.prepare(sql).unwrap();
+        for (after, limit) in [(0, 50), (1, 2), (0, 1), (2, 50)] {
+            let mut rows = statement.query([after, limit]).unwrap();
+            assert!(rows.next().unwrap().is_some());
+        }
+        let again = rusqlite::StatementStatus::RePrepare;
+        assert_eq!(statement.get_status(again), 0);
+    }
 }

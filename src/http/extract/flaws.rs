@@ -28,8 +28,8 @@ pub(crate) enum Flaws {
 /// What is wrong.
 #[derive(Debug)]
 pub(crate) enum Wrong {
-    /// No such member is known.
-    Unknown(String),
+    /// No such member is known, but these are.
+    Unknown(String, String),
     /// A rule refuses the value of this field.
     Value(&'static str, String),
     /// A member is missing, twice there or of another type.
@@ -41,7 +41,7 @@ pub(crate) enum Wrong {
 impl Wrong {
     fn error(self) -> Error {
         match self {
-            Self::Unknown(field) => Error::UnknownField { field },
+            Self::Unknown(field, known) => Error::UnknownField { field, known },
             Self::Value(field, reason) => Error::invalid(field, reason),
             Self::Member(member, reason) => {
                 Error::Malformed(format!("the member {member:?} {reason}"))
@@ -52,7 +52,7 @@ impl Wrong {
 
     fn reason(self) -> String {
         match self {
-            Self::Unknown(_) => "unknown".to_owned(),
+            Self::Unknown(..) => "unknown".to_owned(),
             Self::Value(_, reason) | Self::Member(_, reason) | Self::Somewhere(reason) => reason,
         }
     }
@@ -81,7 +81,7 @@ impl Flaws {
             let at = top(error.path());
             let wrong = words(&error.inner().to_string(), &at);
             let name = match &wrong {
-                Wrong::Unknown(_) => return Self::Whole(wrong.error()),
+                Wrong::Unknown(..) => return Self::Whole(wrong.error()),
                 Wrong::Member(name, _) if at.is_empty() => name.clone(),
                 Wrong::Value(field, _) if at.is_empty() => (*field).to_owned(),
                 Wrong::Somewhere(_) if at.is_empty() => break,
@@ -201,7 +201,12 @@ fn words(message: &str, member: &str) -> Wrong {
         field.chars().take(64).collect()
     };
     if let Some(rest) = message.strip_prefix("unknown field `") {
-        return Wrong::Unknown(quoted(rest));
+        // The last one, as below; the names that serde puts in quotes are every second part.
+        let known = rest
+            .rsplit_once(", expected ")
+            .map_or("", |(_, known)| known);
+        let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
+        return Wrong::Unknown(quoted(rest), known.join(", "));
     }
     // Our own types speak as "field: reason"; both are texts of ours.
     for field in FIELDS {
@@ -361,7 +366,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_member_is_told_alone_wherever_it_stands() {
+    fn an_unknown_member_is_told_alone_with_those_that_are_known_wherever_it_stands() {
         for body in [
             r#"{"usernam":"x","email":"x","n":1}"#,
             r#"{"email":"x","username":"a b","usernam":"x","n":"x"}"#,
@@ -371,7 +376,10 @@ mod tests {
                 (code, all),
                 (
                     "unknown_field",
-                    vec!["unknown field \"usernam\"".to_owned()]
+                    vec![
+                        "unknown field \"usernam\"; known: username, email, phone, roles, n"
+                            .to_owned()
+                    ]
                 )
             );
         }

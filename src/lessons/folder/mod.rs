@@ -129,8 +129,10 @@ pub fn apply(cx: &mut Cx<'_, '_>, draft: &Draft) -> Result<Imported> {
     }
     let old = super::all(cx, &gate)?;
     let known = by_slug(&old);
+    let mut modules = HashMap::new();
     for chapter in &draft.chapters {
-        super::module(cx, &gate, &place(chapter))?;
+        let module = super::module(cx, &gate, &place(chapter))?;
+        modules.insert(chapter.slug.as_str(), module);
     }
     for (chapter, _, text) in draft.texts() {
         if let Some((lesson, source)) = known.get(text.slug.as_str()) {
@@ -148,7 +150,9 @@ pub fn apply(cx: &mut Cx<'_, '_>, draft: &Draft) -> Result<Imported> {
             source: text.source.clone(),
             place: place(chapter),
         };
-        super::insert(cx, &gate, &new)?;
+        let module = modules.get(chapter.slug.as_str());
+        let module = module.ok_or_else(|| Error::internal("a module that was not made"))?;
+        super::insert(cx, &gate, module, &new)?;
     }
     order::lessons(cx, &gate, draft)?;
     order::modules(cx, &gate, draft)?;

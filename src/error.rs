@@ -16,8 +16,9 @@ use std::time::Duration;
 
 pub use faults::{Fault, Flaw, Refusal};
 use faults::{and_others, refused_files, refused_rows};
+pub(crate) use hint::OPEN;
 pub use schema::{Edited, Spot};
-use schema::{differs, linted, missing};
+use schema::{behind, differs, linted, lost, missing};
 
 /// The result of everything in this crate that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -258,11 +259,13 @@ pub enum Error {
         /// The file that was expected.
         path: PathBuf,
     },
-    /// There is a key file but not the database it belongs to.
-    #[error("there is a key file, but no database at {}", path.display())]
+    /// There is a key file, or a backup, but not the database it belongs to.
+    #[error("{}", lost(path, key_file.as_deref()))]
     DatabaseMissing {
         /// Where the database should be.
         path: PathBuf,
+        /// Where the key file should be, if that is gone as well.
+        key_file: Option<PathBuf>,
     },
     /// The key file cannot be used.
     #[error("key file {}: {reason}", path.display())]
@@ -284,7 +287,7 @@ pub enum Error {
         binary: u32,
     },
     /// The database is older than this binary.
-    #[error("the database has schema {database}, this binary needs {binary}")]
+    #[error("{}", behind(*database, *binary))]
     SchemaBehind {
         /// The database's schema version.
         database: u32,

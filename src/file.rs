@@ -10,7 +10,7 @@ use std::path::Path;
 use rustix::fs::{Gid, OFlags, Uid};
 use tempfile::NamedTempFile;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, OPEN, Result};
 
 /// For `OpenOptions::custom_flags`.
 #[must_use]
@@ -117,10 +117,7 @@ pub fn check_secret(path: &Path, file: &File) -> Result<()> {
         return Err(refuse("is not a regular file".into()));
     }
     if mode & 0o077 != 0 {
-        return Err(refuse(format!(
-            "is open to other users (mode {mode:04o}); run: chmod 600 {}",
-            path.display()
-        )));
+        return Err(refuse(format!("{OPEN} (mode {mode:04o})")));
     }
     // Root may use anybody's file: an operator works with sudo on the daemon's.
     if owner != own && own != 0 {

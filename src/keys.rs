@@ -281,7 +281,7 @@ mod tests {
         for mode in [0o640, 0o604, 0o660] {
             std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
             let error = Keys::load(&path).unwrap_err();
-            assert!(error.to_string().contains("chmod 600"), "{error}");
+            assert!(error.hint().unwrap().contains("chmod 600"), "{error}");
         }
     }
 

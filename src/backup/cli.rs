@@ -7,6 +7,7 @@ use indicatif::DecimalBytes;
 use serde_json::json;
 
 use super::{Against, Backup, Keep, Kept, State, Verified};
+use crate::cli::flags::ListArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
 use crate::cli::prompt::{Confirm, progress};
@@ -14,6 +15,7 @@ use crate::cli::{Operator, Outcome, Site};
 use crate::error::{Error, Result};
 use crate::file::folder_of;
 use crate::keys::Keys;
+use crate::page::Page;
 use crate::time::{relative, wall};
 
 mod restore;
@@ -35,7 +37,7 @@ pub enum Command {
     /// for PostgreSQL, tell the command of its own tool
     Create(Create),
     /// List the backups in the usual folder, the newest first; also with the database gone
-    List,
+    List(List),
     /// Look through a backup as a whole: is it the file that was made, is it sound, is it ours
     Verify(Verify),
     /// Delete backups, each with its manifest
@@ -50,43 +52,73 @@ impl Command {
     pub fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
         match self {
             Self::Create(create) => create.run(&site.operator(out)?, out),
-            Self::List => list(site, out),
+            Self::List(list) => list.run(site, out),
             Self::Verify(verify) => verify.run(site, out),
             Self::Delete(delete) => delete.run(&site.operator(out)?, out),
         }
     }
 }
 
-/// Lists the backups. Whoever has lost the database needs that most.
-fn list(site: &Site, out: &mut Output) -> Result<Outcome> {
+/// The flags of `list`.
+#[derive(Debug, clap::Args)]
+pub struct List {
+    #[command(flatten)]
+    list: ListArgs,
+}
+
+impl List {
+    fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
+        let kept = kept(site, out)?;
+        let told = kept.iter().filter_map(|it| {
+            let reason = it.reason.as_ref()?;
+            let path = it.path.display();
+            match it.state {
+                State::Complete => None,
+                State::Faulty => Some(format!("provost restore refuses {path}: {reason}")),
+                State::Broken => Some(format!("{path} is broken: {reason}")),
+            }
+        });
+        let told: Vec<String> = told.collect();
+        out.list(&self.list, |cursor, limit| page(&kept, cursor, limit))?;
+        for line in told {
+            out.warn(line)?;
+        }
+        Ok(Outcome::Done)
+    }
+}
+
+/// So many backups after the one that is called `cursor`.
+fn page(kept: &[Kept], cursor: Option<&str>, limit: u32) -> Result<Page<Kept>> {
+    let unknown = || Error::invalid("cursor", "names no backup that is there");
+    let place = |name: &str| kept.iter().position(|it| it.id() == name);
+    let rest = match cursor {
+        Some(name) => place(name)
+            .and_then(|at| kept.get(at + 1..))
+            .ok_or_else(unknown)?,
+        None => kept,
+    };
+    let limit = usize::try_from(limit).map_err(Error::internal)?;
+    let items: Vec<Kept> = rest.iter().take(limit).cloned().collect();
+    let more = rest.len() > items.len();
+    let next = items.last().filter(|_| more).map(|it| it.id().into_owned());
+    Ok(Page { items, next })
+}
+
+/// The backups. Whoever has lost the database needs them most.
+fn kept(site: &Site, out: &mut Output) -> Result<Vec<Kept>> {
     let config = site.config(out)?;
     let there = super::there(&config)?;
     let operator = Operator::open(config, site.on_behalf_of());
-    let kept = match operator.and_then(|it| super::list(it.app(), it.actor())) {
-        Ok(kept) => kept,
-        Err(error) if there.is_empty() => return Err(error),
+    match operator.and_then(|it| super::list(it.app(), it.actor())) {
+        Ok(kept) => Ok(kept),
+        Err(error) if there.is_empty() => Err(error),
         Err(error) => {
             let causes = error.causes();
             let mark = if causes.is_empty() { "" } else { ": " };
             out.warn(format_args!("{error}{mark}{causes}"))?;
-            there
+            Ok(there)
         }
-    };
-    let told = kept.iter().filter_map(|it| {
-        let reason = it.reason.as_ref()?;
-        let path = it.path.display();
-        match it.state {
-            State::Complete => None,
-            State::Faulty => Some(format!("provost restore refuses {path}: {reason}")),
-            State::Broken => Some(format!("{path} is broken: {reason}")),
-        }
-    });
-    let told: Vec<String> = told.collect();
-    out.table(kept)?;
-    for line in told {
-        out.warn(line)?;
     }
-    Ok(Outcome::Done)
 }
 
 impl Record for Backup {
@@ -162,8 +194,14 @@ impl Create {
                 "{} bytes, sha256 {}",
                 backup.bytes, backup.sha256
             ))?;
-        } else {
+        } else if out.format().json || out.format().quiet {
             out.one(&backup)?;
+        } else {
+            // What is wrong is told below.
+            out.value(&json!({
+                "path": backup.path, "bytes": backup.bytes, "sha256": backup.sha256,
+                "schema": backup.schema, "created_at": backup.created_at,
+            }))?;
         }
         if let Some(keep) = self.keep {
             let keep = Keep::Newest(usize::try_from(keep).map_err(Error::internal)?);
@@ -215,6 +253,9 @@ impl Verify {
             keys: keys.as_ref(),
         };
         let verified = super::verify(&self.file, against)?;
+        if verified.is_of_other_keys() {
+            return Err(super::other_keys(&config.key_file));
+        }
         let good = verified.fault().is_none();
         if good && let Ok(operator) = Operator::open(config, site.on_behalf_of()) {
             let real = self.file.canonicalize();
@@ -315,5 +356,39 @@ impl Delete {
             out.line(format!("deleted {count} {backups}"))?;
         }
         Ok(Outcome::Done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_goes_on_after_the_backup_that_was_shown_last() {
+        let one = |n: u32| Kept {
+            path: format!("/b/{n}.db").into(),
+            created_at: None,
+            state: State::Complete,
+            reason: None,
+            schema: None,
+            bytes: None,
+            sha256: None,
+            verified_at: None,
+        };
+        let kept: Vec<Kept> = (1..=5).map(one).collect();
+        let (mut seen, mut cursor) = (Vec::new(), None::<String>);
+        loop {
+            let page = page(&kept, cursor.as_deref(), 2).unwrap();
+            seen.extend(page.items.into_iter().map(|it| it.path));
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        assert_eq!(
+            seen,
+            kept.iter().map(|it| it.path.clone()).collect::<Vec<_>>()
+        );
+        assert!(page(&kept, Some("/b/6.db"), 2).is_err());
     }
 }

@@ -20,12 +20,14 @@ pub use plan::{Plan, Rows, plan};
 pub use restore::{Options, Restored, TakenBack, in_place, live, restore};
 pub use since::Changes;
 pub use stage::{Staged, stage};
+use verify::other_keys;
 pub use verify::{Against, Verified, verify};
 
 use crate::app::{Actor, App};
 use crate::audit::{self, Event};
 use crate::error::Result;
 use crate::file;
+use crate::migrations;
 use crate::snapshots::{self, Draft, Manifest, Tell};
 use crate::time::Timestamp;
 
@@ -68,7 +70,8 @@ impl Backup {
 /// none.
 ///
 /// # Errors
-/// As [`snapshots::take`].
+/// As [`snapshots::draft`] and [`snapshots::publish`]; [`crate::error::Error::Usage`] where the engine's own tools
+/// make copies.
 pub fn create(
     app: &App,
     actor: &Actor,
@@ -97,7 +100,7 @@ pub fn create(
 /// only to read it.
 ///
 /// # Errors
-/// As [`snapshots::take`].
+/// As [`create`].
 pub fn create_unrecorded(app: &App, tell: &mut Tell<'_>) -> Result<Backup> {
     let (draft, audit) = draft(app, &snapshots::folder(app)?, tell)?;
     let taken = snapshots::publish_usual(app, draft)?;
@@ -108,10 +111,11 @@ pub fn create_unrecorded(app: &App, tell: &mut Tell<'_>) -> Result<Backup> {
 fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<(Draft, Vec<String>)> {
     let mut draft = snapshots::draft(app, folder, tell)?;
     let keys = &app.kit().keys;
-    let (faults, audit) = verify::look(&draft, keys)?;
+    let faults = migrations::faults(draft.path(), &draft.manifest, keys)?;
     if !faults.is_empty() {
         draft.blame(faults, keys)?;
     }
+    let audit = verify::audit(&draft, keys)?;
     Ok((draft, audit))
 }
 

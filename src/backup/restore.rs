@@ -20,7 +20,7 @@ use crate::db::{Db, Role, Tidy, clock};
 use crate::error::{Error, Result};
 use crate::file::folder_of;
 use crate::keys::Keys;
-use crate::snapshots::{compact, word};
+use crate::snapshots::{self, compact, word};
 use crate::time::Timestamp;
 use crate::tokens::{self, ApiTokens};
 use crate::{factors, idempotency, migrations, outbox, sessions};
@@ -70,11 +70,24 @@ pub struct Restored {
     pub schema: u32,
     /// What is there of the database that was in its place.
     pub kept: Vec<PathBuf>,
+    /// That database as a backup, if it could be read.
+    pub old: Option<Old>,
     /// What is not good any more.
     pub taken_back: TakenBack,
     /// The accounts that were made or changed since the backup.
     #[serde(flatten)]
     pub changes: Changes,
+}
+
+/// The database that has made room.
+#[derive(Clone, Debug, Serialize)]
+pub struct Old {
+    /// The file.
+    pub path: PathBuf,
+    /// SHA-256 of it, as hexadecimal digits.
+    pub sha256: String,
+    /// Why a restore would refuse it. If it would not, the file has a manifest: it is a backup.
+    pub faults: Vec<String>,
 }
 
 /// Puts a staged backup in the place of the database.
@@ -93,7 +106,8 @@ pub fn restore(
     let app = open(staged, config)?;
     // A schema of long ago has no place for what has to be written down.
     migrations::up(&app, actor)?;
-    let aside = free_name(live, app.clock().now());
+    let now = app.clock().now();
+    let aside = free_name(live, now);
     let done = Db::replace(live, &staged.database, &aside, |old| {
         let at = verified.created_at;
         let since = match old {
@@ -107,9 +121,11 @@ pub fn restore(
         // From here on it is proven that what came after the backup was not cut off, but taken back.
         audit::seal(&app, actor, &|| false)?;
         settle(app, &staged.database)?;
-        Ok((taken_back, since.changes))
+        Ok((taken_back, since.changes, old.is_some()))
     })?;
-    let ((taken_back, changes), kept) = done;
+    let ((taken_back, changes, readable), kept) = done;
+    // The restore is done. What is in the way of this is told when somebody wants to go back.
+    let old = readable.then(|| keep(&aside, now, &config.key_file).ok());
     Ok(Restored {
         database: live.to_owned(),
         created_at: verified.created_at,
@@ -117,8 +133,24 @@ pub fn restore(
         from_schema: verified.schema.unwrap_or(0),
         schema: migrations::needed(),
         kept,
+        old: old.flatten(),
         taken_back,
         changes,
+    })
+}
+
+/// Makes a backup of the database that has made room, so that it can be restored as one.
+fn keep(path: &Path, at: Timestamp, key_file: &Path) -> Result<Old> {
+    let keys = Keys::load(key_file)?;
+    let manifest = snapshots::describe(path, at, &keys)?;
+    let faults = migrations::faults(path, &manifest, &keys)?;
+    if faults.is_empty() {
+        snapshots::attach(path, &manifest)?;
+    }
+    Ok(Old {
+        path: path.to_owned(),
+        sha256: manifest.sha256,
+        faults,
     })
 }
 
@@ -198,6 +230,8 @@ pub fn live<'c>(config: &'c Config, from: &Path) -> Result<&'c Path> {
 pub(super) fn open(staged: &Staged, config: &Config) -> Result<App> {
     let db = DbUrl::Sqlite(staged.database.clone());
     let opened = Db::open(&db, Role::Shell)?;
+    // A team's triggers are restored, and undo nothing of what is done here.
+    opened.disarm()?;
     let mut config = config.clone();
     config.db = db;
     let keys = Keys::load(&config.key_file)?;

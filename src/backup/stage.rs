@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 use sha2::{Digest as _, Sha256};
 
-use super::verify::{Against, Verified, examine};
+use super::verify::{Against, Verified, examine, other_keys};
 use crate::error::{Error, Result};
 use crate::file::{flags, folder_of, give_to_owner_of_folder};
 use crate::keys::Keys;
@@ -105,13 +105,8 @@ pub fn stage(
     // Of a file that is as it was made, an altered event is no reason to be without a database.
     let (audit, faults): (Vec<_>, Vec<_>) = found.partition(|it| sealed && it.check == "audit");
     if let Some(fault) = faults.first() {
-        // With another key file the seal and the log's signatures are not good, either.
-        let follows = |check| matches!(check, "manifest" | "keys" | "audit");
-        if faults.iter().any(|it| it.check == "keys") && faults.iter().all(|it| follows(it.check)) {
-            return Err(Error::KeyFile {
-                path: keys.1.to_owned(),
-                reason: "is not the one to which the backup belongs; put a copy of the right one in its place".into(),
-            });
+        if verified.is_of_other_keys() {
+            return Err(other_keys(keys.1));
         }
         return Err(Error::BackupDamaged {
             path: from.to_owned(),

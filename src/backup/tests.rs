@@ -12,6 +12,7 @@ use crate::{migrations, users};
 
 mod after_tests;
 mod odd_tests;
+mod team_tests;
 
 #[expect(
     clippy::unnecessary_wraps,
@@ -299,6 +300,14 @@ fn a_backup_of_another_key_file_is_refused_and_that_is_told() {
     let (here, elsewhere) = (Place::new(), Place::new());
     let refused = here.staged(&elsewhere.backup, None);
     assert!(matches!(refused, Err(Error::KeyFile { .. })), "{refused:?}");
+    let keys = Some(&here.app.kit().keys);
+    let against = Against { sha256: None, keys };
+    assert!(
+        verify(&elsewhere.backup, against)
+            .unwrap()
+            .is_of_other_keys()
+    );
+    assert!(!verify(&here.backup, against).unwrap().is_of_other_keys());
     let bytes = fs::read(&elsewhere.backup).unwrap();
     let (path, sha256) = here.file("theirs.db", &bytes);
     let refused = here.staged(&path, Some(&sha256));

@@ -3,14 +3,12 @@
 //!
 //! Invariant: the file is only read, and nothing appears beside it.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::audit;
 use crate::databases::{self, Check, Finding};
-use crate::db::shape::Part;
 use crate::db::{APPLICATION, Db};
 use crate::error::{Error, Result};
 use crate::file::folder_of;
@@ -51,6 +49,26 @@ impl Verified {
     #[must_use]
     pub fn fault(&self) -> Option<&Finding> {
         self.checks.iter().find_map(|check| check.findings.first())
+    }
+
+    /// Whether all that is wrong follows from another key file than the one to which it belongs:
+    /// with that its seal and the log's signatures are not good, either.
+    #[must_use]
+    pub fn is_of_other_keys(&self) -> bool {
+        let faults = self.checks.iter().filter(|it| !it.findings.is_empty());
+        let mut faults = faults.map(|it| it.name);
+        faults.clone().any(|it| it == "keys")
+            && faults.all(|it| matches!(it, "manifest" | "keys" | "audit"))
+    }
+}
+
+/// What is wrong with the key file at `path` where a backup is of another one.
+pub(super) fn other_keys(path: &Path) -> Error {
+    Error::KeyFile {
+        path: path.to_owned(),
+        reason:
+            "is not the one to which the backup belongs; put a copy of the right one in its place"
+                .into(),
     }
 }
 
@@ -119,21 +137,12 @@ pub(super) fn examine(
     Ok(verified)
 }
 
-/// Looks through a copy that has no name yet, as a restore would, but for what was looked at when it
-/// was copied: returned is why a restore would refuse it, and what is wrong with its audit log.
-pub(super) fn look(draft: &Draft, keys: &Keys) -> Result<(Vec<String>, Vec<String>)> {
+/// What is wrong with the audit log of a copy that has no name yet.
+pub(super) fn audit(draft: &Draft, keys: &Keys) -> Result<Vec<String>> {
     let db = Db::open_still(draft.path())?;
-    let manifest = Some(&draft.manifest);
-    let checks = [
-        of_schema(&db, draft.manifest.schema, manifest)?,
-        databases::history(&db)?,
-        of_keys(&db, manifest, Some(keys))?,
-    ];
-    let faults = checks.iter().flat_map(|check| &check.findings);
-    let faults = faults.map(|it| format!("{}: {}", it.check, it.detail));
-    let audit = of_audit(&db, draft.path(), manifest, Some(keys))?;
-    let audit = audit.findings.into_iter().map(|it| it.detail);
-    Ok((faults.take(TOLD).collect(), audit.take(TOLD).collect()))
+    let audit = of_audit(&db, draft.path(), Some(&draft.manifest), Some(keys))?;
+    let findings = audit.findings.into_iter().map(|it| it.detail);
+    Ok(findings.take(TOLD).collect())
 }
 
 /// The manifest itself.
@@ -215,55 +224,15 @@ fn inside(
     Ok(())
 }
 
-/// What the database is made of, word for word but for comments. Tables of others may be in it, and
-/// views if the file is as it was made, but nothing that works by itself: a trigger could undo what
-/// a restore does.
+/// What the database is made of, word for word but for comments.
 fn of_schema(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Check> {
-    let words = |parts: Vec<Part>| -> BTreeMap<(String, String), String> {
-        let parts = parts.into_iter();
-        parts.map(|it| ((it.sort, it.name), it.text)).collect()
-    };
-    #[expect(
-        clippy::redundant_closure_for_method_calls,
-        reason = "the method's path is not general enough over the transaction's life"
-    )]
-    let real = words(db.export(|tx| tx.shape())?);
-    let expected = words(migrations::made(schema)?);
     let mut findings = Vec::new();
     if manifest.is_some_and(|it| it.schema != schema) {
         findings.push(format!(
             "it has schema {schema}, and its manifest says another"
         ));
     }
-    for ((sort, name), sql) in &expected {
-        match real.get(&(sort.clone(), name.clone())) {
-            None => findings.push(format!("the {sort} {name} is missing")),
-            Some(found) if found != sql => {
-                findings.push(format!("the {sort} {name} is not as it was made"));
-            }
-            Some(_) => {}
-        }
-    }
-    for ((sort, name), sql) in &real {
-        let passive = match sort.as_str() {
-            "table" => !sql.to_ascii_uppercase().starts_with("CREATE VIRTUAL"),
-            "index" => true,
-            "view" => manifest.is_some(),
-            _ => false,
-        };
-        if !passive && !expected.contains_key(&(sort.clone(), name.clone())) {
-            findings.push(format!("the {sort} {name} is foreign"));
-        }
-    }
-    // What is edited in it, the check of the history tells.
-    if let Ok(entries) = migrations::verify(db) {
-        let applied = entries.iter().filter(|it| it.applied_at.is_some()).count();
-        if u32::try_from(applied) != Ok(schema) {
-            findings.push(format!(
-                "its history has {applied} migrations, and not {schema}"
-            ));
-        }
-    }
+    findings.extend(migrations::misfits(db, schema, manifest)?);
     let about = "every table, index, trigger and view, word for word";
     Ok(check("schema", about, findings))
 }

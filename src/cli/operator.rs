@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 use crate::app::{Actor, App, Cx, Who};
 use crate::audit;
 use crate::config::Config;
-use crate::db::{self, Db, Role, clock, keyring};
+use crate::db::{Db, Role, clock, keyring};
 use crate::error::{Error, Result};
 use crate::keys::{self, Keys};
 use crate::migrations;
+use crate::snapshots;
 use crate::time::Timestamp;
 
 /// The program as a command runs it, and the operating system's account that runs it.
@@ -138,7 +139,7 @@ pub fn own_keys(app: &App) -> Result<()> {
 /// # Errors
 /// [`Error::NotSetUp`], [`Error::DatabaseMissing`], or as [`Db::open`].
 pub fn database(config: &Config) -> Result<Db> {
-    db::require(&config.db, &config.key_file)?;
+    snapshots::require(config)?;
     Db::open(&config.db, Role::Shell)
 }
 

@@ -80,13 +80,21 @@ impl Serve {
             App::new(config, keys, db)
         };
         match migrations::check(app.db()) {
-            Err(Error::SchemaBehind { .. }) if self.migrate => {
+            // A file in which nothing is has a key file all the same: something was in it.
+            Err(Error::SchemaBehind { database, .. })
+                if self.migrate && (database > 0 || app.db().file().is_none()) =>
+            {
                 let all = Wish::default();
                 // Whoever stops a daemon that is starting ends it by the signal itself.
                 let done = Story::own().migrate(&app, &actor, all, &mut |_| Ok(()))?;
                 if let Some(kept) = &done.snapshot {
                     let (path, sum) = (kept.path.display(), &kept.sha256);
                     tell(&app, format_args!("snapshot {path} sha256 {sum}"), out)?;
+                    for fault in &kept.faults {
+                        let told =
+                            format_args!("provost restore will refuse this snapshot: {fault}");
+                        tell(&app, told, out)?;
+                    }
                 }
                 for applied in &done.done {
                     let told = format_args!("applied migration {}", applied.name);

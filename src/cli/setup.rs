@@ -13,12 +13,12 @@ use std::path::Path;
 use super::Site;
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{self, Db, Role, ballast, keyring};
+use crate::db::{Db, Role, ballast, keyring};
 use crate::error::{Error, Result};
 use crate::file::give_to_owner_of_folder;
 use crate::keys::{self, Keys};
 use crate::users::{self, Filter, User};
-use crate::{migrations, tokens};
+use crate::{migrations, snapshots, tokens};
 
 /// What was found and what was made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub(super) struct Setup {
 /// Makes whatever is missing. A finished database keeps its schema.
 ///
 /// # Errors
-/// [`Error::DatabaseMissing`] if there is only the key file, [`Error::KeyFile`] if there is only a
+/// [`Error::DatabaseMissing`] if there is only the key file, or only backups, [`Error::KeyFile`] if there is only a
 /// database in use, [`Error::ForeignDatabase`] if it is another program's, or if something cannot
 /// be made.
 pub(super) fn prepare(config: &Config, actor: &Actor) -> Result<Setup> {
@@ -55,8 +55,11 @@ fn make(config: &Config, actor: &Actor) -> Result<Setup> {
         new_key,
         new_database,
     };
+    match snapshots::require(config) {
+        Err(Error::NotSetUp { .. }) => {}
+        required => required?,
+    }
     if !new_key {
-        db::require(&config.db, &config.key_file)?;
         return Ok(setup);
     }
     for file in config.db.file().into_iter().chain([&*config.key_file]) {
@@ -195,4 +198,50 @@ fn create_key(config: &Config) -> Result<bool> {
     let beside = config.db.file().unwrap_or(&config.key_file);
     give_to_owner_of_folder(&file, beside)?;
     Ok(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backup;
+    use crate::config::{Environment, Sources};
+
+    #[test]
+    fn nothing_is_begun_where_only_backups_are_left() {
+        let home = tempfile::tempdir().unwrap();
+        let at = |name: &str| home.path().join(name);
+        let environment = Environment::bare(home.path())
+            .with("PROVOST_DB", at("data/provost.db").to_str().unwrap())
+            .with("PROVOST_KEY_FILE", at("data/provost.key").to_str().unwrap());
+        let config = Config::load(&Sources::default(), &environment).unwrap();
+        let actor = Actor::operator();
+        assert!(prepare(&config, &actor).unwrap().new_key);
+        let keys = Keys::load(&config.key_file).unwrap();
+        let db = Db::open(&config.db, Role::Shell).unwrap();
+        let app = App::new(config.clone(), keys, db);
+        backup::create(&app, &actor, None, &mut |_, _| Ok(())).unwrap();
+        drop(app);
+        let empty = |name: &str| fs::write(at(name), "").unwrap();
+        let remove = |name: &str| drop(fs::remove_file(at(name)));
+        for name in [
+            "data/provost.key",
+            "data/provost.db",
+            "data/provost.db.lock",
+        ] {
+            remove(name);
+        }
+        for emptied in [false, true] {
+            if emptied {
+                empty("data/provost.db");
+            }
+            let refused = prepare(&config, &actor).unwrap_err();
+            assert_eq!(refused.spec().code, "database_missing", "{refused}");
+            let told = refused.to_string();
+            assert!(told.contains("there are backups"), "{told}");
+            assert!(told.contains("provost.key"), "{told}");
+            assert!(!config.key_file.exists());
+        }
+        fs::rename(at("data/backups"), at("backups")).unwrap();
+        assert!(prepare(&config, &actor).unwrap().new_key);
+    }
 }

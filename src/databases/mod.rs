@@ -66,16 +66,8 @@ pub struct Count {
 pub fn info(db: &Db) -> Result<Info> {
     let schema = migrations::schema(db)?;
     let about = db.about()?;
-    let mut tables = db.export(|tx| {
-        let tables = tx.schema()?.into_iter();
-        let counted = tables.map(|table| {
-            let rows = tx.count(&table)?;
-            let table = table.name;
-            Ok(Count { table, rows })
-        });
-        counted.collect::<Result<Vec<_>>>()
-    })?;
-    tables.sort_by(|a, b| a.table.cmp(&b.table));
+    let tables = db.rows_by_table()?.into_iter();
+    let tables: Vec<Count> = tables.map(|(table, rows)| Count { table, rows }).collect();
     let settings = about.settings.into_iter();
     Ok(Info {
         engine: about.engine,

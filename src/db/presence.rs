@@ -19,7 +19,10 @@ pub fn require(url: &DbUrl, key_file: &Path) -> Result<()> {
     let path = path.to_owned();
     match (bytes, key_file.exists()) {
         (Some(1..), _) | (Some(0), false) => Ok(()),
-        (_, true) => Err(Error::DatabaseMissing { path }),
+        (_, true) => Err(Error::DatabaseMissing {
+            path,
+            key_file: None,
+        }),
         (None, false) => Err(Error::NotSetUp { path }),
     }
 }

@@ -17,6 +17,20 @@ pub struct Part {
     pub text: String,
 }
 
+impl Part {
+    /// Whether it belongs to this table. Whoever makes a trigger may write its name in capitals.
+    #[must_use]
+    pub fn is_of(&self, table: &str) -> bool {
+        self.table.eq_ignore_ascii_case(table)
+    }
+
+    /// Whether it is a table whose rows a module of the engine makes up.
+    #[must_use]
+    pub fn is_virtual(&self) -> bool {
+        self.text.to_ascii_uppercase().starts_with("CREATE VIRTUAL")
+    }
+}
+
 /// Something that a table should not be without.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Flaw {

@@ -86,8 +86,8 @@ impl Db {
 
 impl Tx<'_> {
     /// Up to `most` rows that point to rows that are not there, and, of each pair of a table and a
-    /// condition in `more`, those for which it holds. A table that has no key, or points to one
-    /// that is missing as a whole, is left alone.
+    /// condition in `more`, those for which it holds. A table that has no key, points to one that is
+    /// missing as a whole, or has a column of a type that none of ours has, is left alone.
     ///
     /// # Errors
     /// As [`Tx::all`]; `Internal` on a server.

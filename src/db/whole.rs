@@ -90,6 +90,18 @@ impl Db {
         }
     }
 
+    /// From now on no trigger works here, whoever has put it into the database: that is for who
+    /// works on a copy that somebody else may have had in hand.
+    ///
+    /// # Errors
+    /// `Internal` in a daemon and on a server.
+    pub fn disarm(&self) -> Result<()> {
+        match &self.engine {
+            Engine::Sqlite(sqlite) => sqlite.disarm(),
+            Engine::Postgres(_) => Err(Error::internal("a server's triggers are its own")),
+        }
+    }
+
     /// Facts for the operator who asks for them; [`Db::facts`] are those for every probe.
     ///
     /// # Errors

@@ -12,7 +12,7 @@ use crate::db::{READING, clock as marks, keyring};
 use crate::error::{Error, Result};
 use crate::migrations::{self, Story};
 use crate::time::{Period, Timestamp, relative};
-use crate::{databases, keys, purge as purges, snapshots};
+use crate::{backup, databases, keys, purge as purges, snapshots};
 
 /// A log beyond this is worth a look, and beyond that checkpoints do not get through (rule 58).
 const LOG: u64 = 64 * 1024 * 1024;
@@ -37,16 +37,19 @@ pub(super) fn database(patient: &Patient) -> Result<Seen> {
         }
         Some(error) => {
             let lost = matches!(error, Error::DatabaseMissing { .. });
-            let newest = patient.file().filter(|_| lost).and_then(snapshots::newest);
-            match newest {
-                Some(backup) => {
-                    let restore = format!("restore {}", shown(&backup.path));
-                    Seen::fail(Seen::of(error, patient).about, patient.run(&restore))
-                }
+            match way_back(patient)?.filter(|_| lost) {
+                Some(restore) => Seen::fail(Seen::of(error, patient).about, restore),
                 None => Seen::of(error, patient),
             }
         }
     })
+}
+
+/// The command that restores the newest of what is kept beside the database.
+fn way_back(patient: &Patient) -> Result<Option<String>> {
+    let mut kept = backup::there(patient.config()?)?.into_iter();
+    let newest = kept.find(|it| it.state == backup::State::Complete);
+    Ok(newest.map(|it| patient.run(&format!("restore {}", shown(&it.path)))))
 }
 
 /// Whether the key file is the one of the database.
@@ -81,10 +84,11 @@ pub(super) fn daemon(patient: &Patient) -> Result<Seen> {
         Seen::skip("no daemon serves it now")
     } else if daemons.iter().all(|name| name.ends_with(READING)) {
         let about = format!("served by {names}: nothing can be changed over HTTP");
-        Seen::warn(
-            about,
-            format!("stop it, and then: {}", patient.run("serve")),
-        )
+        let pid = names
+            .strip_prefix("pid ")
+            .and_then(|it| it.split(',').next());
+        let next = pid.map_or_else(|| patient.run("db info"), |pid| format!("kill {pid}"));
+        Seen::warn(about, next)
     } else {
         Seen::ok(format!("served by {names}"))
     })
@@ -118,6 +122,10 @@ pub(super) fn schema(patient: &Patient) -> Result<Seen> {
     };
     let needed = migrations::needed();
     Ok(match schema.cmp(&needed) {
+        _ if schema == 0 => Seen::fail(
+            format!("nothing is in the database, and this program needs schema {needed}"),
+            way_back(patient)?.unwrap_or_else(|| patient.run("migrate up")),
+        ),
         std::cmp::Ordering::Equal => Seen::ok(format!("{schema}, as this program needs it")),
         std::cmp::Ordering::Less => Seen::fail(
             format!("{schema}, and this program needs {needed}"),
@@ -197,11 +205,20 @@ pub(super) fn purge(patient: &Patient) -> Result<Seen> {
 
 /// Whether there is something to go back to: what was made and is there still.
 pub(super) fn backup(patient: &Patient) -> Result<Seen> {
-    let Some(database) = patient.file() else {
+    if patient.file().is_none() {
         return Ok(Seen::skip(
             "the server's own tool makes them, and nobody is told of it here",
         ));
-    };
+    }
+    let mut kept = backup::there(patient.config()?)?;
+    kept.retain(|it| !snapshots::is_before_migration(&it.path));
+    if let Some((newest, reason)) = kept.first().and_then(|it| Some((it, it.reason.as_ref()?))) {
+        let path = shown(&newest.path);
+        return Ok(Seen::warn(
+            format!("provost restore refuses the newest, {path}: {reason}"),
+            patient.run(&format!("backup verify {path}")),
+        ));
+    }
     let filter = Filter {
         action: Some("backup.created".into()),
         ..Filter::default()
@@ -215,7 +232,7 @@ pub(super) fn backup(patient: &Patient) -> Result<Seen> {
         may_be_there(&entry.object) && faults.is_none()
     };
     let elsewhere = noted.iter().find(sound);
-    let here = snapshots::newest(database).map(|it| it.manifest.created_at);
+    let here = kept.first().and_then(|it| it.created_at);
     let last = here.max(elsewhere.map(|entry| entry.at));
     let next = || patient.run("backup create");
     let made = |at| relative(at, patient.now);
@@ -284,15 +301,24 @@ fn is_whole(checks: &[databases::Check]) -> bool {
 /// Whether the database is made as its history says.
 pub(super) fn drift(patient: &Patient) -> Result<Seen> {
     let next = || patient.run("migrate verify");
-    let drifted = match migrations::drift(patient.app()?.db(), &Story::own()) {
+    let db = patient.app()?.db();
+    let drifted = match migrations::drift(db, &Story::own()) {
         // A server's role need not be able to make the schema that is compared with.
         Err(Error::Config(reason)) => return Ok(Seen::skip(reason)),
         drifted => drifted?,
     };
     let Some((first, others)) = drifted.split_first() else {
-        return Ok(Seen::ok(
-            "tables, indexes and triggers are as the migrations made them",
-        ));
+        let of_team = !Story::team(String::new(), Vec::new())
+            .status(db)?
+            .is_empty();
+        let team = if of_team {
+            "; of a team's own this is told by migrate verify --dir DIR"
+        } else {
+            ""
+        };
+        return Ok(Seen::ok(format!(
+            "tables, indexes and triggers are as the migrations made them{team}"
+        )));
     };
     let more = match others.len() {
         0 => String::new(),

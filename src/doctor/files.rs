@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::{Patient, Seen, database, several, shown};
-use crate::error::{Error, Result};
+use crate::error::{Error, OPEN, Result};
 use crate::file;
 use crate::keys;
 use crate::snapshots::manifest_of;
@@ -214,19 +214,22 @@ pub(super) fn key_file(patient: &Patient) -> Result<Seen> {
 fn unusable(patient: &Patient, error: &Error) -> Seen {
     let about = Seen::of(error, patient).about;
     let Error::KeyFile { path, reason } = error else {
-        let next = error.hint_at(&patient.found.flags);
+        let next = error.next_at(&patient.found.flags);
         return Seen::fail(
             about,
             next.unwrap_or_else(|| patient.run("config show --origin")),
         );
     };
     let nothing = matches!(patient.closed(), Some(Error::NotSetUp { .. }));
-    let next = if reason.contains("chmod 600") {
+    let me = rustix::process::geteuid().as_raw();
+    let owner = fs::symlink_metadata(path).map_or(me, |it| it.uid());
+    let next = if reason.starts_with(OPEN) {
         format!("chmod 600 {}", shown(path))
-    } else if reason != keys::MISSING {
-        format!("ls -l {}", shown(path))
-    } else if nothing {
+    } else if reason == keys::MISSING && nothing {
         patient.run("init")
+    } else if owner != me {
+        // Whose it is may read it.
+        format!("sudo -u '#{owner}' {}", patient.run("doctor"))
     } else {
         format!("cp COPY {}", shown(path))
     };

@@ -107,8 +107,11 @@ pub(super) fn open_files(patient: &Patient) -> Result<Seen> {
     let wanted = u64::try_from(wanted).unwrap_or(u64::MAX);
     Ok(match limit {
         Some(limit) if limit < wanted => Seen::warn(
-            format!("here {limit} files can be open, and server.max_connections needs {wanted}"),
-            "systemctl edit provost     and set LimitNOFILE=8192",
+            format!(
+                "here {limit} files can be open, and server.max_connections needs {wanted}: the unit \
+                 needs LimitNOFILE=8192"
+            ),
+            "systemctl edit provost",
         ),
         Some(limit) => Seen::ok(format!("{limit} can be open, {wanted} are needed at most")),
         None => Seen::ok("as many can be open as are needed"),

@@ -117,7 +117,7 @@ impl Seen {
         } else {
             format!("{error}: {causes}")
         };
-        let next = error.hint_at(&patient.found.flags);
+        let next = error.next_at(&patient.found.flags);
         let next = next.unwrap_or_else(|| patient.run("db info"));
         Self {
             damage: matches!(error, Error::Corrupt(_)),

@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use super::{Needs, Seen};
 use crate::app::{Actor, App};
 use crate::config::Config;
-use crate::db::{self, Db};
+use crate::db::Db;
 use crate::error::{Error, Result};
 use crate::file::folder_of;
 use crate::keys::Keys;
 use crate::migrations;
+use crate::snapshots;
 use crate::time::{Timestamp, wall};
 
 /// What the edge has read before anything is opened.
@@ -149,7 +150,7 @@ impl Patient {
 
 /// The database, which is not made.
 fn database(config: &Config) -> Result<Db> {
-    db::require(&config.db, &config.key_file)?;
+    snapshots::require(config)?;
     Db::inspect(&config.db)
 }
 

@@ -227,7 +227,7 @@ fn a_database_that_is_missing_another_programs_or_damaged_fails_and_ends_nothing
         Level::Fail,
         "there is a key file, but no database",
     );
-    made.is("database", Level::Fail, "-> restore the last good backup");
+    made.is("database", Level::Fail, "-> provost backup list");
     made.is("schema", Level::Skip, "cannot be opened");
     made.is("integrity", Level::Skip, "cannot be opened");
     made.is("sqlite", Level::Ok, "");
@@ -515,5 +515,6 @@ fn a_mark_is_raised_by_who_believes_the_clock_and_that_is_written_down() {
     assert_eq!(n.unwrap(), 1);
 }
 
+mod loss;
 mod mending;
 mod proof;

@@ -3,6 +3,9 @@
 use super::{Edited, Error};
 use crate::escape;
 
+/// What is wrong with a file that others may read.
+pub(crate) const OPEN: &str = "is open to other users";
+
 impl Error {
     /// What to do next, where the program can know it.
     #[must_use]
@@ -27,8 +30,18 @@ impl Error {
             Self::DaemonRunning { pid } => format!("stop it first (kill {pid}), or use another --data-dir"),
             Self::DaemonsServing { .. } => "stop them first".into(),
             Self::NotSetUp { .. } => "run: provost init".into(),
-            Self::DatabaseMissing { .. } => {
+            Self::DatabaseMissing { key_file: None, .. } => {
                 "restore the last good backup (provost backup list, provost restore FILE), or, to start anew, move the key file away first".into()
+            }
+            Self::DatabaseMissing { .. } => {
+                "put a copy of the key file there, and restore the last good backup (provost backup list, provost restore FILE), \
+                 or, to start anew, move the folder with the backups away first".into()
+            }
+            Self::KeyFile { path, reason } if reason.starts_with(OPEN) => {
+                format!("run: chmod 600 {}", escape::word(&path.display().to_string()))
+            }
+            Self::SchemaBehind { database: 0, .. } => {
+                "if something was in it, restore the last good backup (provost backup list, provost restore FILE), if not: provost migrate up".into()
             }
             Self::SchemaBehind { .. } => "run: provost migrate up".into(),
             Self::SchemaDiffers { place, schema, binary } if schema < binary => {
@@ -54,6 +67,31 @@ impl Error {
             _ => return None,
         };
         Some(hint)
+    }
+
+    /// The one command to run next, where there is one: it can be pasted as it is.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "most errors say it all by themselves"
+    )]
+    pub fn next_at(&self, flags: &str) -> Option<String> {
+        let next = match self {
+            Self::KeyFile { .. } => return self.hint()?.strip_prefix("run: ").map(str::to_owned),
+            Self::StorageFull(_) => "provost db release-space",
+            Self::NotSetUp { .. } => "provost init",
+            Self::SchemaBehind { database: 1.., .. } => "provost migrate up",
+            Self::DatabaseMissing { .. } | Self::SchemaBehind { .. } | Self::Corrupt(_) => {
+                "provost backup list"
+            }
+            Self::MigrationEdited { .. } | Self::MigrationMissing { .. } => {
+                "provost migrate verify"
+            }
+            Self::ForeignDatabase => "provost config show --origin",
+            Self::Config(_) => "provost config check",
+            _ => return None,
+        };
+        Some(led(next, flags))
     }
 
     /// [`Error::hint`] with commands that lead to the same place as this one: `flags` begin with a
@@ -113,8 +151,29 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_next_is_a_command_that_leads_to_the_same_place() {
+        let behind = |database| Error::SchemaBehind {
+            database,
+            binary: 16,
+        };
+        let next = |error: Error| error.next_at(" --data-dir /d").unwrap_or_default();
+        assert_eq!(next(behind(3)), "provost --data-dir /d migrate up");
+        assert_eq!(next(behind(0)), "provost --data-dir /d backup list");
+        assert!(behind(0).to_string().contains("nothing in the database"));
+        let open = Error::KeyFile {
+            path: "/my keys".into(),
+            reason: format!("{OPEN} (mode 0644)"),
+        };
+        assert_eq!(next(open), "chmod 600 '/my keys'");
+        assert_eq!(next(Error::LastAdmin), "");
+    }
+
+    #[test]
     fn commands_of_a_hint_lead_to_the_same_place() {
-        let missing = Error::DatabaseMissing { path: "x".into() };
+        let missing = Error::DatabaseMissing {
+            path: "x".into(),
+            key_file: None,
+        };
         let hint = missing.hint_at(" --data-dir /d").unwrap();
         assert!(
             hint.contains(

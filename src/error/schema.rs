@@ -1,6 +1,7 @@
 //! What is to be told of a migration that is not as it was, or that failed.
 
 use std::fmt;
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -78,6 +79,26 @@ impl Error {
             })),
             _ => None,
         }
+    }
+}
+
+/// What is gone.
+pub(super) fn lost(path: &Path, key_file: Option<&Path>) -> String {
+    let path = path.display();
+    match key_file {
+        None => format!("there is a key file, but no database at {path}"),
+        Some(key_file) => format!(
+            "there are backups, but no database at {path}, and no key file at {}",
+            key_file.display()
+        ),
+    }
+}
+
+/// How far a database is behind.
+pub(super) fn behind(database: u32, binary: u32) -> String {
+    match database {
+        0 => format!("there is nothing in the database, this binary needs schema {binary}"),
+        some => format!("the database has schema {some}, this binary needs {binary}"),
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Entry, Folder, Happened, State, Story, Whose};
 use crate::cli::output::{Output, Record};
 use crate::cli::{Outcome, Site};
 use crate::db::Db;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::escape;
 
 /// The verbs.
@@ -100,6 +100,23 @@ impl Of {
         Ok(folder.story())
     }
 
+    /// The same where no folder is needed, because the database keeps all that is asked of it.
+    ///
+    /// # Errors
+    /// As [`Folder::read`], but that there is none.
+    fn what_is_kept(&self, out: &mut Output) -> Result<Story> {
+        match (self.what_is_there(out), &self.dir) {
+            (Err(Error::NotFound { .. }), Some(dir)) => {
+                let dir = dir.display().to_string();
+                out.warn(format_args!(
+                    "there is no folder {dir}; the database is asked alone"
+                ))?;
+                Ok(Story::team(dir, Vec::new()))
+            }
+            (story, _) => story,
+        }
+    }
+
     /// The flags that lead another command to the same migrations and the same database.
     fn flags(&self, site: &Site) -> String {
         let dir = self.dir.as_ref().map(|dir| dir.display().to_string());
@@ -160,7 +177,7 @@ impl Command {
             Self::Up(up) => return up.run(site, out),
             Self::Down(down) => return down.run(site, out),
             Self::History { of } => {
-                let story = of.what_is_there(out)?;
+                let story = of.what_is_kept(out)?;
                 let operator = site.operator_any_schema(out)?;
                 let happened = operator.read(|cx| story.history(cx))?;
                 out.table(happened)?;

@@ -63,7 +63,7 @@ fn compared(expected: &[Part], real: &[Part]) -> Vec<Drift> {
     for part in expected {
         parts.entry(key(part)).or_default().0 = &part.text;
     }
-    let known = |table: &str| expected.iter().any(|part| part.table == table);
+    let known = |table: &str| expected.iter().any(|part| part.is_of(table));
     for part in real.iter().filter(|part| known(&part.table)) {
         parts.entry(key(part)).or_default().1 = &part.text;
     }

@@ -18,6 +18,7 @@ mod made;
 mod new;
 mod plan;
 mod rehearse;
+mod restorable;
 mod store;
 mod story;
 mod untouched;
@@ -38,6 +39,7 @@ pub use made::made;
 pub use new::create;
 pub use plan::{Concerned, Planned};
 pub use rehearse::{Form, Rehearsal, Timed};
+pub use restorable::{faults, misfits};
 pub use story::{ALL, Migration, Story, Whose};
 pub use up::{Kept, Report, Stage, Tell, Wish};
 

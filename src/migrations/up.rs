@@ -11,7 +11,7 @@ use serde::Serialize;
 use super::change::Change;
 use super::lint::{Finding, Rule, lint_from};
 use super::rehearse::{Rehearsal, rehearse};
-use super::{Entry, State, Story, Whose};
+use super::{Entry, State, Story, Whose, faults};
 use crate::app::{Actor, App};
 use crate::db::Db;
 use crate::error::{Error, Result, Spot};
@@ -59,6 +59,8 @@ pub struct Kept {
     pub bytes: u64,
     /// Its SHA-256, as hexadecimal digits.
     pub sha256: String,
+    /// Why a restore would refuse it: the database is not as it should be. Nothing, if all is well.
+    pub faults: Vec<String>,
 }
 
 /// What came of it.
@@ -161,7 +163,7 @@ impl Story {
             }
             report.rehearsal = rehearsal;
             if !dry_run {
-                report.snapshot = keep(app, report.to.max(from), tell)?;
+                report.snapshot = keep(app, &changes, report.to.max(from), tell)?;
             }
         }
         if dry_run {
@@ -284,8 +286,8 @@ fn enough(bytes: u64, free: u64) -> Result<()> {
     )))
 }
 
-/// Copies the data away.
-fn keep(app: &App, schema: u32, tell: &mut Tell<'_>) -> Result<Option<Kept>> {
+/// Copies the data away. What is about to be destroyed must be there to be restored.
+fn keep(app: &App, changes: &[Change], schema: u32, tell: &mut Tell<'_>) -> Result<Option<Kept>> {
     if app.db().file().is_none() {
         tell(Stage::Unkept(
             "a copy of a database on a server is made by its own tool, pg_dump",
@@ -302,11 +304,24 @@ fn keep(app: &App, schema: u32, tell: &mut Tell<'_>) -> Result<Option<Kept>> {
     let path = (0..1000).map(name).find(|path| !path.exists());
     let path = path.ok_or_else(|| Error::internal("no name is left for a snapshot"))?;
     let copying = &mut |left, all| tell(Stage::Copying(left, all));
-    let taken = snapshots::take(app, &path, copying)?;
+    let mut draft = snapshots::draft(app, &folder, copying)?;
+    let keys = &app.kit().keys;
+    let faults = faults(draft.path(), &draft.manifest, keys)?;
+    if let Some(first) = faults.first() {
+        if changes.iter().any(|it| matches!(it, Change::Down(..))) {
+            return Err(Error::MigrationRefused(format!(
+                "what goes away could not be brought back, for provost restore would refuse the copy of it \
+                 ({first}); mend that first"
+            )));
+        }
+        draft.blame(faults.clone(), keys)?;
+    }
+    let taken = snapshots::publish(draft, &path)?;
     let kept = Kept {
         path: taken.path,
         bytes: taken.manifest.bytes,
         sha256: taken.manifest.sha256,
+        faults,
     };
     tell(Stage::Kept(&kept))?;
     Ok(Some(kept))

@@ -5,8 +5,11 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
-use super::{Manifest, Snapshot};
+use super::{Manifest, Snapshot, is_usual, manifest_of};
 use crate::audit::{Head, Restore};
+use crate::config::Config;
+use crate::db;
+use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::time::Timestamp;
 
@@ -33,15 +36,48 @@ pub fn noted(folder: &Path, keys: &Keys, until: Timestamp, restores: &[Restore])
     heads.max_by_key(|head| head.number)
 }
 
+/// Refuses a place where the database is not, as [`db::require`] does; and one where there are
+/// backups of it, but neither the database nor its key file: nothing new begins beside them.
+///
+/// # Errors
+/// [`Error::DatabaseMissing`], else [`Error::NotSetUp`].
+pub fn require(config: &Config) -> Result<()> {
+    let key_file = &config.key_file;
+    if let Some(path) = config.db.file()
+        && path.metadata().map_or(0, |it| it.len()) == 0
+        && !key_file.exists()
+        && are_there(path)
+    {
+        return Err(Error::DatabaseMissing {
+            path: path.to_owned(),
+            key_file: Some(key_file.clone()),
+        });
+    }
+    db::require(&config.db, key_file)
+}
+
+/// Whether there are snapshots of the database beside it.
+fn are_there(database: &Path) -> bool {
+    let found = files(&database.with_file_name("backups"));
+    found.iter().any(|(_, path)| {
+        let ours = is_usual(path, database) || is_before_migration(path);
+        ours && manifest_of(path).exists()
+    })
+}
+
+/// Whether a snapshot was taken before a migration, as its name says.
+#[must_use]
+pub fn is_before_migration(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default();
+    name.to_string_lossy().starts_with(BEFORE_MIGRATIONS)
+}
+
 /// The newest backup in the folder beside a database; none, if none is there. A snapshot that was
 /// taken before a migration is no backup.
 #[must_use]
 pub fn newest(database: &Path) -> Option<Snapshot> {
     let mut found = files(&database.with_file_name("backups"));
-    found.retain(|(_, path)| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        !name.starts_with(BEFORE_MIGRATIONS)
-    });
+    found.retain(|(_, path)| !is_before_migration(path));
     // Those that were written last are read first: one is enough.
     found.sort_by_key(|(written, _)| Reverse(*written));
     found.into_iter().find_map(|(_, path)| described(path))

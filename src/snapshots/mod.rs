@@ -16,18 +16,18 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-pub use beside::{newest, noted};
+pub use beside::{is_before_migration, newest, noted, require};
 pub use manifest::{FORMAT, Manifest, manifest_of};
-pub use place::{compact, folder, is_usual, publish, publish_usual, usual_folder, vacant};
+pub use place::{attach, compact, folder, is_usual, publish, publish_usual, usual_folder, vacant};
 pub use tools::{database, word};
 
 use crate::app::App;
 use crate::audit::{self, Head};
 use crate::db::{Db, keyring};
 use crate::error::{Error, Result};
-use crate::file;
 use crate::keys::Keys;
 use crate::secret::hex;
+use crate::time::Timestamp;
 
 /// Hears how much is left of how much, and stops the work by an error.
 pub type Tell<'t> = dyn FnMut(u64, u64) -> Result<()> + 't;
@@ -49,38 +49,37 @@ pub struct Draft {
     pub manifest: Manifest,
 }
 
-/// Takes a snapshot into the new file `path`, beside everybody who works on the database.
+/// Copies the database into a file in `folder` that has no name yet, beside everybody who works on
+/// it, and checks the copy.
 ///
 /// # Errors
-/// [`Error::Exists`]; [`Error::Corrupt`] if the copy does not stand its check; [`Error::Usage`]
-/// where the engine's own tools make copies; what `tell` returns.
-pub fn take(app: &App, path: &Path, tell: &mut Tell<'_>) -> Result<Snapshot> {
-    database(app, Some(path))?;
-    vacant(path)?;
-    let draft = draft(app, file::folder_of(path), tell)?;
-    publish(draft, path)
-}
-
-/// Copies the database into a file in `folder` that has no name yet, and checks the copy.
-///
-/// # Errors
-/// As [`take`].
+/// [`Error::Corrupt`] if the copy does not stand its check; [`Error::Io`]; what `tell` returns.
 pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
     place::sweep(folder);
     let created_at = app.clock().now();
     let file = place::temporary(folder)?;
     app.db().back_up(file.path(), tell)?;
-    let (schema, tables, keys, audit_head) = {
-        let copy = Db::open_still(file.path())?;
+    let manifest = describe(file.path(), created_at, &app.kit().keys)?;
+    Ok(Draft { file, manifest })
+}
+
+/// Checks a database that nobody writes, and writes its manifest, with the seal of these keys.
+///
+/// # Errors
+/// [`Error::Corrupt`] if it does not stand its check; [`Error::Io`].
+pub fn describe(path: &Path, created_at: Timestamp, own: &Keys) -> Result<Manifest> {
+    let (schema, engine, tables, keys, audit_head) = {
+        let copy = Db::open_still(path)?;
         sound(&copy)?;
-        let schema = copy.identity()?.schema;
-        (schema, counts(&copy)?, keys(&copy)?, audit_head(&copy)?)
+        let (schema, engine) = (copy.identity()?.schema, copy.facts().engine);
+        let tables = counts(&copy)?;
+        (schema, engine, tables, keys(&copy)?, audit_head(&copy)?)
     };
-    let (bytes, sha256) = digest(file.path())?;
+    let (bytes, sha256) = digest(path)?;
     let manifest = Manifest {
         format: FORMAT,
         provost: env!("CARGO_PKG_VERSION").to_owned(),
-        engine: app.db().facts().engine,
+        engine,
         schema,
         created_at,
         bytes,
@@ -91,8 +90,7 @@ pub fn draft(app: &App, folder: &Path, tell: &mut Tell<'_>) -> Result<Draft> {
         faults: Vec::new(),
         mac: String::new(),
     };
-    let manifest = manifest.signed(&app.kit().keys)?;
-    Ok(Draft { file, manifest })
+    manifest.signed(own)
 }
 
 impl Draft {

@@ -174,16 +174,32 @@ pub fn publish_usual(app: &App, draft: Draft) -> Result<Snapshot> {
     })
 }
 
+/// Puts its manifest beside a file that is there.
+///
+/// # Errors
+/// [`Error::Exists`]; [`Error::Io`].
+pub fn attach(path: &Path, manifest: &Manifest) -> Result<()> {
+    file::keep(
+        written(manifest, file::folder_of(path))?,
+        &manifest_of(path),
+    )
+}
+
+/// A manifest in a file of `folder` that has no name yet.
+fn written(manifest: &Manifest, folder: &Path) -> Result<NamedTempFile> {
+    let mut text = temporary(folder)?;
+    text.write_all(manifest.text()?.as_bytes())
+        .map_err(Error::io(format!("write {}", text.path().display())))?;
+    file::give_to_owner_of_folder(text.as_file(), text.path())?;
+    Ok(text)
+}
+
 /// Gives a draft and its manifest their names in `folder`: what `choose` says, which nobody else
 /// can take meanwhile.
 fn name(draft: Draft, folder: &Path, choose: impl FnOnce() -> Result<PathBuf>) -> Result<Snapshot> {
     let Draft { file, manifest } = draft;
-    let mut text = temporary(folder)?;
-    text.write_all(manifest.text()?.as_bytes())
-        .map_err(Error::io(format!("write {}", text.path().display())))?;
-    for made in [&file, &text] {
-        file::give_to_owner_of_folder(made.as_file(), made.path())?;
-    }
+    let text = written(&manifest, folder)?;
+    file::give_to_owner_of_folder(file.as_file(), file.path())?;
     let _alone = lock(folder)?;
     let path = choose()?;
     let beside = manifest_of(&path);

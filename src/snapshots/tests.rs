@@ -15,6 +15,12 @@ fn quiet(_: u64, _: u64) -> Result<()> {
     Ok(())
 }
 
+/// Takes a snapshot into the new file `path`.
+fn take(app: &App, path: &Path, tell: &mut Tell<'_>) -> Result<Snapshot> {
+    vacant(path)?;
+    publish(draft(app, crate::file::folder_of(path), tell)?, path)
+}
+
 /// The names in a folder.
 fn names(folder: &Path) -> Vec<String> {
     let entries = fs::read_dir(folder).unwrap();

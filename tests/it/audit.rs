@@ -137,6 +137,18 @@ fn without_the_key_file_the_log_is_verified_as_far_as_it_can_be() {
     assert_eq!(ran.status, 0, "{ran:?}");
     assert!(ran.stderr.contains("is missing"), "{ran:?}");
     assert!(ran.stdout.contains("proves nothing"), "{ran:?}");
+    // With another one nothing can be told, and that is said once.
+    let other = Shell::new();
+    std::fs::copy(
+        other.path("data/provost.key"),
+        shell.path("data/provost.key"),
+    )
+    .unwrap();
+    let told = shell.fails(7, &["audit", "verify"]);
+    assert!(
+        told.contains("is not the one with which the audit log was sealed"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -269,6 +269,18 @@ fn backups_are_listed_verified_and_deleted_at_the_shell() {
     let line = format!("provost restore - --sha256 {sha256} --yes < {path}");
     let ran = Ran::of(&mut shell.line(&line));
     assert_eq!(ran.status, 0, "{ran:?}");
+    // The way back, word for word.
+    let back = ran
+        .stderr
+        .lines()
+        .find_map(|it| it.strip_prefix("to go back: "));
+    let ran = Ran::of(&mut shell.line(&format!("{} --yes", back.unwrap())));
+    assert_eq!(ran.status, 0, "{ran:?}");
+    let lines = shell.ok(&["backup", "list", "--jsonl", "--fields", "path,state"]);
+    assert_eq!(
+        lines.trim(),
+        json!({ "path": path, "state": "complete" }).to_string()
+    );
     shell.fails(2, &["backup", "delete", path]);
     shell.ok(&["backup", "delete", path, "--yes"]);
     assert!(!Path::new(path).exists());

@@ -156,7 +156,26 @@ fn an_emptied_database_is_a_loss_like_one_that_is_gone() {
         "{told:?}"
     );
     assert_eq!(fs::read(&database).unwrap(), b"");
-    shell.ok(&["restore", backup["path"].as_str().unwrap(), "--yes"]);
+    let restore = ["restore", backup["path"].as_str().unwrap(), "--yes"];
+    shell.ok(&restore);
+    shell.ok(&["user", "show", "ivan"]);
+    // Also with a page in it, as an engine leaves it that has made it anew.
+    fs::remove_file(&database).unwrap();
+    let anew = rusqlite::Connection::open(&database).unwrap();
+    anew.execute_batch("VACUUM").unwrap();
+    drop(anew);
+    for line in [
+        &["init"][..],
+        &["user", "list"],
+        &["serve", "--migrate", "--listen", "127.0.0.1:0"],
+    ] {
+        let told = shell.fails(11, line);
+        assert!(
+            told.contains("there is nothing in the database"),
+            "{line:?}: {told}"
+        );
+    }
+    shell.ok(&restore);
     shell.ok(&["user", "show", "ivan"]);
 }
 

@@ -158,6 +158,14 @@ fn a_file_that_is_gone_is_named_and_what_it_made_can_be_undone_without_it() {
         Some(5),
         "{happened}"
     );
+    // The database keeps all that is needed.
+    fs::rename(shell.path("own"), shell.path("gone")).unwrap();
+    shell.fails(5, &["migrate", "up", "--dir", "own"]);
+    let down = ["migrate", "down", "--dir", "own", "--to", "0"];
+    let ran = shell.run(&[&down[..], &["--destroy-data", "--yes"]].concat());
+    assert_eq!(ran.status, 0, "{ran:?}");
+    assert!(ran.stderr.contains("there is no folder own"), "{ran:?}");
+    assert_eq!(tables(&mut shell.sql()), 0);
 }
 
 #[test]

@@ -181,7 +181,7 @@ fn a_pair_that_does_not_fit_is_refused_before_anything_is_done() {
     fs::write(&key, &good.0).unwrap();
     refused(7, "holds no private key in PEM");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o640)).unwrap();
-    refused(7, "is open to other users (mode 0640); run: chmod 600 ");
+    refused(7, "is open to other users (mode 0640)");
     fs::remove_file(&key).unwrap();
     refused(7, "cannot be opened: No such file");
     fs::write(&certificate, "nonsense").unwrap();

@@ -10,6 +10,7 @@ use crate::cli::output::{Output, Record};
 use crate::cli::prompt::progress;
 use crate::cli::{Outcome, Site, operator};
 use crate::config::Config;
+use crate::db::keyring;
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::migrations;
@@ -17,6 +18,10 @@ use crate::time::{Timestamp, wall};
 
 /// So long no row waits to be sealed where a daemon serves.
 const LONG: Duration = Duration::from_hours(1);
+
+/// What is wrong with a key file that did not seal the log.
+const OTHER: &str =
+    "is not the one with which the audit log was sealed; put a copy of the right one in its place";
 
 /// The flags of `verify`.
 #[derive(Debug, clap::Args)]
@@ -49,6 +54,15 @@ impl Verify {
         let db = operator::database(&config)?;
         migrations::check(&db)?;
         let keys = keys(&config, out)?;
+        if let Some(keys) = &keys
+            && !keyring::may_fit(&db, keys)?
+        {
+            // Of the log itself nothing can be told with it.
+            return Err(Error::KeyFile {
+                path: config.key_file,
+                reason: OTHER.into(),
+            });
+        }
         let interrupt = Interrupt::watch()?;
         let options = Options {
             keys: keys.as_ref(),
@@ -167,8 +181,10 @@ fn lines(told: &Verified) -> Vec<(&'static str, String)> {
     lines.push(("unsealed", format!("{}{unsealed}", told.unsealed)));
     let sealed = told.sealed_since.map(|at| format!("since {at}"));
     lines.push(("sealed", sealed.unwrap_or_else(|| "nothing yet".to_owned())));
+    let forged = told.findings.iter().any(|it| it.fault == Fault::Signature);
     if let Some(key) = &told.sealed_by
         && told.blocks > 0
+        && !forged
     {
         let worth = match told.signatures {
             Trust::Proven => "the key of the key file",

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{described, sum};
 use crate::backup::{self, Changes, Options, Plan, Restored, Rows, Staged, TakenBack, Verified};
+use crate::cli::flags::ListArgs;
 use crate::cli::interrupt::Interrupt;
 use crate::cli::output::{Output, Record};
 use crate::cli::prompt::{Confirm, progress};
@@ -14,8 +15,10 @@ use crate::cli::{Outcome, Site, operator};
 use crate::config::Config;
 use crate::db::Db;
 use crate::error::{Error, Result};
+use crate::escape;
 use crate::keys::Keys;
 use crate::migrations;
+use crate::page::Page;
 use crate::tokens::ApiTokens;
 
 /// Accounts that are named on standard error; `--json` has them all.
@@ -146,6 +149,9 @@ impl Restore {
             for kept in &restored.kept {
                 out.line(format!("kept          {}", kept.display()))?;
             }
+            if let Some(old) = &restored.old {
+                out.line(format!("sha256        {}", old.sha256))?;
+            }
             if restored.from_schema != restored.schema {
                 let (from, to) = (restored.from_schema, restored.schema);
                 out.line(format!("schema        {from} → {to}"))?;
@@ -154,6 +160,19 @@ impl Restore {
         }
         changed(&restored.changes, out)?;
         self.warn(&restored.taken_back, site, out)?;
+        if let Some(old) = &restored.old {
+            let path = old.path.display().to_string();
+            match old.faults.first() {
+                None => out.message(format_args!(
+                    "to go back: provost{} restore {}",
+                    site.flags(),
+                    escape::word(&path)
+                ))?,
+                Some(fault) => out.warn(format_args!(
+                    "provost restore will refuse the old database, {path}: {fault}"
+                ))?,
+            }
+        }
         out.message(format_args!(
             "the key file is not in a backup; {} goes with this database",
             config.key_file.display()
@@ -189,6 +208,22 @@ impl Restore {
             let rows: Vec<Rows> = plan.rows.into_iter().filter(differ).collect();
             if rows.is_empty() {
                 out.line("rows          as many in each table as there are now")?;
+            } else if rows.iter().all(|it| it.now.is_none()) {
+                out.line("rows of the backup's tables:")?;
+                let fields = ["table", "backup"].map(str::to_owned).to_vec();
+                let args = ListArgs {
+                    fields,
+                    ..ListArgs::default()
+                };
+                let page = Page {
+                    items: rows,
+                    next: None,
+                };
+                let mut page = Some(page);
+                out.list(&args, |_, _| {
+                    page.take()
+                        .ok_or_else(|| Error::internal("one page is all"))
+                })?;
             } else {
                 out.line("rows of the tables that have more or fewer now:")?;
                 out.table(rows)?;

@@ -85,7 +85,10 @@ fn a_backup_that_a_restore_would_refuse_is_made_and_that_is_told() {
     let good = place.back_up().path.unwrap();
     place.sql("CREATE TRIGGER mine AFTER UPDATE ON users BEGIN SELECT 1; END");
     let made = place.back_up();
-    assert_eq!(made.faults, ["schema: the trigger mine is foreign"]);
+    assert_eq!(
+        made.faults,
+        ["schema: the trigger mine on users is foreign"]
+    );
     let path = made.path.unwrap();
     assert!(matches!(
         place.staged(&path, None),

@@ -3,6 +3,8 @@
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::PoisonError;
 
+use rusqlite::config::DbConfig;
+
 use super::lock::Locks;
 use super::session::{Bound, Session, error};
 use super::{Access, Sqlite};
@@ -51,6 +53,15 @@ impl Sqlite {
         let result = session.end(result);
         session.pragma("cache_size", USUAL)?;
         result
+    }
+
+    pub(in crate::db) fn disarm(&self) -> Result<()> {
+        let Access::Direct(connection) = &self.access else {
+            return Err(Error::internal("a daemon's triggers are its own"));
+        };
+        let connection = connection.lock().unwrap_or_else(PoisonError::into_inner);
+        let off = connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false);
+        off.map(|_| ()).map_err(error)
     }
 
     /// Whether references are kept by the engine, on a command's connection.

@@ -9,13 +9,8 @@ use crate::error::{Error, Result};
 impl Session<'_> {
     /// Every table but `SQLite`'s own.
     pub(in crate::db) fn schema(self) -> Result<Vec<Table>> {
-        let rows = self.walk(
-            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
-            &[],
-        )?;
-        let names = rows.iter().map(|row| row.text("name"));
-        let tables: Result<Vec<Table>> = names.map(|name| self.table(name?)).collect();
-        let mut tables = tables?;
+        let names = self.names()?.into_iter();
+        let mut tables: Vec<Table> = names.map(|name| self.table(name)).collect::<Result<_>>()?;
         let keys: HashMap<String, Vec<String>> = tables
             .iter()
             .map(|table| (table.name.clone(), table.key.clone()))
@@ -26,6 +21,24 @@ impl Session<'_> {
             reference.to = keys.get(&reference.table).cloned().unwrap_or_default();
         }
         Ok(tables)
+    }
+
+    /// Those that can be described: a column of a table of others may have any type, or none.
+    pub(super) fn describable(self) -> Result<Vec<Table>> {
+        let names = self.names()?.into_iter();
+        let tables = names.filter_map(|name| match self.table(name) {
+            Err(Error::Internal(_)) => None,
+            table => Some(table),
+        });
+        tables.collect()
+    }
+
+    fn names(self) -> Result<Vec<String>> {
+        let rows = self.walk(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\'",
+            &[],
+        )?;
+        rows.iter().map(|row| row.text("name")).collect()
     }
 
     fn table(self, name: String) -> Result<Table> {

@@ -34,7 +34,7 @@ impl Sqlite {
 
 impl Session<'_> {
     pub(in crate::db) fn strays(self, more: &[(&str, &str)], most: u32) -> Result<Vec<Stray>> {
-        let tables = self.schema()?;
+        let tables = self.describable()?;
         let named = |name: &str| tables.iter().find(|table| table.name == name);
         let mut found: Vec<Stray> = Vec::new();
         for table in tables.iter().filter(|table| !table.key.is_empty()) {

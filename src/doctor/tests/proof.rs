@@ -5,7 +5,7 @@ use crate::backup;
 use crate::snapshots::manifest_of;
 
 impl Made {
-    fn back_up(&self, name: &str) -> PathBuf {
+    pub(super) fn back_up(&self, name: &str) -> PathBuf {
         let folder = self.path("data/backups");
         fs::create_dir_all(&folder).unwrap();
         self.mode("data/backups", 0o700);

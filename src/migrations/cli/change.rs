@@ -59,7 +59,7 @@ impl Up {
 
 impl Down {
     pub(super) fn run(self, site: &Site, out: &mut Output) -> Result<Outcome> {
-        let story = self.of.what_is_there(out)?;
+        let story = self.of.what_is_kept(out)?;
         let operator = site.operator_any_schema(out)?;
         let (app, actor) = (operator.app(), operator.actor());
         let names = story.undoable(app.db(), self.to)?;
@@ -173,7 +173,12 @@ fn tell(stage: Stage<'_>, out: &mut Output) -> Result<()> {
         Stage::Unrehearsed(why) => line(out, "rehearse", &format!("skipped: {why}")),
         Stage::Kept(kept) => {
             let (path, sum) = (kept.path.display(), &kept.sha256);
-            line(out, "snapshot", &format!("{path}     sha256 {sum}"))
+            line(out, "snapshot", &format!("{path}     sha256 {sum}"))?;
+            kept.faults.iter().try_for_each(|fault| {
+                out.warn(format_args!(
+                    "provost restore will refuse this snapshot: {fault}"
+                ))
+            })
         }
         Stage::Unkept(why) => line(out, "snapshot", &format!("skipped: {why}")),
         Stage::Changing(_) => out.flush(),

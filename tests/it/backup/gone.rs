@@ -25,15 +25,26 @@ fn backups_are_listed_and_verified_with_the_database_gone() {
     shell.ok(&["backup", "verify", path]);
     assert!(!shell.database().exists());
     shell.fails(5, &["backup", "verify", "nope.db"]);
+    let other = Shell::new();
+    let refused = other.fails(7, &["backup", "verify", path]);
+    assert_eq!(other.fails(7, &["restore", path, "--yes"]), refused);
     // Nor is the key file needed to find them.
     let key = shell.path("data/provost.key");
     fs::rename(&key, shell.path("key")).unwrap();
     assert_eq!(shell.ok(&["backup", "list", "--quiet"]), path);
     shell.ok(&["backup", "verify", path]);
+    // Nothing new is begun beside them.
+    for command in [&["init"][..], &["serve"], &["user", "list"]] {
+        let told = shell.fails(5, command);
+        assert!(told.contains("there are backups"), "{told}");
+        assert!(told.contains(text(&key)), "{told}");
+    }
+    assert!(!key.exists() && !shell.database().exists());
     fs::rename(shell.path("key"), &key).unwrap();
     let told = shell.run(&["restore", path, "--dry-run"]);
     assert_eq!(told.status, 0, "{told:?}");
     assert!(told.stderr.contains("there is no database"), "{told:?}");
+    assert!(!told.stdout.contains("NOW"), "{told:?}");
     shell.ok(&["restore", path, "--yes"]);
     let ran = shell.run(&["backup", "list", "--quiet"]);
     assert_eq!((ran.status, ran.stderr.as_str()), (0, ""), "{ran:?}");

@@ -204,6 +204,7 @@ fn words(message: &str, member: &str) -> Wrong {
         // The last one, as below; the names that serde puts in quotes are every second part.
         let known = rest
             .rsplit_once(", expected ")
+            .filter(|_| !rest.contains("`, there are no fields"))
             .map_or("", |(_, known)| known);
         let known: Vec<&str> = known.split('`').skip(1).step_by(2).collect();
         return Wrong::Unknown(quoted(rest), known.join(", "));
@@ -383,5 +384,14 @@ mod tests {
                 )
             );
         }
+    }
+
+    #[test]
+    fn a_body_without_members_repeats_nothing_but_the_name_that_it_cannot_know() {
+        #[derive(Debug, Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Nothing {}
+        let error = parse::<Nothing>(br#"{"a, expected `long text`":1}"#).unwrap_err();
+        assert_eq!(error.to_string(), "unknown field \"a, expected \"");
     }
 }

@@ -84,8 +84,8 @@ pub struct Restored {
 pub struct Old {
     /// The file.
     pub path: PathBuf,
-    /// SHA-256 of it, as hexadecimal digits.
-    pub sha256: String,
+    /// SHA-256 of it, as hexadecimal digits, if it could be read to its end.
+    pub sha256: Option<String>,
     /// Why a restore would refuse it. If it would not, the file has a manifest: it is a backup.
     pub faults: Vec<String>,
 }
@@ -125,7 +125,13 @@ pub fn restore(
     })?;
     let ((taken_back, changes, readable), kept) = done;
     // The restore is done. What is in the way of this is told when somebody wants to go back.
-    let old = readable.then(|| keep(&aside, now, &config.key_file).ok());
+    let old = readable.then(|| {
+        keep(&aside, now, &config.key_file).unwrap_or_else(|error| Old {
+            path: aside.clone(),
+            sha256: None,
+            faults: vec![error.to_string()],
+        })
+    });
     Ok(Restored {
         database: live.to_owned(),
         created_at: verified.created_at,
@@ -133,7 +139,7 @@ pub fn restore(
         from_schema: verified.schema.unwrap_or(0),
         schema: migrations::needed(),
         kept,
-        old: old.flatten(),
+        old,
         taken_back,
         changes,
     })
@@ -149,7 +155,7 @@ fn keep(path: &Path, at: Timestamp, key_file: &Path) -> Result<Old> {
     }
     Ok(Old {
         path: path.to_owned(),
-        sha256: manifest.sha256,
+        sha256: Some(manifest.sha256),
         faults,
     })
 }
@@ -157,11 +163,19 @@ fn keep(path: &Path, at: Timestamp, key_file: &Path) -> Result<Old> {
 /// The same for a database into which another tool has put a backup: it stays where it is.
 ///
 /// # Errors
-/// [`Error::DaemonRunning`], [`Error::DaemonsServing`]; those of the database.
+/// [`Error::DaemonRunning`], [`Error::DaemonsServing`]; [`Error::Corrupt`] if a trigger of others stands
+/// on a table of this program; those of the database.
 pub fn in_place(app: &App, actor: &Actor, options: Options) -> Result<TakenBack> {
     app.db().exclusively(|| {
         let details = json!({ "in_place": true });
         app.import(actor, |cx| {
+            let triggers = migrations::triggers(cx.tx)?;
+            if !triggers.is_empty() {
+                let told = triggers.join(", ");
+                return Err(Error::Corrupt(format!(
+                    "{told} is foreign, and could undo what a restore does: drop it first"
+                )));
+            }
             take_back(cx, options, &Since::default(), details)
         })
     })

@@ -1,5 +1,6 @@
 //! Whether a backup is what it should be (security.md, rule 80): the file that its manifest speaks
-//! of, made of nothing but what the migrations of its schema make, undamaged, complete.
+//! of, made of what the migrations of its schema make and of nothing of others that could undo a
+//! restore, undamaged, complete.
 //!
 //! Invariant: the file is only read, and nothing appears beside it.
 
@@ -208,7 +209,7 @@ fn inside(
         });
     }
     verified.schema = Some(identity.schema);
-    let schema = of_schema(&db, identity.schema, manifest)?;
+    let schema = of_schema(&db, identity.schema, manifest, against.keys.is_some())?;
     let foreign = !schema.findings.is_empty();
     verified.checks.push(schema);
     if foreign {
@@ -225,13 +226,15 @@ fn inside(
 }
 
 /// What the database is made of, word for word but for comments.
-fn of_schema(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Check> {
+fn of_schema(db: &Db, schema: u32, manifest: Option<&Manifest>, sealed: bool) -> Result<Check> {
     let mut findings = Vec::new();
     if manifest.is_some_and(|it| it.schema != schema) {
         findings.push(format!(
             "it has schema {schema}, and its manifest says another"
         ));
     }
+    // Without the key file nobody knows whether the manifest was sealed with it.
+    let manifest = manifest.filter(|_| sealed);
     findings.extend(migrations::misfits(db, schema, manifest)?);
     let about = "every table, index, trigger and view, word for word";
     Ok(check("schema", about, findings))

@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 
 use finding::RULES;
 pub use finding::{Finding, Rule};
-pub(super) use own::is_own;
+pub(super) use own::{is_own, writes};
 
 use super::folder::Folder;
 use super::{Migration, Story};

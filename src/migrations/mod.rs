@@ -39,7 +39,7 @@ pub use made::made;
 pub use new::create;
 pub use plan::{Concerned, Planned};
 pub use rehearse::{Form, Rehearsal, Timed};
-pub use restorable::{faults, misfits};
+pub use restorable::{faults, misfits, triggers};
 pub use story::{ALL, Migration, Story, Whose};
 pub use up::{Kept, Report, Stage, Tell, Wish};
 

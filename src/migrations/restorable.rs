@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::lint::is_own;
+use super::lint::{is_own, writes};
 use super::{made, needed, verify};
 use crate::db::shape::Part;
-use crate::db::{APPLICATION, Db};
+use crate::db::{APPLICATION, Db, Tx};
 use crate::error::{Error, Result};
 use crate::keys::Keys;
 use crate::snapshots::{self, Manifest};
@@ -17,9 +17,9 @@ use crate::snapshots::{self, Manifest};
 const TOLD: usize = 20;
 
 /// What in a database of this schema keeps a restore from taking it. A team's own tables are always
-/// welcome. Views of others, and triggers on tables of their own, only with a manifest: it was sealed
-/// with the key file when the copy was made, so that nobody has put them there since. A trigger on a
-/// table of this program is never welcome.
+/// welcome. Views and virtual tables of others, and triggers on tables of their own, only with a
+/// manifest: it was sealed with the key file when the copy was made, so that nobody has put them there
+/// since. A trigger that stands on a table of this program, or writes to one, is never welcome.
 ///
 /// # Errors
 /// Those of the database.
@@ -42,10 +42,12 @@ pub fn misfits(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Vec<
     }
     for (key, part) in &real {
         let (sort, name) = key;
-        let on = match sort.as_str() {
-            "trigger" if is_own(&part.table) => format!(" on {}", part.table),
-            "trigger" | "view" if manifest.is_none() => String::new(),
-            "table" if manifest.is_none() && part.is_virtual() => String::new(),
+        let written = (sort == "trigger").then(|| writes(&part.text)).flatten();
+        let on = match (sort.as_str(), written) {
+            ("trigger", _) if is_own(&part.table) => format!(" on {}", part.table),
+            ("trigger", Some(table)) => format!(", which writes to {table},"),
+            ("trigger" | "view", _) if manifest.is_none() => String::new(),
+            ("table", _) if manifest.is_none() && part.is_virtual() => String::new(),
             _ => continue,
         };
         if !expected.contains_key(key) {
@@ -62,6 +64,19 @@ pub fn misfits(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Vec<
         }
     }
     Ok(found)
+}
+
+/// The triggers of others on tables of this program: while one is there, nobody can tell what becomes
+/// of what is written.
+///
+/// # Errors
+/// Those of the database.
+pub fn triggers(tx: &mut Tx<'_>) -> Result<Vec<String>> {
+    let parts = tx.shape()?.into_iter();
+    let foreign = parts.filter(|it| it.sort == "trigger" && is_own(&it.table));
+    Ok(foreign
+        .map(|it| format!("the trigger {} on {}", it.name, it.table))
+        .collect())
 }
 
 fn by_name(parts: Vec<Part>) -> BTreeMap<(String, String), Part> {

@@ -149,8 +149,8 @@ impl Restore {
             for kept in &restored.kept {
                 out.line(format!("kept          {}", kept.display()))?;
             }
-            if let Some(old) = &restored.old {
-                out.line(format!("sha256        {}", old.sha256))?;
+            if let Some(sha256) = restored.old.as_ref().and_then(|old| old.sha256.as_ref()) {
+                out.line(format!("sha256        {sha256}"))?;
             }
             if restored.from_schema != restored.schema {
                 let (from, to) = (restored.from_schema, restored.schema);

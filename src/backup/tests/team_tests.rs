@@ -9,7 +9,6 @@ const TEAM: &str = "
     CREATE TABLE seen (n INTEGER) STRICT;
     CREATE VIEW names AS SELECT username FROM users;
     CREATE TRIGGER revive AFTER DELETE ON watch BEGIN
-      UPDATE users SET state = 'disabled';
       INSERT INTO seen VALUES (1);
     END;
     INSERT INTO idempotency_keys VALUES (x'01', x'02', x'03', 1, 9000000000000);
@@ -52,6 +51,48 @@ fn a_teams_tables_views_and_triggers_are_restored_and_undo_nothing_of_a_restore(
 }
 
 #[test]
+fn no_trigger_that_writes_to_a_table_of_provost_comes_back_whoever_sealed_it() {
+    for body in [
+        "UPDATE users SET state = 'disabled';",
+        "UPDATE OR IGNORE 'users' SET state = 'active';",
+        "INSERT INTO seen VALUES (1); DELETE FROM \"TOKENS\";",
+        "INSERT OR REPLACE INTO `user_roles` VALUES ('x', 'admin');",
+        "REPLACE INTO user_roles VALUES ('x', 'admin');",
+        "SELECT 1 AS a$b$; DELETE FROM sessions; SELECT 1 AS a$b$;",
+        "UPDATE [users] SET state = 'active';",
+    ] {
+        let place = Place::new();
+        place.sql(&format!(
+            "CREATE TABLE seen (n INTEGER) STRICT;
+             CREATE TRIGGER later AFTER DELETE ON seen BEGIN {body} END;"
+        ));
+        let made = place.back_up();
+        let fault = made.faults.first().map(String::as_str).unwrap_or_default();
+        assert!(
+            fault.contains("the trigger later, which writes to"),
+            "{body}: {fault}"
+        );
+    }
+}
+
+#[test]
+fn nothing_is_taken_back_in_place_under_a_trigger_of_others() {
+    let place = Place::new();
+    let take_back = || {
+        let api_tokens = ApiTokens::Suspend;
+        in_place(&place.app, &Actor::operator(), Options { api_tokens })
+    };
+    place.sql("CREATE TRIGGER later AFTER UPDATE ON Users BEGIN SELECT 1; END");
+    let refused = take_back().unwrap_err().to_string();
+    assert!(
+        refused.contains("the trigger later on Users is foreign"),
+        "{refused}"
+    );
+    place.sql("DROP TRIGGER later");
+    take_back().unwrap();
+}
+
+#[test]
 fn the_database_that_has_made_room_is_a_backup_itself() {
     let place = Place::new();
     place.sql(TEAM);
@@ -61,7 +102,10 @@ fn the_database_that_has_made_room_is_a_backup_itself() {
     let (folder, restored) = place.restored();
     let old = restored.old.unwrap();
     assert_eq!((&old.path, &old.faults), (&restored.kept[0], &Vec::new()));
-    assert_eq!(old.sha256, sha256_hex(&fs::read(&old.path).unwrap()));
+    assert_eq!(
+        old.sha256.as_deref().unwrap(),
+        sha256_hex(&fs::read(&old.path).unwrap())
+    );
     let db = Db::open_file(&restored.database, Role::Shell).unwrap();
     let keys = Keys::load(&config.key_file).unwrap();
     let app = App::new(config, keys, db);

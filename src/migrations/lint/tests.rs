@@ -193,6 +193,7 @@ fn tables_of_this_program_are_read_and_pointed_to_and_no_more() {
         "UPDATE main.users SET name = 'x' WHERE id = '1';",
         "CREATE INDEX mine ON sessions (ip);",
         "DROP INDEX users_created_idx;",
+        "CREATE TRIGGER t AFTER DELETE ON mine BEGIN UPDATE OR IGNORE 'users' SET name = 'x'; END;",
         "DELETE FROM team_migrations WHERE number = 1;",
         "UPDATE MIGRATIONS SET sha256 = '' WHERE number = 1;",
     ] {

@@ -19,7 +19,8 @@ const TOLD: usize = 20;
 /// What in a database of this schema keeps a restore from taking it. A team's own tables are always
 /// welcome. Views and virtual tables of others, and triggers on tables of their own, only with a
 /// manifest: it was sealed with the key file when the copy was made, so that nobody has put them there
-/// since. A trigger that stands on a table of this program, or writes to one, is never welcome.
+/// since. A trigger that stands on a table of this program, or writes to one, and a unique index on one
+/// are never welcome.
 ///
 /// # Errors
 /// Those of the database.
@@ -45,6 +46,10 @@ pub fn misfits(db: &Db, schema: u32, manifest: Option<&Manifest>) -> Result<Vec<
         let written = (sort == "trigger").then(|| writes(&part.text)).flatten();
         let on = match (sort.as_str(), written) {
             ("trigger", _) if is_own(&part.table) => format!(" on {}", part.table),
+            // It could make what is written here clash, and so be left out.
+            ("index", _) if is_own(&part.table) && part.text.starts_with("CREATE UNIQUE") => {
+                format!(" on {}", part.table)
+            }
             ("trigger", Some(table)) => format!(", which writes to {table},"),
             ("trigger" | "view", _) if manifest.is_none() => String::new(),
             ("table", _) if manifest.is_none() && part.is_virtual() => String::new(),

@@ -32,6 +32,7 @@ enum Reason {
     Unknown,
     Wrong,
     Empty,
+    Oversized,
     Disabled,
     Locked,
     Bcrypt,
@@ -39,25 +40,29 @@ enum Reason {
 }
 
 impl Reason {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Unknown,
         Self::Wrong,
         Self::Empty,
+        Self::Oversized,
         Self::Disabled,
         Self::Locked,
         Self::Bcrypt,
         Self::Pbkdf2,
     ];
 
-    /// The body of the login of this round: of each three accounts one is disabled, the first is
+    /// The body of the login of this round: of each four accounts one is disabled, the first is
     /// locked.
     fn body(self, round: usize) -> String {
+        // Longer than any password may be.
+        let oversized = "x".repeat(2_000);
         let (name, password) = match self {
             Self::Unknown => (format!("nobody{round}"), "a wrong password"),
-            Self::Wrong => (format!("user{}", 3 * round + 1), "a wrong password"),
-            Self::Empty => (format!("user{}", 3 * round + 2), ""),
+            Self::Wrong => (format!("user{}", 4 * round + 1), "a wrong password"),
+            Self::Empty => (format!("user{}", 4 * round + 2), ""),
+            Self::Oversized => (format!("user{}", 4 * round + 4), oversized.as_str()),
             // The right one: it must not be known by its taking longer.
-            Self::Disabled => (format!("user{}", 3 * round + 3), people::PASSWORD),
+            Self::Disabled => (format!("user{}", 4 * round + 3), people::PASSWORD),
             Self::Locked => ("user0".into(), people::PASSWORD),
             Self::Bcrypt => (format!("bcrypt{round}"), "a wrong password"),
             Self::Pbkdf2 => (format!("pbkdf2-{round}"), "a wrong password"),
@@ -70,7 +75,7 @@ impl Reason {
 pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let rounds = ROUNDS * bench.plan.pairs;
     let folder = bench.fresh("enumeration")?;
-    people::make(&folder, 3 * rounds + 4)?;
+    people::make(&folder, 4 * rounds + 5)?;
     let app = library::open(&folder, Role::Shell)?;
     lock(&app)?;
     disable(&app, rounds)?;
@@ -94,7 +99,7 @@ pub(crate) fn run(bench: &mut Bench) -> Outcome<Vec<Finding>> {
     let told = told.map(|(reason, median)| format!("{reason:?} {}", rounded(median)));
     Ok(vec![
         Finding::new(
-            format!("login refused, medians of 7 reasons, {rounds} rounds: longest / shortest"),
+            format!("login refused, medians of 8 reasons, {rounds} rounds: longest / shortest"),
             Spread::of([all.high / all.low]),
             "×",
         )
@@ -162,11 +167,11 @@ fn imported(app: &App, rounds: usize) -> Outcome<()> {
     Ok(done?)
 }
 
-/// Disables every third one.
+/// Disables every fourth one.
 fn disable(app: &App, rounds: usize) -> Outcome<()> {
     let done = app.import(&Actor::job("load"), |cx| {
         for round in 0..=rounds {
-            users::disable(cx, &format!("user{}", 3 * round + 3), None)?;
+            users::disable(cx, &format!("user{}", 4 * round + 3), None)?;
         }
         Ok(())
     });

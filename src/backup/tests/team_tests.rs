@@ -76,6 +76,16 @@ fn no_trigger_that_writes_to_a_table_of_provost_comes_back_whoever_sealed_it() {
 }
 
 #[test]
+fn no_unique_index_of_others_comes_back_on_a_table_of_provost() {
+    let place = Place::new();
+    place.sql("CREATE INDEX quick ON users (name, state)");
+    assert_eq!(place.back_up().faults, [""; 0]);
+    place.sql("CREATE UNIQUE INDEX one ON users (id, state)");
+    let faults = place.back_up().faults;
+    assert_eq!(faults, ["schema: the index one on users is foreign"]);
+}
+
+#[test]
 fn nothing_is_taken_back_in_place_under_a_trigger_of_others() {
     let place = Place::new();
     let take_back = || {

@@ -83,6 +83,14 @@ impl PasswordHash {
         Form::read(self.expose()).is_ok_and(|form| !form.is_up_to_date())
     }
 
+    /// All of it that decides how long comparing takes: `$2b$12$`, `$pbkdf2-sha256$29000`.
+    pub(super) fn sort(&self) -> &str {
+        let text = self.expose();
+        let bcrypt = text.get(..7).filter(|_| text.starts_with("$2"));
+        // Salt and hash come last.
+        bcrypt.unwrap_or_else(|| text.rsplitn(3, '$').last().unwrap_or_default())
+    }
+
     /// Whether `password` is the one behind this hash, and whether the hash should be replaced.
     pub(super) fn matches(&self, password: &Password, memory: &mut Memory) -> Result<Match> {
         let form = match Form::read(self.expose()) {

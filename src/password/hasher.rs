@@ -5,10 +5,9 @@
 //! hash; a caller that goes away does not free its slot before the hash ends (security.md, rule 2).
 //! Threads are started when they are first needed and end after a while without work.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -83,23 +82,22 @@ struct Pool {
     slowest: Slowest,
 }
 
-/// How long comparing takes with the slowest hash that is not one of ours, in microseconds; 0 while
-/// none was met. What a busy machine made slow once is forgotten by and by.
+/// How long comparing takes with each sort of hash that is not one of ours, as far as any was met.
+/// What a busy machine made slow once is forgotten by and by, and only by the same sort.
 #[derive(Debug, Default)]
-struct Slowest(AtomicU64);
+struct Slowest(Mutex<BTreeMap<String, Duration>>);
 
 impl Slowest {
-    /// Notes how long a comparison took, and returns what it owes.
-    fn owed(&self, took: Duration, imported: bool) -> Duration {
-        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
-        if imported {
-            let learn = |known: u64| Some(micros.max(known - known.saturating_sub(micros) / 8));
-            let _always = self
-                .0
-                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, learn);
+    /// Notes how long a comparison took with a hash of this sort, if it is not ours; returns what it
+    /// owes.
+    fn owed(&self, took: Duration, sort: Option<&str>) -> Duration {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(sort) = sort {
+            let time = known.entry(sort.to_owned()).or_default();
+            *time = took.max(*time - time.saturating_sub(took) / 8);
         }
-        let slowest = self.0.load(Ordering::Relaxed);
-        Duration::from_micros(slowest.saturating_sub(micros))
+        let slowest = known.values().max().copied().unwrap_or_default();
+        slowest.saturating_sub(took)
     }
 }
 
@@ -235,8 +233,8 @@ fn verify(
         waste_time(password, memory)?;
         Match::No
     };
-    let imported = usable.is_some_and(PasswordHash::is_imported);
-    let owed = slowest.owed(start.elapsed(), imported);
+    let sort = usable.filter(|it| it.is_imported()).map(PasswordHash::sort);
+    let owed = slowest.owed(start.elapsed(), sort);
     let rehashed = match found {
         Match::Outdated => Some(PasswordHash::make(password, memory)?),
         Match::No | Match::Yes => None,

@@ -198,10 +198,33 @@ fn whoever_is_wrong_owes_what_an_imported_hash_takes_longer() {
 fn the_slowest_comparison_is_learnt_at_once_and_forgotten_slowly() {
     let slowest = Slowest::default();
     let millis = Duration::from_millis;
-    assert_eq!(slowest.owed(millis(30), false), Duration::ZERO);
-    assert_eq!(slowest.owed(millis(250), true), Duration::ZERO);
-    assert_eq!(slowest.owed(millis(30), false), millis(220));
-    assert_eq!(slowest.owed(millis(650), true), Duration::ZERO);
-    assert_eq!(slowest.owed(millis(250), true), millis(350));
-    assert_eq!(slowest.owed(millis(600), false), Duration::ZERO);
+    let (slow, fast) = (Some("$2b$12$"), Some("$pbkdf2-sha256$29000"));
+    assert_eq!(slowest.owed(millis(30), None), Duration::ZERO);
+    assert_eq!(slowest.owed(millis(250), slow), Duration::ZERO);
+    assert_eq!(slowest.owed(millis(30), None), millis(220));
+    assert_eq!(slowest.owed(millis(650), slow), Duration::ZERO);
+    // Another sort says nothing of this one.
+    assert_eq!(slowest.owed(millis(50), fast), millis(600));
+    assert_eq!(slowest.owed(millis(250), slow), millis(350));
+    assert_eq!(slowest.owed(millis(600), None), Duration::ZERO);
+}
+
+#[test]
+fn a_sort_of_hash_is_what_decides_the_time() {
+    for (hash, sort) in [
+        (
+            "$2b$12$abcdefghijklmnopqrstuu7EJV7kdjBBQxyb0HjTh9KS7.Lah/6CG",
+            "$2b$12$",
+        ),
+        (
+            "$pbkdf2-sha256$29000$./..MDEyMzQ1Njc4OWFiYw$o3UhwYUtbPIB3mjjcA9In8tVtrI/IYstYEgAl5b1g98",
+            "$pbkdf2-sha256$29000",
+        ),
+        (
+            "$argon2id$v=19$m=8,t=1,p=1$c29tZXNhbHQ$c29tZWhhc2hzb21laGFzaA",
+            "$argon2id$v=19$m=8,t=1,p=1",
+        ),
+    ] {
+        assert_eq!(PasswordHash::stored(hash.to_owned()).sort(), sort);
+    }
 }

@@ -94,14 +94,15 @@ pub fn take_back(
             }
         }
     }
+    let suspended = match api {
+        ApiTokens::Suspend => store::suspend_all(cx.tx, cx.now)?,
+        ApiTokens::Keep => 0,
+    };
     store::follow_owners(cx.tx)?;
     Ok(TakenBack {
         revoked,
         ended: store::end_all_but_api(cx.tx, cx.now)?,
-        suspended: match api {
-            ApiTokens::Suspend => store::suspend_all(cx.tx, cx.now)?,
-            ApiTokens::Keep => 0,
-        },
+        suspended,
     })
 }
 

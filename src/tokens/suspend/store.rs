@@ -45,7 +45,9 @@ pub(super) fn suspend_all(tx: &mut Tx<'_>, now: Timestamp) -> Result<u64> {
     tx.run(
         "UPDATE tokens SET suspended_at = $1
          WHERE id > 0 AND kind = 'api' AND revoked_at IS NULL AND suspended_at IS NULL
-           AND (expires_at IS NULL OR expires_at > $1) AND (max_uses IS NULL OR used < max_uses)",
+           AND (expires_at IS NULL OR expires_at > $1) AND (max_uses IS NULL OR used < max_uses)
+           AND (owner_epoch IS NULL
+                OR owner_epoch = (SELECT u.security_epoch FROM users u WHERE u.id = owner_id))",
         &[now.into()],
     )
 }

@@ -42,6 +42,16 @@ fn with_ivan() -> App {
 }
 
 #[test]
+fn what_ended_with_all_that_its_owner_had_is_not_suspended_as_well() {
+    let app = with_ivan();
+    owned(&app, Kind::Api);
+    then(&app, users::end_everyone).unwrap();
+    let kept = issue(&app, NewToken::of(Kind::Api));
+    assert_eq!(restored(&app, ApiTokens::Suspend).suspended, 1);
+    assert_eq!(reason_at(&app, 10, &text(&kept)), Reason::Suspended);
+}
+
+#[test]
 fn what_a_backup_brings_back_is_refused_everywhere_until_it_is_enabled() {
     let app = with_ivan();
     let (his, nobodys) = (owned(&app, Kind::Api), issue(&app, NewToken::of(Kind::Api)));

@@ -94,7 +94,7 @@ impl Slowest {
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(sort) = sort {
             let time = known.entry(sort.to_owned()).or_default();
-            *time = took.max(*time - time.saturating_sub(took) / 8);
+            *time = took.max(time.saturating_sub(time.saturating_sub(took) / 8));
         }
         let slowest = known.values().max().copied().unwrap_or_default();
         slowest.saturating_sub(took)

@@ -283,22 +283,12 @@ impl Link {
 
     /// Runs statements that give nothing back.
     pub(super) fn batch(&mut self, sql: &str) -> Result<()> {
-        let Self {
-            client, runtime, ..
-        } = self;
-        let work = client.batch_execute(sql);
-        let done = wait(runtime.as_ref(), self.patience, work);
-        let done = self.outcome(done);
+        let done = self.ask(async |client| client.batch_execute(sql).await);
         self.after_late(done)
     }
 
     fn prepare(&mut self, sql: &str) -> Result<Prepared> {
-        let Self {
-            client, runtime, ..
-        } = self;
-        let work = client.prepare(sql);
-        let done = wait(runtime.as_ref(), self.patience, work);
-        let statement = self.outcome(done);
+        let statement = self.ask(async |client| client.prepare(sql).await);
         let prepared = Prepared::new(self.after_late(statement)?);
         self.statements.keep(sql, prepared.clone());
         Ok(prepared)
@@ -340,17 +330,12 @@ impl Link {
     pub(in crate::db) fn all(&mut self, sql: &str, params: &[Value]) -> Result<Vec<Row>> {
         let (prepared, begin) = self.ready(sql, params)?;
         self.changed |= !only_reads(sql);
-        let Self {
-            client, runtime, ..
-        } = self;
-        let work = after(client, begin, async {
-            let rows = client
-                .query_raw(&prepared.statement, values(params))
-                .await?;
+        let rows = self.ask(async |client| {
+            let rows = client.query_raw(&prepared.statement, values(params));
+            let rows = after(client, begin, rows).await?;
             rows.try_collect::<Vec<_>>().await
         });
-        let done = wait(runtime.as_ref(), self.patience, work);
-        let answer = self.outcome(done).and_then(|rows| prepared.rows(&rows));
+        let answer = rows.and_then(|rows| prepared.rows(&rows));
         self.after_late(answer)
     }
 
@@ -361,16 +346,10 @@ impl Link {
     pub(in crate::db) fn run(&mut self, sql: &str, params: &[Value]) -> Result<u64> {
         let (prepared, begin) = self.ready(sql, params)?;
         self.changed = true;
-        let Self {
-            client, runtime, ..
-        } = self;
-        let work = after(
-            client,
-            begin,
-            client.execute_raw(&prepared.statement, values(params)),
-        );
-        let done = wait(runtime.as_ref(), self.patience, work);
-        let changed = self.outcome(done);
+        let changed = self.ask(async |client| {
+            let run = client.execute_raw(&prepared.statement, values(params));
+            after(client, begin, run).await
+        });
         self.after_late(changed)
     }
 
@@ -424,6 +403,16 @@ impl Link {
         let done = self.batch(sql);
         self.patience = patience;
         done
+    }
+
+    /// Has the server do `work`, and waits for its answer.
+    fn ask<T>(
+        &mut self,
+        work: impl AsyncFnOnce(&Client) -> std::result::Result<T, tokio_postgres::Error>,
+    ) -> Result<T> {
+        let work = self.late.beside(work(&self.client));
+        let done = wait(self.runtime.as_ref(), self.patience, work);
+        self.outcome(done)
     }
 
     fn outcome<T>(&mut self, done: Waited<T>) -> Result<T> {

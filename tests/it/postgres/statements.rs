@@ -33,9 +33,12 @@ fn a_statement_that_the_server_never_takes_is_refused_and_no_other() {
     let shell = Shell::on(&url).after_init().without_throttle();
     let bearer = bearer(&shell);
     for code in ["0A000", "25006", "26000"] {
+        // An answer that comes in pieces.
         shell.sql().run(&format!(
             "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-               IF NEW.label = 'bad' THEN RAISE EXCEPTION 'never' USING ERRCODE = '{code}'; END IF;
+               IF NEW.label = 'bad' THEN
+                 RAISE EXCEPTION 'never' USING ERRCODE = '{code}', DETAIL = repeat('so ', 100000);
+               END IF;
                RETURN NEW; END $$;
              DROP TRIGGER IF EXISTS refuse ON tokens;
              CREATE TRIGGER refuse BEFORE INSERT ON tokens FOR EACH ROW EXECUTE FUNCTION refuse();",
@@ -48,12 +51,17 @@ fn a_statement_that_the_server_never_takes_is_refused_and_no_other() {
         };
         std::thread::scope(|scope| {
             for n in 0..16 {
-                let issue = &issue;
+                let (issue, daemon) = (&issue, &daemon);
                 scope.spawn(move || {
                     for _ in 0..20 {
                         let (label, wanted) = if n == 0 { ("bad", 500) } else { ("good", 201) };
                         let answer = issue(label);
-                        assert_eq!(answer.status, wanted, "{code}: {answer:?}");
+                        assert_eq!(
+                            answer.status,
+                            wanted,
+                            "{code}: {answer:?}\n{}",
+                            daemon.log()
+                        );
                     }
                 });
             }

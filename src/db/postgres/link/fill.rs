@@ -5,7 +5,7 @@ use std::pin::pin;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::Type;
 
-use super::{Link, after, values, wait};
+use super::{Link, after, values};
 use crate::db::Value;
 use crate::db::schema::{Sort, Table, list, quoted};
 use crate::error::{Error, Result};
@@ -27,19 +27,14 @@ impl Link {
         let sql = format!("COPY {name} ({columns}) FROM STDIN (FORMAT binary)");
         let (prepared, begin) = self.ready(&sql, &[])?;
         self.changed = true;
-        let Self {
-            client, runtime, ..
-        } = self;
-        let work = after(client, begin, async {
-            let sink = client.copy_in(&prepared.statement).await?;
+        let done = self.ask(async |client| {
+            let sink = after(client, begin, client.copy_in(&prepared.statement)).await?;
             let mut writer = pin!(BinaryCopyInWriter::new(sink, &types));
             for row in rows {
                 writer.as_mut().write_raw(values(row)).await?;
             }
             writer.finish().await
         });
-        let done = wait(runtime.as_ref(), self.patience, work);
-        let done = self.outcome(done);
         self.after_late(done).map(|_rows| ())
     }
 }

@@ -3,7 +3,7 @@
 //! that adds a row and its audit row costs no round trip for either.
 
 use std::mem;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -31,6 +31,19 @@ impl Late {
     pub(super) fn forget(&mut self) {
         self.sent.clear();
         self.refused = None;
+    }
+
+    /// Does `work`, and takes in meanwhile what the server says of the rows: a connection reads no
+    /// further than to an answer that nobody takes, and the one to `work` may come behind it.
+    pub(super) async fn beside<T>(&mut self, work: impl Future<Output = T>) -> T {
+        let mut work = pin!(work);
+        poll_fn(|context| {
+            for sent in &mut self.sent {
+                let _said = Pin::new(sent).poll(context);
+            }
+            work.as_mut().poll(context)
+        })
+        .await
     }
 }
 

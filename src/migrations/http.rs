@@ -2,18 +2,15 @@
 
 use axum::response::IntoResponse;
 use serde::Serialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Entry, Story, needed};
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::Json;
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::scope::known;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(show))
+pub(crate) fn routes() -> Routes {
+    Routes::new().with(routes!(show))
 }
 
 /// What the database is made of.

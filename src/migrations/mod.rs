@@ -51,6 +51,7 @@ pub fn needed() -> u32 {
 
 /// What is known about one migration.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = Migration)]
 pub struct Entry {
     /// Its number.
     pub number: u32,
@@ -72,6 +73,7 @@ pub struct Entry {
 /// Where a migration stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = MigrationState)]
 pub enum State {
     /// Applied, with the text that this binary has.
     Applied,

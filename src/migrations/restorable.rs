@@ -152,7 +152,11 @@ mod tests {
     }
 
     fn down(app: &App) -> Result<Report> {
-        team(0).undo(app, &Actor::operator(), 0, false, &mut |_| Ok(()))
+        undo(app, false)
+    }
+
+    fn undo(app: &App, dry_run: bool) -> Result<Report> {
+        team(0).undo(app, &Actor::operator(), 0, dry_run, &mut |_| Ok(()))
     }
 
     #[test]
@@ -198,11 +202,15 @@ mod tests {
         assert_eq!(Manifest::of(&kept.path).unwrap().unwrap().faults, [fault]);
         let snapshots = || std::fs::read_dir(home.path().join("backups")).unwrap();
         let before = snapshots().count();
-        let refused = down(&app).unwrap_err();
-        assert!(matches!(refused, Error::MigrationRefused(_)), "{refused}");
-        assert!(refused.to_string().contains(fault), "{refused}");
-        assert_eq!(snapshots().count(), before);
+        for dry_run in [true, false] {
+            let refused = undo(&app, dry_run).unwrap_err();
+            assert!(matches!(refused, Error::MigrationRefused(_)), "{refused}");
+            assert!(refused.to_string().contains(fault), "{refused}");
+            assert_eq!(snapshots().count(), before);
+        }
         sql(&app, "DROP TRIGGER mine");
+        assert_eq!(undo(&app, true).unwrap().done.len(), 0);
+        assert_eq!(snapshots().count(), before);
         assert_eq!(down(&app).unwrap().done.len(), 2);
     }
 

@@ -15,7 +15,7 @@ use super::{Entry, State, Story, Whose, faults};
 use crate::app::{Actor, App};
 use crate::db::Db;
 use crate::error::{Error, Result, Spot};
-use crate::snapshots;
+use crate::snapshots::{self, Draft};
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -164,6 +164,8 @@ impl Story {
             report.rehearsal = rehearsal;
             if !dry_run {
                 report.snapshot = keep(app, &changes, report.to.max(from), tell)?;
+            } else if undoes(&changes) && app.db().file().is_some() {
+                let _as_good_as_kept = draft(app, &changes, tell)?;
             }
         }
         if dry_run {
@@ -303,18 +305,9 @@ fn keep(app: &App, changes: &[Change], schema: u32, tell: &mut Tell<'_>) -> Resu
     // A second attempt in the same second.
     let path = (0..1000).map(name).find(|path| !path.exists());
     let path = path.ok_or_else(|| Error::internal("no name is left for a snapshot"))?;
-    let copying = &mut |left, all| tell(Stage::Copying(left, all));
-    let mut draft = snapshots::draft(app, &folder, copying)?;
-    let keys = &app.kit().keys;
-    let faults = faults(draft.path(), &draft.manifest, keys)?;
-    if let Some(first) = faults.first() {
-        if changes.iter().any(|it| matches!(it, Change::Down(..))) {
-            return Err(Error::MigrationRefused(format!(
-                "what goes away could not be brought back, for provost restore would refuse the copy of it \
-                 ({first}); mend that first"
-            )));
-        }
-        draft.blame(faults.clone(), keys)?;
+    let (mut draft, faults) = draft(app, changes, tell)?;
+    if !faults.is_empty() {
+        draft.blame(faults.clone(), &app.kit().keys)?;
     }
     let taken = snapshots::publish(draft, &path)?;
     let kept = Kept {
@@ -325,6 +318,29 @@ fn keep(app: &App, changes: &[Change], schema: u32, tell: &mut Tell<'_>) -> Resu
     };
     tell(Stage::Kept(&kept))?;
     Ok(Some(kept))
+}
+
+/// A copy of the database that has no name yet, and why `provost restore` would refuse it.
+///
+/// # Errors
+/// [`Error::MigrationRefused`] if it would, and something is to go away.
+fn draft(app: &App, changes: &[Change], tell: &mut Tell<'_>) -> Result<(Draft, Vec<String>)> {
+    let folder = snapshots::folder(app)?;
+    let copying = &mut |left, all| tell(Stage::Copying(left, all));
+    let draft = snapshots::draft(app, &folder, copying)?;
+    let faults = faults(draft.path(), &draft.manifest, &app.kit().keys)?;
+    match faults.first() {
+        Some(first) if undoes(changes) => Err(Error::MigrationRefused(format!(
+            "what goes away could not be brought back, for provost restore would refuse the copy of it \
+             ({first}); mend that first"
+        ))),
+        Some(_) | None => Ok((draft, faults)),
+    }
+}
+
+/// Whether something is to go away.
+fn undoes(changes: &[Change]) -> bool {
+    changes.iter().any(|it| matches!(it, Change::Down(..)))
 }
 
 #[cfg(test)]

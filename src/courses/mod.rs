@@ -107,6 +107,8 @@ pub fn stamp(cx: &mut Cx<'_, '_>, text: &str) -> Result<Stamp> {
     Ok(Stamp {
         id: gate.id,
         version: gate.version,
+        updated_at: gate.updated_at,
+        owned: gate.owner.is_some(),
     })
 }
 

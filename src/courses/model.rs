@@ -13,6 +13,7 @@ use crate::users::{Change, Locale, Role};
 /// How far a course has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = CourseState)]
 pub enum State {
     /// It is being written: nobody sees it but who manages it.
     Draft,
@@ -190,22 +191,33 @@ impl Course {
         Stamp {
             id: self.id.clone(),
             version: self.version,
+            updated_at: self.updated_at,
+            owned: self.owner.is_some(),
         }
     }
 }
 
-/// Which version of which object: all that an `ETag` has to say.
+/// Which version of which course: all that its `ETag` has to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stamp {
-    /// The object's id: another one may have had the same slug.
+    /// The course's id: another one may have had the same slug.
     pub id: String,
     /// Its version.
     pub version: i64,
+    /// When that was made: after a restore the same number may be another version.
+    pub updated_at: Timestamp,
+    /// Whether it is anybody's: an account that is erased leaves its courses without a new version.
+    pub owned: bool,
 }
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}.{}", self.id, self.version)
+        let owned = if self.owned { "" } else { "-" };
+        write!(
+            f,
+            "{}.{}.{}{owned}",
+            self.id, self.version, self.updated_at.0
+        )
     }
 }
 

@@ -1,9 +1,9 @@
 //! The list of courses, page by page, and how somebody who has a page finds out that it still holds.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use super::sight::{self, Person, Reach};
-use super::{Course, Filter, store};
+use super::{Course, Filter, Stamp, store};
 use crate::app::Cx;
 use crate::db::Tx;
 use crate::error::Result;
@@ -16,13 +16,10 @@ use crate::users;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageStamp(String);
 
-/// What tells a course in a page from what it was. Whose it is belongs to it: an account that is
-/// erased leaves its courses without a new version.
+/// What tells a course in a page from what it was, and where it stands.
 #[derive(Debug)]
 pub(super) struct Seen {
-    pub(super) id: String,
-    pub(super) version: i64,
-    pub(super) owner: Option<String>,
+    pub(super) stamp: Stamp,
     pub(super) created_at: Timestamp,
 }
 
@@ -30,23 +27,14 @@ impl PageStamp {
     /// The stamp of `page`.
     #[must_use]
     pub fn of(page: &Page<Course>) -> Self {
-        let shown = page.items.iter();
-        let shown = shown.map(|it| (it.id.as_str(), it.version, it.owner.as_deref()));
+        let shown = page.items.iter().map(Course::stamp);
         Self::new(shown, page.next.as_deref())
     }
 
-    fn new<'c>(
-        shown: impl Iterator<Item = (&'c str, i64, Option<&'c str>)>,
-        next: Option<&str>,
-    ) -> Self {
+    fn new(shown: impl Iterator<Item = Stamp>, next: Option<&str>) -> Self {
         let mut text = String::with_capacity(4096);
-        for (id, version, owner) in shown {
-            text.push_str(id);
-            text.push('.');
-            text.push_str(&version.to_string());
-            text.push('.');
-            text.push_str(owner.unwrap_or_default());
-            text.push(' ');
+        for stamp in shown {
+            let _infallible = write!(text, "{stamp} ");
         }
         text.push_str(next.unwrap_or_default());
         let mut digest = sha256_hex(text.as_bytes());
@@ -89,9 +77,8 @@ pub fn page_stamp(
     limit: u32,
 ) -> Result<PageStamp> {
     let seen = asked(cx, filter, cursor, limit, store::seen)?;
-    let page = Page::cut(seen, limit, |it| place(it.created_at, &it.id));
-    let shown = page.items.iter();
-    let shown = shown.map(|it| (it.id.as_str(), it.version, it.owner.as_deref()));
+    let page = Page::cut(seen, limit, |it| place(it.created_at, &it.stamp.id));
+    let shown = page.items.into_iter().map(|it| it.stamp);
     Ok(PageStamp::new(shown, page.next.as_deref()))
 }
 

@@ -8,6 +8,7 @@ use super::{Admission, State, Visibility};
 use crate::app::{Actor, Who};
 use crate::error::{Error, Result};
 use crate::scope::known;
+use crate::time::Timestamp;
 use crate::users::Role;
 
 /// What the actor is to a course, as far as one statement can tell.
@@ -31,6 +32,8 @@ pub struct Gate {
     pub slug: String,
     /// Its version.
     pub version: i64,
+    /// When that was made.
+    pub updated_at: Timestamp,
     /// How far it has come.
     pub state: State,
     /// For whom it is.

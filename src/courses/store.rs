@@ -7,14 +7,15 @@ use std::sync::LazyLock;
 use super::names::folded;
 use super::pages::{Asked, Seen};
 use super::sight::{Gate, Person, Tie};
-use super::{Admission, Changes, Course, NewCourse, Slug, State, Tag, Visibility};
+use super::{Admission, Changes, Course, NewCourse, Slug, Stamp, State, Tag, Visibility};
 use crate::db::{Row, Tx, Value};
 use crate::error::Result;
 use crate::time::Timestamp;
 use crate::users::{Change, Locale, Role};
 
 /// What decides who may do what, with [`TIE`].
-const GATE: &str = "c.id, c.slug, c.version, c.state, c.visibility, c.enrolment, c.owner_id";
+const GATE: &str =
+    "c.id, c.slug, c.version, c.updated_at, c.state, c.visibility, c.enrolment, c.owner_id";
 
 /// Everything that is shown, in the order in which [`course`] reads it.
 const SHOWN: &str = "c.id, c.slug, c.title, c.summary, c.language, c.state, c.visibility,
@@ -36,30 +37,24 @@ pub(super) enum Key {
     Either(String, String, String),
 }
 
-impl Key {
-    fn condition(&self) -> (&'static str, Vec<Value>) {
-        match self {
-            Self::Slug(slug) => ("c.slug = $2", vec![slug.as_str().into()]),
-            Self::Ids(low, high) => (
-                "c.id >= $2 AND c.id <= $3",
-                vec![low.as_str().into(), high.as_str().into()],
-            ),
-            Self::Either(slug, low, high) => (
-                "(c.slug = $2 OR (c.id >= $3 AND c.id <= $4))",
-                vec![
-                    slug.as_str().into(),
-                    low.as_str().into(),
-                    high.as_str().into(),
-                ],
-            ),
-        }
-    }
+/// The same columns, by each sort of key. Made once: they are read with every look at a course.
+type Statements = LazyLock<[String; 3]>;
+
+fn statements(columns: &str) -> [String; 3] {
+    let by = |condition| {
+        format!("SELECT {columns}, {TIE} FROM courses c WHERE {condition} ORDER BY c.id LIMIT 2")
+    };
+    [
+        by("c.slug = $2"),
+        by("c.id >= $2 AND c.id <= $3"),
+        by("(c.slug = $2 OR (c.id >= $3 AND c.id <= $4))"),
+    ]
 }
 
 /// At most two of the gates of courses with this key, the one with the slug first.
 pub(super) fn gates(tx: &mut Tx<'_>, key: &Key, user: Option<&str>) -> Result<Vec<Gate>> {
-    static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("{GATE}, {TIE}"));
-    rows(tx, &COLUMNS, key, user)?.iter().map(gate).collect()
+    static GATES: Statements = LazyLock::new(|| statements(GATE));
+    rows(tx, &GATES, key, user)?.iter().map(gate).collect()
 }
 
 /// The same with everything that is shown.
@@ -68,8 +63,8 @@ pub(super) fn courses(
     key: &Key,
     user: Option<&str>,
 ) -> Result<Vec<(Course, Gate)>> {
-    static COLUMNS: LazyLock<String> = LazyLock::new(|| format!("{SHOWN}, {TIE}"));
-    let rows = rows(tx, &COLUMNS, key, user)?;
+    static COURSES: Statements = LazyLock::new(|| statements(SHOWN));
+    let rows = rows(tx, &COURSES, key, user)?;
     let both = rows.into_iter().map(|row| {
         let gate = gate(&row)?;
         Ok((course(row)?, gate))
@@ -77,12 +72,29 @@ pub(super) fn courses(
     both.collect()
 }
 
-fn rows(tx: &mut Tx<'_>, columns: &str, key: &Key, user: Option<&str>) -> Result<Vec<Row>> {
-    let (condition, values) = key.condition();
-    let mut all = vec![Value::from(user)];
-    all.extend(values);
-    let sql = format!("SELECT {columns} FROM courses c WHERE {condition} ORDER BY c.id LIMIT 2");
-    tx.all(&sql, &all)
+fn rows(
+    tx: &mut Tx<'_>,
+    [slug, ids, either]: &[String; 3],
+    key: &Key,
+    user: Option<&str>,
+) -> Result<Vec<Row>> {
+    let mut values = vec![Value::from(user)];
+    let mut with = |more: &[&String]| values.extend(more.iter().map(|it| it.as_str().into()));
+    let sql = match key {
+        Key::Slug(text) => {
+            with(&[text]);
+            slug
+        }
+        Key::Ids(low, high) => {
+            with(&[low, high]);
+            ids
+        }
+        Key::Either(text, low, high) => {
+            with(&[text, low, high]);
+            either
+        }
+    };
+    tx.all(sql, &values)
 }
 
 /// Adds a draft. Returns false, changing nothing, if its slug is taken.
@@ -221,12 +233,17 @@ pub(super) fn page(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Course>> {
 
 /// The same, as little of them as tells whether they changed.
 pub(super) fn seen(tx: &mut Tx<'_>, asked: &Asked<'_>) -> Result<Vec<Seen>> {
-    let rows = listed(tx, "c.id, c.version, c.owner_id, c.created_at", asked)?;
+    let columns = "c.id, c.version, c.updated_at, c.created_at,
+        CASE WHEN c.owner_id IS NULL THEN 0 ELSE 1 END AS owned";
+    let rows = listed(tx, columns, asked)?;
     let seen = rows.into_iter().map(|mut row| {
         Ok(Seen {
-            id: row.take_text("id")?,
-            version: row.int("version")?,
-            owner: row.take_opt_text("owner_id")?,
+            stamp: Stamp {
+                id: row.take_text("id")?,
+                version: row.int("version")?,
+                updated_at: row.time("updated_at")?,
+                owned: row.int("owned")? == 1,
+            },
             created_at: row.time("created_at")?,
         })
     });
@@ -321,6 +338,7 @@ fn gate(row: &Row) -> Result<Gate> {
         id: row.text("id")?,
         slug: row.text("slug")?,
         version: row.int("version")?,
+        updated_at: row.time("updated_at")?,
         state: row.str("state")?.parse()?,
         visibility: row.str("visibility")?.parse()?,
         enrolment: row.str("enrolment")?.parse::<Admission>()?,

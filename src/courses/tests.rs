@@ -337,9 +337,26 @@ fn a_page_has_the_same_tag_until_something_in_it_is_different() {
     })
     .unwrap();
     differs("one more is there for a person", tag(&ivan, None, 50));
+    let own = || app.read(&root, |cx| stamp(cx, "course-3")).unwrap();
+    let mut versions = vec![own()];
     let erased = "UPDATE courses SET owner_id = NULL WHERE slug = 'course-3'";
     app.db().write(move |tx| tx.script(erased)).unwrap();
     differs("an owner was erased", tag(&ivan, None, 50));
+    versions.push(own());
+    // What a restore and as many changes come to: the same number, and another version.
+    let later = "UPDATE courses SET updated_at = updated_at + 1 WHERE slug = 'course-3'";
+    app.db().write(move |tx| tx.script(later)).unwrap();
+    differs(
+        "a version of the same number was made later",
+        tag(&ivan, None, 50),
+    );
+    versions.push(own());
+    versions.dedup_by_key(|it| it.to_string());
+    assert_eq!(versions.len(), 3, "{versions:?}");
+    assert_eq!(
+        app.read(&root, |cx| get(cx, "course-3")).unwrap().stamp(),
+        own()
+    );
     let page = tag(&ivan, None, 4);
     app.at(START, &root, |cx| delete_if(cx, "course-0", |_| Ok(())))
         .unwrap();

@@ -43,8 +43,9 @@ pub struct Lesson {
 }
 
 impl Lesson {
-    /// Which version of which lesson this is, for an `ETag`. Where it stands is part of that: other
-    /// lessons, its module and its course are changed without it, and it is shown with them.
+    /// Which version of which lesson this is, for an `ETag`. When that was made is part of that, for
+    /// after a restore the same number may be another one; and where it stands: other lessons, its
+    /// module and its course are changed without it, and it is shown with them.
     #[must_use]
     pub fn stamp(&self) -> String {
         let mut around = crc32fast::Hasher::new();
@@ -53,7 +54,8 @@ impl Lesson {
             around.update(&[0]);
         }
         let (position, around) = (self.position, around.finalize());
-        format!("{}.{}.{position}-{around:08x}", self.id, self.version)
+        let (version, made) = (self.version, self.updated_at.0);
+        format!("{}.{version}.{made}.{position}-{around:08x}", self.id)
     }
 }
 
@@ -187,6 +189,7 @@ impl fmt::Display for Step {
 
 /// How far somebody has come with one lesson of a course.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[schema(as = LessonMark)]
 pub struct Mark {
     /// The id of the lesson.
     pub id: String,

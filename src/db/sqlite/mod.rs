@@ -387,20 +387,22 @@ mod tests {
     }
 
     #[test]
-    fn sqlite_is_built_without_the_global_page_cache_mutex() {
+    fn sqlite_is_built_without_the_global_page_cache_mutex_and_loads_no_code() {
         let db = Db::memory().unwrap();
         let sql = "SELECT compile_options AS option FROM pragma_compile_options";
         let rows = db.read(|tx| tx.all(sql, &[])).unwrap();
         let options: Vec<String> = rows.iter().map(|row| row.text("option").unwrap()).collect();
-        assert!(
-            !options.iter().any(|o| o == "ENABLE_MEMORY_MANAGEMENT"),
-            "{options:?}"
-        );
-        assert!(options.iter().any(|o| o == "DQS=0"), "{options:?}");
-        assert!(
-            options.iter().any(|o| o == "OMIT_SHARED_CACHE"),
-            "{options:?}"
-        );
+        let has = |wanted| options.iter().any(|option| option == wanted);
+        for absent in [
+            "ENABLE_MEMORY_MANAGEMENT",
+            "ENABLE_LOAD_EXTENSION",
+            "ENABLE_FTS3",
+        ] {
+            assert!(!has(absent), "{absent}: {options:?}");
+        }
+        for present in ["DQS=0", "OMIT_SHARED_CACHE", "OMIT_LOAD_EXTENSION"] {
+            assert!(has(present), "{present}: {options:?}");
+        }
     }
 
     #[test]

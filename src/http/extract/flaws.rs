@@ -68,8 +68,7 @@ impl Flaws {
     /// What is wrong with a body that is JSON and no `T`. A member that is at fault is taken away,
     /// and the rest is read again, until nothing more is found.
     pub(super) fn of<T: DeserializeOwned>(bytes: &[u8], first: &serde_json::Error) -> Self {
-        let mut again = serde_json::Deserializer::from_slice(bytes);
-        let first = words(&first.to_string(), &member::<T, _>(&mut again));
+        let first = words(&first.to_string(), "");
         let Ok(mut left) = serde_json::from_slice::<Value>(bytes) else {
             return Self::Whole(first.error());
         };

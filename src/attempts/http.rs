@@ -5,28 +5,25 @@ use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::sync::Semaphore;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Allowance, Attempt, Filter, Grade, Regraded, Saved, Sheet, State};
-use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::{Json, MaybePosted, Query};
-use crate::http::version;
 use crate::http::{Caller, Place, Problems};
+use crate::http::{Routes, routes, version};
 use crate::page::{Limit, Page, Part};
 use crate::quizzes::Points;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, start))
-        .routes(routes!(show))
-        .routes(routes!(answer))
-        .routes(routes!(submit))
-        .routes(routes!(mark))
-        .routes(routes!(allowance, allow))
-        .routes(routes!(regrade))
-        .routes(routes!(grades))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list, start))
+        .with(routes!(show))
+        .with(routes!(answer))
+        .with(routes!(submit))
+        .with(routes!(mark))
+        .with(routes!(allowance, allow))
+        .with(routes!(regrade))
+        .with(routes!(grades))
 }
 
 /// Which attempts to list.
@@ -170,7 +167,7 @@ async fn submit(caller: Caller, Path(id): Path<String>) -> Result<impl IntoRespo
 /// What a person gives for an answer.
 #[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Mark {
+struct AnswerMark {
     /// How many points.
     #[schema(value_type = f64)]
     points: Points,
@@ -182,14 +179,14 @@ struct Mark {
 /// Grade an answer by hand
 ///
 /// For who manages the course: an essay, or what a rule got wrong. No rule grades it again.
-#[utoipa::path(put, path = "/api/v1/attempts/{id}/answers/{question}/points", operation_id = "mark_answer", tag = "quizzes", request_body = Mark, security(("bearer" = []), ("cookie" = [])),
+#[utoipa::path(put, path = "/api/v1/attempts/{id}/answers/{question}/points", operation_id = "mark_answer", tag = "quizzes", request_body = AnswerMark, security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The attempt's id", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e77"),
         ("question" = String, Path, description = "The question's id", example = "0198f3c2-7a41-7d1e-9c55-2b1f6c0d9e78")),
     responses((status = 200, description = "the attempt", body = Attempt), Problems))]
 async fn mark(
     caller: Caller,
     Path((id, question)): Path<(String, String)>,
-    Json(mark): Json<Mark>,
+    Json(mark): Json<AnswerMark>,
 ) -> Result<impl IntoResponse> {
     let attempt = caller
         .write(move |cx| super::mark(cx, &id, &question, mark.points, mark.comment.as_deref()))

@@ -10,6 +10,7 @@ use crate::time::{Period, Timestamp};
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = AttemptState)]
 pub enum State {
     /// Answers are taken.
     InProgress,

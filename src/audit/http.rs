@@ -2,19 +2,16 @@
 
 use axum::response::IntoResponse;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Entry, Filter};
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, Query};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::{self, Limit, Page};
 use crate::time::Timestamp;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list))
+pub(crate) fn routes() -> Routes {
+    Routes::new().with(routes!(list))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

@@ -128,6 +128,7 @@ impl Outcome {
 
 /// A row of the log.
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = AuditEntry)]
 pub struct Entry {
     /// Grows with time. It is text in JSON, because not every reader has integers so large
     /// (RFC 8259 §6).

@@ -5,26 +5,23 @@ use axum::extract::Path;
 use axum::response::Response;
 use http::StatusCode;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{
     Admission, Changes, Course, Filter, NewCourse, PageStamp, Slug, State, Summary, Tag, Title,
     Visibility,
 };
-use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::{Json, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Place, Problems};
+use crate::http::{Caller, Place, Problems, Routes, routes};
 use crate::page::{self, Limit, Page};
 use crate::users::{Change, Locale};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(show, update, remove))
-        .merge(super::attachments::http::routes())
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list, create))
+        .with(routes!(show, update, remove))
+        .with(super::attachments::http::routes())
 }
 
 /// Which courses to list.

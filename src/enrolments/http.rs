@@ -3,18 +3,15 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Enrolment, Filter, State};
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, MaybePosted, Query};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::{self, Limit, Page};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(list, add, withdraw))
+pub(crate) fn routes() -> Routes {
+    Routes::new().with(routes!(list, add, withdraw))
 }
 
 /// Which enrolments to list.

@@ -23,6 +23,7 @@ use crate::users;
 /// How far somebody has got into a course.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = EnrolmentState)]
 pub enum State {
     /// Asked, and has not accepted.
     Invited,

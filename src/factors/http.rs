@@ -5,22 +5,20 @@ use http::StatusCode;
 use qrcode::render::svg;
 use qrcode::{EcLevel, QrCode};
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Enrolment, Factor};
-use crate::app::{App, Cx};
+use crate::app::Cx;
 use crate::error::{Error, Result};
 use crate::http::extract::{Hidden, Json, MaybePosted, Posted};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::secret::Secret;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(show))
-        .routes(routes!(enrol, remove))
-        .routes(routes!(confirm))
-        .routes(routes!(renew_codes))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(show))
+        .with(routes!(enrol, remove))
+        .with(routes!(confirm))
+        .with(routes!(renew_codes))
 }
 
 /// What a person has besides the password.

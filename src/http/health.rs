@@ -9,12 +9,11 @@ use axum::response::{IntoResponse as _, Response};
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use serde::Serialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::description::Problems;
 use super::extract::Json;
 use super::layers::Layers;
+use super::routes::{Routes, routes};
 use crate::app::App;
 use crate::config::{Config, Schedule};
 use crate::db::{ballast, clock};
@@ -30,13 +29,11 @@ const LOG: u64 = 256 * 1024 * 1024;
 /// What should happen every day may be so late.
 const DAY: Duration = Duration::from_hours(25);
 
-pub(super) fn routes(config: &Config) -> OpenApiRouter<App> {
-    let both = OpenApiRouter::new()
-        .routes(routes!(livez))
-        .routes(routes!(readyz));
+pub(super) fn routes(config: &Config) -> Routes {
+    let both = Routes::new().with(routes!(livez)).with(routes!(readyz));
     // A listener of its own takes the metrics away from this one.
     if config.server.metrics_listen.is_none() {
-        both.routes(routes!(metrics))
+        both.with(routes!(metrics))
     } else {
         both
     }

@@ -19,6 +19,7 @@ mod limited;
 pub mod listener;
 mod problem;
 mod refusal;
+mod routes;
 mod security;
 mod series;
 pub mod server;
@@ -36,6 +37,7 @@ pub use caller::{Caller, Own, Place, Visitor};
 pub use credential::{check_origin, check_same_site};
 pub use description::Problems;
 pub use limited::limited;
+pub(crate) use routes::{Routes, routes};
 
 use crate::app::App;
 use crate::config::{Config, ListenAddr};
@@ -51,7 +53,7 @@ use server::Limits;
 use tls::Tls;
 
 /// The routes of each slice whose routes do not depend on the configuration.
-const SLICES: [fn() -> OpenApiRouter<App>; 15] = [
+const SLICES: [fn() -> Routes; 15] = [
     audit::http::routes,
     sessions::http::routes,
     users::http::routes,
@@ -70,8 +72,8 @@ const SLICES: [fn() -> OpenApiRouter<App>; 15] = [
 ];
 
 /// Every route, slice by slice, without the layer.
-fn routes(config: &Config) -> impl Iterator<Item = OpenApiRouter<App>> {
-    let compat: fn() -> OpenApiRouter<App> = tokens::http::compat_routes;
+fn all(config: &Config) -> impl Iterator<Item = Routes> {
+    let compat: fn() -> Routes = tokens::http::compat_routes;
     let slices = SLICES.into_iter();
     let slices = slices.chain(config.compat.token_manager.then_some(compat));
     std::iter::once(health::routes(config)).chain(slices.map(|routes| routes()))
@@ -81,8 +83,8 @@ fn routes(config: &Config) -> impl Iterator<Item = OpenApiRouter<App>> {
 #[must_use]
 pub fn openapi(config: &Config) -> OpenApi {
     let empty = OpenApiRouter::with_openapi(description::describe(config));
-    let mut api = routes(config)
-        .fold(empty, OpenApiRouter::merge)
+    let mut api = all(config)
+        .fold(empty, |api, routes| routes.describe(api))
         .into_openapi();
     description::complete(&mut api);
     api
@@ -93,10 +95,8 @@ pub fn openapi(config: &Config) -> OpenApi {
 /// # Errors
 /// [`Error::Internal`] if the operating system gives no random bytes.
 pub fn router(app: &App, sink: Option<Sink>) -> Result<Router> {
-    // What a slice says of its routes is dropped with each: the whole description takes megabytes,
-    // and is made when somebody asks for it.
-    let mut router = routes(app.config())
-        .map(|slice| slice.split_for_parts().0)
+    let mut router = all(app.config())
+        .map(Routes::into_router)
         .fold(Router::new(), Router::merge);
     if app.config().server.docs {
         router = router.merge(docs::routes());

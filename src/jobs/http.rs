@@ -5,23 +5,18 @@ use std::time::{Duration, Instant};
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Finish, Run, Status, Trigger};
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::Json;
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::Page;
 
 /// For so long a request lets a job run; then the job stops where it is.
 const LONGEST: Duration = Duration::from_secs(10);
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(run))
+pub(crate) fn routes() -> Routes {
+    Routes::new().with(routes!(list)).with(routes!(run))
 }
 
 /// List the jobs

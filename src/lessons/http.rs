@@ -4,24 +4,21 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Changes, Lesson, Mark, NewLesson, Progress, Reading, Source, Step};
-use crate::app::App;
 use crate::courses::{Slug, Title};
 use crate::error::{Error, Result};
 use crate::http::extract::{Json, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Place, Problems};
+use crate::http::{Caller, Place, Problems, Routes, routes};
 use crate::page::{Page, Part};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(show, update, remove))
-        .routes(routes!(mark))
-        .routes(routes!(progress))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list, create))
+        .with(routes!(show, update, remove))
+        .with(routes!(mark))
+        .with(routes!(progress))
 }
 
 /// List the lessons of a course

@@ -5,21 +5,18 @@ use std::time::Duration;
 use axum::response::{IntoResponse as _, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Options, Plan, Report};
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, MaybePosted};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::time::Period;
 
 /// For so long a request purges; whoever wants more sends it again.
 const LONGEST: Duration = Duration::from_secs(10);
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(purge))
+pub(crate) fn routes() -> Routes {
+    Routes::new().with(routes!(purge))
 }
 
 /// What to purge.

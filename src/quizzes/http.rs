@@ -6,16 +6,14 @@ use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, StatusCode};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Imported, Place, Quiz, Source, form};
-use crate::app::{App, Cx};
+use crate::app::Cx;
 use crate::courses::Slug;
 use crate::error::{Error, Fault, Result};
 use crate::http::extract::{self, Json, Query};
 use crate::http::version::Known;
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::{Page, Part};
 
 /// A file may have so many bytes (security.md §2.8).
@@ -27,13 +25,13 @@ const UPLOADS: usize = 4;
 /// More faults or notes than this are not told.
 const TOLD: usize = 1000;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(show))
-        .routes(routes!(questions))
-        .routes(routes!(put))
-        .routes(routes!(export))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list))
+        .with(routes!(show))
+        .with(routes!(questions))
+        .with(routes!(put))
+        .with(routes!(export))
 }
 
 /// List the quizzes of a course

@@ -4,30 +4,28 @@ use axum::extract::Path;
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Arrival, Invitation, LoginLink, Order};
 use crate::app::{App, Cx};
 use crate::error::Result;
 use crate::http::extract::{Brief, Hidden, Json, MaybePosted, Posted};
-use crate::http::{Caller, Place, Problems, Visitor, check_origin, limited};
+use crate::http::{Caller, Place, Problems, Routes, Visitor, check_origin, limited, routes};
 use crate::password::Password;
 use crate::secret::Secret;
 use crate::sessions::http::{Tokens, client, opened};
 use crate::time::Period;
 use crate::users::{self, Email, Role, User};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(forgot))
-        .routes(routes!(reset))
-        .routes(routes!(verify))
-        .routes(routes!(ask_again))
-        .routes(routes!(invite))
-        .routes(routes!(login_link))
-        .routes(routes!(enter))
-        .routes(routes!(unlock))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(forgot))
+        .with(routes!(reset))
+        .with(routes!(verify))
+        .with(routes!(ask_again))
+        .with(routes!(invite))
+        .with(routes!(login_link))
+        .with(routes!(enter))
+        .with(routes!(unlock))
 }
 
 /// Who forgot the password.
@@ -95,7 +93,7 @@ async fn reset(visitor: Visitor, Brief(order): Brief<Reset>) -> Response {
 /// The token of a link.
 #[derive(Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Presented {
+struct PresentedLink {
     /// The whole text.
     #[schema(value_type = String, example = "pve_0LqP3xYz8AbxyZ9AbC2DeF3GhI4JkLmN5oPqR6sTuCHECK0")]
     token: Hidden,
@@ -104,9 +102,9 @@ struct Presented {
 /// Confirm an e-mail address with a link
 ///
 /// A link works once.
-#[utoipa::path(post, path = "/api/v1/auth/email/verify", operation_id = "verify_email", tag = "recovery", request_body = Presented,
+#[utoipa::path(post, path = "/api/v1/auth/email/verify", operation_id = "verify_email", tag = "recovery", request_body = PresentedLink,
     responses((status = 204, description = "it is confirmed"), Problems))]
-async fn verify(visitor: Visitor, Brief(presented): Brief<Presented>) -> Response {
+async fn verify(visitor: Visitor, Brief(presented): Brief<PresentedLink>) -> Response {
     let app = visitor.app().clone();
     let rates = &app.kit().rates;
     let taken = rates.take_reset(visitor.ip());

@@ -8,15 +8,15 @@ use http::header::{CACHE_CONTROL, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 use tokio::sync::oneshot;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Login, Opened, Presented, Refreshed, Turn};
 use crate::app::{App, Cx, Who};
 use crate::error::{Error, Result};
 use crate::http::cookies::Cookies;
 use crate::http::extract::{Brief, Hidden, Json, MaybePosted};
-use crate::http::{Caller, Problems, Visitor, check_origin, check_same_site, limited};
+use crate::http::{
+    Caller, Problems, Routes, Visitor, check_origin, check_same_site, limited, routes,
+};
 use crate::jwt::Public;
 use crate::password::{Password, PasswordHash, Policy, Verdict};
 use crate::recovery;
@@ -26,15 +26,15 @@ use crate::users::{self, User};
 
 const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(login))
-        .routes(routes!(refresh))
-        .routes(routes!(logout))
-        .routes(routes!(change_password))
-        .routes(routes!(jwks))
-        .merge(forward::routes())
-        .merge(lists::routes())
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(login))
+        .with(routes!(refresh))
+        .with(routes!(logout))
+        .with(routes!(change_password))
+        .with(routes!(jwks))
+        .with(forward::routes())
+        .with(lists::routes())
 }
 
 /// Who wants to log in: exactly one of `login`, `username`, `email` and `phone`.

@@ -48,6 +48,7 @@ pub struct Session {
 /// Whether a session is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = SessionState)]
 pub enum State {
     /// It is good.
     Active,

@@ -4,25 +4,22 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Ban, Limit, Network, NewBan};
-use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::{Json, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Place, Problems, Visitor};
+use crate::http::{Caller, Place, Problems, Routes, Visitor, routes};
 use crate::page::{self, Limit as PageLimit, Page};
 use crate::users;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(limits))
-        .routes(routes!(clear))
-        .routes(routes!(bans, add))
-        .routes(routes!(show, remove))
-        .routes(routes!(whoami_ip))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(limits))
+        .with(routes!(clear))
+        .with(routes!(bans, add))
+        .with(routes!(show, remove))
+        .with(routes!(whoami_ip))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

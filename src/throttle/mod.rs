@@ -222,6 +222,7 @@ pub struct Limit {
 /// What is the matter with an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = LimitState)]
 pub enum State {
     /// It has to wait.
     Delayed,

@@ -8,29 +8,26 @@ use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Filter, Issued, Kind, Lookup, NewToken, Reason, State, Token, prefixed};
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Hidden, Json, MaybePosted, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Place, Problems};
+use crate::http::{Caller, Place, Problems, Routes, routes};
 use crate::page::{self, Limit, Page};
 use crate::scope::Scope;
 use crate::time::{Lifetime, Period, Timestamp};
 
 pub(crate) use compat::compat_routes;
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(show, remove))
-        .routes(routes!(renew))
-        .routes(routes!(consume))
-        .merge(oauth::routes())
-        .merge(own::routes())
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list, create))
+        .with(routes!(show, remove))
+        .with(routes!(renew))
+        .with(routes!(consume))
+        .with(oauth::routes())
+        .with(own::routes())
 }
 
 /// A token that was just issued. `token` is the whole text and is never shown again.

@@ -61,6 +61,7 @@ pub struct Token {
 /// Whether a token is good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TokenState)]
 pub enum State {
     /// It is good.
     Active,
@@ -108,6 +109,7 @@ impl State {
 /// What came out of looking at a presented token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
+#[schema(as = TokenReason)]
 pub enum Reason {
     /// It is good.
     Ok,

@@ -7,34 +7,31 @@ mod me;
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{
     Change, Changes, Email, Filter, FullName, Locale, Meta, NewPassword, NewUser, Phone, Role,
     State, User, Username,
 };
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, LARGEST, Posted, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Place, Problems};
+use crate::http::{Caller, Place, Problems, Routes, routes};
 use crate::page::{self, Limit, Page};
 use crate::password::Password;
 use crate::recovery;
 use crate::scope::known;
 use account::{Account, Candidate};
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(show, update, life::remove))
-        .routes(routes!(life::disable))
-        .routes(routes!(life::enable))
-        .routes(routes!(life::restore))
-        .routes(routes!(life::grant, life::revoke))
-        .routes(routes!(me::show, me::update, me::remove))
-        .routes(routes!(me::register))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list, create))
+        .with(routes!(show, update, life::remove))
+        .with(routes!(life::disable))
+        .with(routes!(life::enable))
+        .with(routes!(life::restore))
+        .with(routes!(life::grant, life::revoke))
+        .with(routes!(me::show, me::update, me::remove))
+        .with(routes!(me::register))
 }
 
 /// Which accounts to list.

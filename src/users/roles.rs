@@ -86,6 +86,7 @@ impl FromStr for Role {
     utoipa::ToSchema,
 )]
 #[serde(rename_all = "snake_case")]
+#[schema(as = UserState)]
 pub enum State {
     /// It can be used.
     Active,

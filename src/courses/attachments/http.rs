@@ -7,15 +7,12 @@ use http::header::{
 };
 use http::{HeaderValue, StatusCode};
 use tokio::sync::Semaphore;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::{Attachment, AttachmentName};
-use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::{self, Json, Query};
 use crate::http::version::{self, Known};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::{Page, Part};
 
 /// Files that are on their way in at the same time: each is held in memory until it is stored.
@@ -28,10 +25,10 @@ const POLICY: HeaderValue =
 /// It may be kept, but only for who got it, and only after asking whether they still may.
 const ASK_AGAIN: HeaderValue = HeaderValue::from_static("private, no-cache");
 
-pub(crate) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list))
-        .routes(routes!(get, put, remove))
+pub(crate) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list))
+        .with(routes!(get, put, remove))
 }
 
 /// List the files of a course

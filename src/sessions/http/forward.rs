@@ -3,18 +3,16 @@
 use axum::response::{IntoResponse as _, Response};
 use http::{HeaderName, HeaderValue, StatusCode};
 use serde::Deserialize;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use crate::app::{App, Who};
+use crate::app::Who;
 use crate::error::{Error, Result};
 use crate::http::extract::Query;
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::scope::Scope;
 use crate::users::{self, Role};
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new().routes(routes!(verify))
+pub(super) fn routes() -> Routes {
+    Routes::new().with(routes!(verify))
 }
 
 #[derive(Debug, Deserialize, utoipa::IntoParams)]

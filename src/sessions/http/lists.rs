@@ -5,24 +5,22 @@ use axum::response::IntoResponse;
 use http::StatusCode;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use crate::app::{App, Who};
+use crate::app::Who;
 use crate::error::Result;
 use crate::http::extract::{Json, Query};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::{self, Limit, Page, Part};
 use crate::sessions::{self, Filter, Session, State};
 use crate::time::Timestamp;
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list_own, end_all_own))
-        .routes(routes!(end_own))
-        .routes(routes!(list))
-        .routes(routes!(show, end))
-        .routes(routes!(list_of, end_all_of))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list_own, end_all_own))
+        .with(routes!(end_own))
+        .with(routes!(list))
+        .with(routes!(show, end))
+        .with(routes!(list_of, end_all_of))
 }
 
 /// One of one's own sessions.
@@ -78,7 +76,7 @@ struct Which {
 
 /// How many sessions were ended.
 #[derive(Debug, Serialize, utoipa::ToSchema)]
-struct Ended {
+struct EndedSessions {
     /// How many.
     ended: u64,
 }
@@ -88,13 +86,13 @@ struct Ended {
 /// All of them, or all but the one that asks.
 #[utoipa::path(delete, path = "/api/v1/me/sessions", operation_id = "end_own_sessions", tag = "sessions", params(Which),
     security(("bearer" = []), ("cookie" = [])),
-    responses((status = 200, description = "ended", body = Ended), Problems))]
+    responses((status = 200, description = "ended", body = EndedSessions), Problems))]
 async fn end_all_own(caller: Caller, Query(which): Query<Which>) -> Result<impl IntoResponse> {
     let except_current = matches!(which.except, Some(Except::Current));
     let ended = caller
         .write(move |cx| sessions::revoke_all_own(cx, except_current))
         .await?;
-    Ok(Json(Ended { ended }))
+    Ok(Json(EndedSessions { ended }))
 }
 
 /// End one of one's own sessions
@@ -219,10 +217,10 @@ async fn end(caller: Caller, Path(id): Path<String>) -> Result<StatusCode> {
 /// Needs `session:revoke`.
 #[utoipa::path(delete, path = "/api/v1/users/{id}/sessions", operation_id = "end_sessions_of_user", tag = "sessions", security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The user: id, user name, e-mail or phone")),
-    responses((status = 200, description = "ended", body = Ended), Problems))]
+    responses((status = 200, description = "ended", body = EndedSessions), Problems))]
 async fn end_all_of(caller: Caller, Path(id): Path<String>) -> Result<impl IntoResponse> {
     let ended = caller
         .write(move |cx| sessions::revoke_all(cx, &id, None, None))
         .await?;
-    Ok(Json(Ended { ended }))
+    Ok(Json(EndedSessions { ended }))
 }

@@ -5,14 +5,12 @@ use axum::extract::rejection::RawPathParamsRejection;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use crate::app::{App, Cx};
 use crate::error::{Error, Result};
 use crate::http::extract::{self, Json, MaybePosted, Query};
-use crate::http::limited;
 use crate::http::{Caller, Problems, Visitor};
+use crate::http::{Routes, limited, routes};
 use crate::page::{Page, Part};
 use crate::problem::Problem;
 use crate::time::{Period, Timestamp};
@@ -22,12 +20,12 @@ use crate::tokens::{
 };
 
 /// The routes of the older token service.
-pub(crate) fn compat_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(issue_plain))
-        .routes(routes!(valid_by_path, valid_by_body))
-        .routes(routes!(clear_expired))
-        .routes(routes!(list_plain))
+pub(crate) fn compat_routes() -> Routes {
+    Routes::new()
+        .with(routes!(issue_plain))
+        .with(routes!(valid_by_path, valid_by_body))
+        .with(routes!(clear_expired))
+        .with(routes!(list_plain))
 }
 
 /// The older service's optional body.

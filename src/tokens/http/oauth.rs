@@ -3,23 +3,20 @@
 use axum::response::IntoResponse;
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
-use crate::app::App;
 use crate::error::{Error, Result};
 use crate::http::extract::{FormOrJson, Hidden, Json};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::jwt::Claims;
 use crate::scope::{Scopes, known};
 use crate::sessions::{self, Authenticated};
 use crate::time::Timestamp;
 use crate::tokens::{self, Checked};
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(introspect))
-        .routes(routes!(revoke))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(introspect))
+        .with(routes!(revoke))
 }
 
 /// A token as RFC 7009 and RFC 7662 send it.

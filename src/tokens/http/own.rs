@@ -3,21 +3,18 @@
 use axum::extract::Path;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
-use utoipa_axum::router::OpenApiRouter;
-use utoipa_axum::routes;
 
 use super::Created;
-use crate::app::App;
 use crate::error::Result;
 use crate::http::extract::{Json, Posted, Query};
-use crate::http::{Caller, Problems};
+use crate::http::{Caller, Problems, Routes, routes};
 use crate::page::{Page, Part};
 use crate::tokens::{self, NewToken, Token};
 
-pub(super) fn routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
-        .routes(routes!(list, create))
-        .routes(routes!(remove))
+pub(super) fn routes() -> Routes {
+    Routes::new()
+        .with(routes!(list, create))
+        .with(routes!(remove))
 }
 
 /// Issue an API token to oneself

@@ -36,7 +36,7 @@ pub(super) async fn remove(
 /// Why an account is disabled.
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Reason {
+pub(super) struct DisableReason {
     /// For the account and the audit log.
     #[serde(default)]
     #[schema(min_length = 1, max_length = 200, example = "left the company")]
@@ -46,13 +46,13 @@ pub(super) struct Reason {
 /// Disable an account
 ///
 /// Ends whatever it opened; it opens nothing until it is enabled again. Needs `user:write`.
-#[utoipa::path(post, path = "/api/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = Option<Reason>, security(("bearer" = []), ("cookie" = [])),
+#[utoipa::path(post, path = "/api/v1/users/{id}/disable", operation_id = "disable_user", tag = "users", request_body = Option<DisableReason>, security(("bearer" = []), ("cookie" = [])),
     params(("id" = String, Path, description = "The id, its first characters, or any name of the account", example = "maria")),
     responses((status = 200, description = "disabled, now or before", body = Changed, headers(("ETag", description = "The version of the account"))), Problems))]
 pub(super) async fn disable(
     caller: Caller,
     Path(id): Path<String>,
-    MaybePosted(posted): MaybePosted<Reason>,
+    MaybePosted(posted): MaybePosted<DisableReason>,
 ) -> Result<Response> {
     let reason = posted.value.reason;
     let changed = caller.write(move |cx| access::disable(cx, &id, reason.as_deref()));

@@ -93,6 +93,35 @@ fn an_answer_that_came_back_is_graded_and_one_sent_again_changes_nothing() {
 }
 
 #[test]
+fn a_list_by_state_holds_those_that_are_told_to_be_in_it() {
+    let app = school();
+    take_in(&app, at(0), QUIZ);
+    begin(&app, 0, "maria").unwrap();
+    let done = begin(&app, 0, "ivan").unwrap();
+    hand_in(&app, 1, "ivan", &done).unwrap();
+    let listed = |now, state| {
+        let filter = Filter {
+            state,
+            ..Filter::default()
+        };
+        let page = app.at(at(now), &Actor::operator(), move |cx| {
+            list(cx, "sql/test", &filter, None, 9)
+        });
+        page.unwrap().items
+    };
+    let mut told = Vec::new();
+    for now in [599, 600, 601] {
+        let all = listed(now, None);
+        for state in State::ALL {
+            let these = all.iter().filter(|it| it.state == state);
+            assert_eq!(listed(now, Some(state)), these.cloned().collect::<Vec<_>>());
+        }
+        told.push(all.iter().filter(|it| it.state == State::Overdue).count());
+    }
+    assert_eq!(told, [0, 0, 1]);
+}
+
+#[test]
 fn what_is_right_is_told_only_when_the_attempt_is_over() {
     let app = school();
     take_in(&app, at(0), QUIZ);

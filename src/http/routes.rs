@@ -44,7 +44,7 @@ impl Routes {
     }
 
     /// Adds a handler where its attribute says.
-    pub(crate) fn on<H, T>(mut self, path: &str, methods: Vec<HttpMethod>, handler: H) -> Self
+    pub(crate) fn on<H, T>(mut self, path: &str, methods: Vec<HttpMethod>, handler: &H) -> Self
     where
         H: Handler<T, App>,
         T: 'static,
@@ -82,7 +82,7 @@ macro_rules! routes {
             $(.on(
                 &<$crate::http::routes!(@at $($part)+) as ::utoipa::Path>::path(),
                 <$crate::http::routes!(@at $($part)+) as ::utoipa::Path>::methods(),
-                $($part)::+,
+                &$($part)::+,
             ))+
     };
 }

@@ -78,22 +78,13 @@ fn rows(
     key: &Key,
     user: Option<&str>,
 ) -> Result<Vec<Row>> {
-    let mut values = vec![Value::from(user)];
-    let mut with = |more: &[&String]| values.extend(more.iter().map(|it| it.as_str().into()));
-    let sql = match key {
-        Key::Slug(text) => {
-            with(&[text]);
-            slug
-        }
-        Key::Ids(low, high) => {
-            with(&[low, high]);
-            ids
-        }
-        Key::Either(text, low, high) => {
-            with(&[text, low, high]);
-            either
-        }
+    let (sql, texts): (&String, &[&String]) = match key {
+        Key::Slug(text) => (slug, &[text]),
+        Key::Ids(low, high) => (ids, &[low, high]),
+        Key::Either(text, low, high) => (either, &[text, low, high]),
     };
+    let texts = texts.iter().map(|it| it.as_str().into());
+    let values: Vec<Value> = std::iter::once(user.into()).chain(texts).collect();
     tx.all(sql, &values)
 }
 

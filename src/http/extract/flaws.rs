@@ -68,6 +68,7 @@ impl Flaws {
     /// What is wrong with a body that is JSON and no `T`. A member that is at fault is taken away,
     /// and the rest is read again, until nothing more is found.
     pub(super) fn of<T: DeserializeOwned>(bytes: &[u8], first: &serde_json::Error) -> Self {
+        // Without the member: what it is needed for at the end is a member that is there twice.
         let first = words(&first.to_string(), "");
         let Ok(mut left) = serde_json::from_slice::<Value>(bytes) else {
             return Self::Whole(first.error());
